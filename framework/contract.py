@@ -1,0 +1,406 @@
+"""The contract between the framework and a plugin.
+
+A plugin is a frozen pydantic model whose fields *are* its options: documentation,
+JSON schema and YAML block in one place. Its file name is its name in a study
+(`estimators/twfe.py` holds `Twfe`).
+"""
+
+from __future__ import annotations
+
+import re
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    PlainSerializer,
+    PlainValidator,
+    WithJsonSchema,
+)
+
+from framework.panel import LedgerLine, Panel
+from framework.result import Result
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+
+class Plugin(BaseModel):
+    """What all plugins share: fields are options, `main` may be written bare."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+    #: Option that a study may write without its name: `{winsorize: [0.01, 0.99]}`.
+    main: ClassVar[str | None] = None
+    #: The paper or book that defines the method; shown by `estimand show NAME`.
+    paper: ClassVar[str] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Marks an option that is itself a choice of a plugin.
+
+    `learner: Annotated[Learner, Choice("learner")]` is written `lasso`,
+    `{forest: 500}` or `{forest: {trees: 500}}` and holds the plugin with its options,
+    checked when the study is.
+    """
+
+    kind: str
+
+    #: kind, choice as written -> plugin. The registry stands above the contract, so
+    #: `framework.spec.choices` puts its own function here when it is imported.
+    resolve: ClassVar[Callable[[str, Any], Plugin] | None] = None
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> Any:
+        def chosen(written: Any) -> Plugin:
+            if isinstance(written, Plugin):
+                return written
+            if Choice.resolve is None:
+                raise ValueError("import framework.spec.choices to name plugins")
+            return Choice.resolve(self.kind, written)
+
+        shape = {"type": ["string", "object"]}
+        made = (
+            PlainValidator(chosen),
+            PlainSerializer(_written),
+            WithJsonSchema(shape),
+        )
+        return handler.generate_schema(Annotated[Any, *made])
+
+
+def _written(plugin: Plugin) -> dict[str, Any]:
+    """The choice that gives this plugin; its name is its class's, as files are named."""
+    name = re.sub(r"(?<!^)(?=[A-Z])", "_", type(plugin).__name__).lower()
+    return {name: plugin.model_dump(by_alias=True)}
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What an estimator demands; refused before any computation.
+
+    Attributes:
+        kinds: data structures it accepts.
+        uses: fields of the model beyond outcome and treatment that it reads. A field
+            that is set and not read becomes a note under the table; `instruments`,
+            `mediators`, `interact` and `weights` that would be ignored are refused.
+        inference: names of inference it can do; empty = it has no use for one.
+        hetero: types of heteroskedasticity-robust errors it can do.
+        binary, absorbing, never_treated, balanced: of the treatment and the panel.
+        treatment: False for estimators that need none (`describe`).
+        outcome: False for estimators that need none.
+        min_clusters: fewest clusters for a usable standard error.
+    """
+
+    kinds: frozenset[str] = frozenset({"panel"})
+    uses: frozenset[str] = frozenset({"controls", "fixed_effects", "inference"})
+    inference: frozenset[str] = frozenset()
+    hetero: frozenset[str] = frozenset({"HC1"})
+    treatment: bool = True
+    outcome: bool = True
+    binary: bool = False
+    absorbing: bool = False
+    never_treated: bool = False
+    balanced: bool = False
+    min_clusters: int = 10
+    requires: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Slope:
+    """`{slope: {variable: year, by: sid}}`: one coefficient on `variable` per `by`."""
+
+    variable: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """`kind`: `analytic` (precision), `frequency` (copies), `probability` (sampling)."""
+
+    kind: Literal["analytic", "frequency", "probability"]
+    column: str
+
+
+@dataclass(frozen=True, slots=True)
+class Inference:
+    """How standard errors are computed.
+
+    Attributes:
+        name: `iid`, `hetero`, `cluster`, `newey_west`, `driscoll_kraay`, or another
+            that the estimator declares.
+        clusters: aliases of integer-coded cluster columns (1 or 2) when clustered.
+        options: the remaining options as written (`lags`, `draws`, `cutoff_km`, …).
+    """
+
+    name: str
+    clusters: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Treatment:
+    """The treatment as the design sees it (aliases are columns of `Request.frame`).
+
+    Attributes:
+        kind: `absorbing`, `reversible`, `dose`, `levels` or `cross_section`.
+        columns: treatment columns, the main one first.
+        judged: the columns whose coefficients are the answer: with `interact` the
+            products of treatment and moderator, which stand beside `columns` in the
+            regression; otherwise `columns` themselves.
+        moderators: with `interact`, the moderator's own columns (a number, or a 0/1
+            column for every group but the first), in the order of the products; none
+            where the study leaves the main effect out.
+        cohort: first treated period per row (float, `inf` = never treated), absorbing
+            treatments in panels only.
+        anticipation: periods of allowed anticipation.
+        series: source of leads and lags: frame with columns unit, time, value for the
+            whole prepared panel, before the sample restrictions (same unit and time
+            codes as `Request.frame`); None in cross-sections.
+    """
+
+    kind: Literal["absorbing", "reversible", "dose", "levels", "cross_section"]
+    columns: tuple[str, ...]
+    judged: tuple[str, ...]
+    moderators: tuple[str, ...] = ()
+    cohort: str | None = None
+    anticipation: int = 0
+    series: pd.DataFrame | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One estimation, resolved to plain columns.
+
+    `frame` holds the rows that are used, sorted by (unit, time), float64 columns named
+    `v000, v001, …` (an alias) with the outcome first, then the treatment; fixed effects
+    and clusters are int64 codes. Nothing is missing. A plugin never sees a user's
+    column name except through `labels`, and never parses one.
+
+    Attributes:
+        labels: alias -> the user's name of that column, for the result's `term`.
+        unit, time: aliases of the int64 unit code and of the int64 period; None where
+            the data have none.
+        ids: alias -> array of the user's values in code order (units, clusters).
+        rows: positions of the frame's rows in the prepared panel, which name a row in
+            every sample; None = positions in the frame.
+        spatial: role -> spatial weights, for estimators that use them.
+        estimand: which quantities to report; the first is judged.
+    """
+
+    frame: pd.DataFrame
+    outcome: str
+    treatment: Treatment | None
+    controls: tuple[str, ...] = ()
+    fixed_effects: tuple[str, ...] = ()
+    slopes: tuple[Slope, ...] = ()
+    instruments: tuple[str, ...] = ()
+    mediators: tuple[str, ...] = ()
+    weights: Weights | None = None
+    inference: Inference = field(default_factory=lambda: Inference("iid"))
+    unit: str | None = None
+    time: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    ids: Mapping[str, Any] = field(default_factory=dict)
+    rows: np.ndarray[Any, Any] | None = None
+    spatial: Mapping[str, SpatialWeights] = field(default_factory=dict)
+    estimand: tuple[str, ...] = ()
+    confidence: float = 0.95
+    seed: int = 0
+    acknowledge: frozenset[str] = frozenset()
+
+
+class Estimator(Plugin):
+    """Request -> Result. Pure: same request, same result, bit for bit."""
+
+    estimates: ClassVar[Literal["treatment", "diagnostic"]] = "treatment"
+    estimands: ClassVar[tuple[str, ...]] = ("att",)
+    needs: ClassVar[Needs] = Needs()
+    #: Names of refusals that a study may override (`model.acknowledge`).
+    acknowledges: ClassVar[tuple[str, ...]] = (
+        "few_clusters",
+        "few_treated",
+        "onset_in_gap",
+    )
+
+    def demands(self) -> Needs:
+        """What these options need: `needs`, where options do not change it."""
+        return type(self).needs
+
+    def gives(self) -> tuple[str, ...]:
+        """Estimands of these options, the default first; some of `estimands`."""
+        return type(self).estimands
+
+    def unbuilt(self) -> tuple[str, ...]:
+        """What these options ask for that is announced, not built; `plan` names it."""
+        return ()
+
+    @abstractmethod
+    def estimate(self, request: Request) -> Result:
+        """Estimate.
+
+        Raises:
+            IdentificationError: the design can't give the estimand; says which.
+            NumericalError: no trustworthy number came out.
+        """
+
+    def estimate_draws(
+        self, request: Request, treatments: np.ndarray[Any, Any]
+    ) -> np.ndarray[Any, Any] | None:
+        """The judged number under many assignments at once, where that is cheaper.
+
+        Args:
+            request: the true estimation; one treatment column, not interacted.
+            treatments: (n, draws), rows as in `request.frame`.
+
+        Returns:
+            (draws, 2) estimates and standard errors, NaN for a draw without a number;
+            None where there is no closed form, and each draw is estimated in full.
+        """
+        del request, treatments
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class StepOutput:
+    """What a step hands back.
+
+    Attributes:
+        panel: the new panel (with its ledger line).
+        frames: further tables (weights, slacks, peers) by name.
+        notes: sentences for the report.
+    """
+
+    panel: Panel
+    frames: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+class Step(Plugin):
+    """Panel -> panel. `name` is the user's name of the step: its column, if it makes one."""
+
+    #: `costly` steps are cached on disk and shown as "not built yet" by `plan`.
+    cost: ClassVar[Literal["cheap", "costly"]] = "cheap"
+
+    def reads(self, name: str) -> tuple[str, ...]:
+        """Columns the step names; a misspelt one is found before data are read."""
+        del name
+        return ()
+
+    def makes(self, name: str) -> tuple[str, ...] | None:
+        """Columns that exist after the step and did not before; None = data tell."""
+        del name
+        return ()
+
+    def files(self, name: str) -> Mapping[str, Mapping[str, Any]]:
+        """Sources the step needs beside the panel, by the name of the frame.
+
+        A step opens no files: they arrive in `panel.frames`, and it takes them out.
+        """
+        del name
+        return {}
+
+    def touches(self, name: str) -> tuple[str, ...]:
+        """Columns the step changes in place because the study lists them."""
+        del name
+        return ()
+
+    @abstractmethod
+    def apply(self, panel: Panel, name: str, protected: frozenset[str]) -> StepOutput:
+        """Apply; never touch `protected` columns unless `touches` lists them.
+
+        Raises:
+            DataError: what is wrong, in which column and rows.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class SpatialWeights:
+    """Spatial weights with the ids they belong to.
+
+    Attributes:
+        ids: unit ids in row order of `matrix`.
+        matrix: n x n scipy sparse array, zero diagonal, never negative; row i holds the
+            weights with which unit i sees the others.
+        transform: how the weights were normalised, so that it can be done again for
+            fewer units: `row` (rows sum to one), `spectral` (largest eigenvalue one in
+            modulus) or `none`.
+        dropped: units of the panel that are left out of every estimation with these
+            weights because they have no neighbour and the study says so.
+        name: the user's name of the matrix; the framework fills it in.
+        notes: sentences for the report.
+    """
+
+    ids: tuple[Any, ...]
+    matrix: Any
+    transform: Literal["row", "spectral", "none"] = "none"
+    dropped: tuple[Any, ...] = ()
+    name: str = ""
+    notes: tuple[str, ...] = ()
+
+
+class Matrix(Plugin):
+    """Panel -> spatial weights, aligned by unit id."""
+
+    def reads(self) -> tuple[str, ...]:
+        """Columns the matrix names; a misspelt one is found before data are read."""
+        return ()
+
+    def files(self) -> Mapping[str, Mapping[str, Any]]:
+        """Sources the matrix needs beside the panel, by the name of the frame.
+
+        A matrix opens no files: they arrive in `panel.frames` under these names.
+        """
+        return {}
+
+    @abstractmethod
+    def build(self, panel: Panel) -> SpatialWeights:
+        """Build the weights of every unit of the panel.
+
+        Raises:
+            DataError: P04 the data have no units, S01 to S07 what is wrong with the
+                weights and at which units.
+        """
+
+
+class Learner(Plugin):
+    """Options -> an unfitted scikit-learn estimator."""
+
+    @abstractmethod
+    def build(
+        self, task: Literal["regression", "classification"], seed: int
+    ) -> Any: ...
+
+
+class Generator(Plugin):
+    """Seed -> data with known truth."""
+
+    @abstractmethod
+    def generate(self, seed: int) -> tuple[pd.DataFrame, Mapping[str, Any]]: ...
+
+
+__all__ = [
+    "Choice",
+    "Estimator",
+    "Generator",
+    "Inference",
+    "Learner",
+    "LedgerLine",
+    "Matrix",
+    "Needs",
+    "Panel",
+    "Plugin",
+    "Request",
+    "Slope",
+    "SpatialWeights",
+    "Step",
+    "StepOutput",
+    "Treatment",
+    "Weights",
+]

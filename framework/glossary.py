@@ -1,0 +1,253 @@
+"""The words of the results: every name an estimator may print, with its meaning.
+
+The documentation's glossary is generated from here, and the conformance kit refuses
+names that are not here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A name, its meaning in one sentence, and its unit where it has one."""
+
+    meaning: str
+    unit: str = ""
+
+
+COLUMNS: Mapping[str, Word] = MappingProxyType(
+    {
+        "equation": Word("which equation the coefficient belongs to; `main` if one"),
+        "estimand": Word("the quantity estimated, one of the estimands below"),
+        "term": Word("the column (the user's name) the coefficient belongs to"),
+        "estimate": Word("point estimate", "outcome units per unit of the term"),
+        "std_error": Word("standard error", "as the estimate"),
+        "statistic": Word("estimate / standard error (t or z)"),
+        "p_value": Word("two-sided p value of the null that the estimand is zero"),
+        "conf_low": Word("lower end of the confidence interval", "as the estimate"),
+        "conf_high": Word("upper end of the confidence interval", "as the estimate"),
+        "event_time": Word("periods since the first treated period", "periods"),
+        "cohort": Word("first treated period of the units"),
+        "period": Word("calendar period"),
+        "group": Word("group of units the estimate belongs to"),
+        "level": Word("level of a categorical treatment"),
+        "order": Word("lead (negative) or lag (positive) of the treatment", "periods"),
+        "quantile": Word("quantile of the outcome distribution"),
+        "variable": Word("variable described by a descriptive row"),
+    }
+)
+
+ESTIMANDS: Mapping[str, Word] = MappingProxyType(
+    {
+        "att": Word("average effect of treatment on the treated"),
+        "coefficient": Word("partial linear coefficient of a term"),
+        "interaction": Word("difference in the effect per unit of the moderator"),
+        "by_event_time": Word("effect by periods since first treatment"),
+        "by_cohort": Word("effect by first treated period"),
+        "by_period": Word("effect by calendar period"),
+        "by_group": Word("effect by group of units"),
+        "lead": Word("coefficient of the treatment k periods before it starts"),
+        "lag": Word("coefficient of the treatment k periods after"),
+        "late": Word("local average treatment effect of the compliers"),
+        "ate": Word("average treatment effect"),
+        "direct": Word("effect of a unit's own covariate on its own outcome"),
+        "indirect": Word("effect of the other units' covariate (spillover)"),
+        "total": Word("direct plus indirect effect"),
+        "ame": Word("average marginal effect on the probability or mean"),
+        "semi_elasticity": Word("proportional change of the outcome per unit"),
+        "att_dose": Word("effect on the treated at a dose"),
+        "slope_dose": Word("derivative of the dose response"),
+        "dose_response": Word("effect as a function of the dose"),
+        "morans_i": Word(
+            "Moran's I: correlation of a column with its spatial lag; judged against "
+            "its mean without spatial correlation, -1 / (n - 1)"
+        ),
+        "gearys_c": Word(
+            "Geary's C: squared differences of neighbours over the variance; 1 without "
+            "spatial correlation"
+        ),
+        "getis_ord_g": Word("Getis and Ord's G: concentration of high values"),
+        "description": Word("descriptive statistic; no effect is estimated"),
+    }
+)
+
+SCALARS: Mapping[str, Word] = MappingProxyType(
+    {
+        "n_obs": Word("rows used in the estimation"),
+        "n_units": Word("units used"),
+        "n_periods": Word("periods used"),
+        "n_treated_units": Word("units treated at least once in the sample"),
+        "n_treated_obs": Word("rows with treatment on"),
+        "n_clusters": Word("clusters (the smaller count if two-way)"),
+        "n_clusters_first": Word("clusters of the first dimension"),
+        "n_clusters_second": Word("clusters of the second dimension"),
+        "effective_clusters": Word(
+            "effective number of clusters of the treatment coefficient (Carter, "
+            "Schnepel and Steigerwald 2017)"
+        ),
+        "n_singletons": Word("singleton fixed-effect rows"),
+        "df_t": Word("degrees of freedom of the t distribution (inf = normal)"),
+        "df_model": Word("parameters counted in the small-sample factor"),
+        "r2": Word("share of variance explained, fixed effects included"),
+        "r2_adjusted": Word("r2 adjusted for all parameters"),
+        "r2_within": Word("share of the within variance explained"),
+        "rmse": Word("root mean squared residual", "outcome units"),
+        "outcome_mean": Word("mean of the outcome in the sample", "outcome units"),
+        "outcome_mean_before": Word(
+            "mean outcome of treated units before treatment", "outcome units"
+        ),
+        "treatment_residual_share": Word(
+            "share of the treatment's variance left after controls and fixed effects"
+        ),
+        "std_error_resampled": Word(
+            "standard deviation of the estimate over resamples", "as the estimate"
+        ),
+        "mde": Word("minimum detectable effect, 80% power at 5%", "as the estimate"),
+        "two_way_estimate": Word(
+            "two-way fixed effects coefficient", "as the estimate"
+        ),
+        "log_likelihood": Word("log-likelihood at the maximum"),
+        "aic": Word("Akaike's criterion, 2 parameters - 2 log-likelihood"),
+        "bic": Word("Schwarz's criterion, ln(n_obs) parameters - 2 log-likelihood"),
+        "sigma2": Word("variance of the errors", "outcome units squared"),
+        "lagged_treatment_residual_share": Word(
+            "share of the variance of the treatment's spatial lag left after the other "
+            "columns and fixed effects"
+        ),
+        "n_comparisons": Word("2x2 comparisons of cohorts"),
+        "weight_forbidden": Word(
+            "weight of the comparisons whose control group is treated already"
+        ),
+        "weight_treated_vs_never": Word("weight of treated vs never treated"),
+        "weight_earlier_vs_later": Word("weight of earlier vs later treated"),
+        "weight_later_vs_earlier": Word("weight of later vs earlier treated"),
+        "weight_later_vs_always": Word("weight of later vs always treated"),
+        "estimate_treated_vs_never": Word(
+            "weighted mean of treated vs never treated", "as the estimate"
+        ),
+        "estimate_earlier_vs_later": Word(
+            "weighted mean of earlier vs later treated", "as the estimate"
+        ),
+        "estimate_later_vs_earlier": Word(
+            "weighted mean of later vs earlier treated", "as the estimate"
+        ),
+        "estimate_later_vs_always": Word(
+            "weighted mean of later vs always treated", "as the estimate"
+        ),
+        "n_features": Word("columns that learners see, dummies and means included"),
+        "n_folds": Word("parts of the sample left out in turn"),
+        "n_repetitions": Word("splits of the sample into folds"),
+        "std_error_sampling": Word(
+            "median over splits of the standard error of one split", "as the estimate"
+        ),
+        "split_error": Word(
+            "Monte Carlo standard error of the median over splits", "as the estimate"
+        ),
+        "split_low": Word("smallest estimate over splits", "as the estimate"),
+        "split_high": Word("largest estimate over splits", "as the estimate"),
+        "std_error_resplit": Word(
+            "standard deviation of the estimate over redrawn folds", "as the estimate"
+        ),
+        "nuisance_r2_outcome": Word(
+            "out-of-fold R2 of the outcome's learner, mean over folds and splits"
+        ),
+        "share_trimmed": Word("share of rows with a trimmed propensity"),
+        "propensity_low": Word("smallest propensity before trimming"),
+        "propensity_high": Word("largest propensity before trimming"),
+        "robustness_value": Word(
+            "share of the residual variance of outcome and treatment that an omitted "
+            "confounder needs to bring the estimate to zero"
+        ),
+        "robustness_value_interval": Word(
+            "the same for the end of the confidence interval; 0 if it holds zero"
+        ),
+        "weight_negative": Word(
+            "sum of the negative weights on effects by cohort and period, as a positive "
+            "number"
+        ),
+        "weight_already_treated": Word(
+            "share of the weight of comparison rows that is on rows treated already"
+        ),
+        "first_stage_f": Word(
+            "F statistic of the instruments in the first stage, with the covariance of "
+            "the estimation"
+        ),
+        "effective_f": Word(
+            "effective first-stage F of one treatment (Montiel Olea and Pflueger 2013); "
+            "with one instrument the first-stage F"
+        ),
+        "critical_effective_f": Word(
+            "what effective_f exceeds with 95% confidence if the bias is at most a tenth "
+            "of the worst"
+        ),
+        "kleibergen_paap_f": Word(
+            "rank Wald F of the first stages, robust as the estimation (Kleibergen and "
+            "Paap 2006)"
+        ),
+        "cragg_donald_f": Word(
+            "rank Wald F of the first stages under homoskedastic errors (Cragg and "
+            "Donald 1993)"
+        ),
+        "tf_critical": Word(
+            "critical value of |t| at 5%, adjusted for the first-stage F (Lee et al. "
+            "2022)"
+        ),
+        "std_error_tf": Word(
+            "standard error that makes the 5% test with 1.96 valid at this first-stage F",
+            "as the estimate",
+        ),
+        "ols_estimate": Word(
+            "least-squares coefficient of the treatment on the same sample",
+            "as the estimate",
+        ),
+        "ols_std_error": Word("its standard error", "as the estimate"),
+    }
+)
+
+TESTS: Mapping[str, Word] = MappingProxyType(
+    {
+        "joint_pretrend": Word("all pre-treatment event-time coefficients are zero"),
+        "joint_pretrend_cells": Word(
+            "all cohort-by-period effects before treatment are zero"
+        ),
+        "joint_leads": Word("all lead coefficients are zero"),
+        "joint_treatment": Word("all treatment coefficients are zero"),
+        "lm_lag": Word("no lag of the outcome (Lagrange multiplier)"),
+        "lm_error": Word("no spatial correlation of the errors (Lagrange multiplier)"),
+        "robust_lm_lag": Word(
+            "no lag of the outcome, whether or not the errors are spatial"
+        ),
+        "robust_lm_error": Word(
+            "no spatial errors, whether or not the outcome is lagged"
+        ),
+        "wald_lag": Word("covariates of the neighbours do not matter (theta = 0)"),
+        "wald_error": Word("lags only filter the errors (theta + rho beta = 0)"),
+        "lr_lag": Word("the Durbin model is a SAR model (likelihood ratio)"),
+        "lr_error": Word("the Durbin model is a SEM model (likelihood ratio)"),
+        "pesaran_cd": Word("residuals of different units are unrelated"),
+        "difference": Word("two estimates are equal"),
+        "equality": Word("several estimates are equal"),
+        "randomization": Word("sharp null of no effect for any unit"),
+        "kleibergen_paap_lm": Word(
+            "underidentification: the instruments do not move the treatments separately"
+        ),
+        "hansen_j": Word("all instruments give the same effect (two-step GMM)"),
+        "sargan": Word("all instruments give the same effect, homoskedastic errors"),
+        "wu_hausman": Word("the treatment is exogenous, so OLS is as good"),
+        "anderson_rubin": Word(
+            "no effect, a test that holds however weak the instruments are"
+        ),
+    }
+)
+
+
+def describe(name: str) -> Word | None:
+    """The word, wherever it stands."""
+    for part in (COLUMNS, ESTIMANDS, SCALARS, TESTS):
+        if name in part:
+            return part[name]
+    return None
