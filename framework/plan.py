@@ -1,0 +1,502 @@
+"""The plan: every estimation of a study, with what is wrong or missing, before any runs.
+
+Nothing here fits, and no engine is imported. Without the data, columns are checked
+against the header; with them, `every` is spelt out and rows are counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from framework.condition import parse as parse_condition
+from framework.contract import Estimator, Matrix, Step
+from framework.data.sources import read_header
+from framework.errors import EstimandError, Phase, Place, Problem, no_column
+from framework.spec import choices, terms
+from framework.spec.model import estimand_problems, read_data, read_model
+from framework.spec.study import Origins, Study, project_root
+from framework.spec.tree import Tree, get
+from framework.vary import EVERY_VALUE, MODEL, Levels, Variation, unfold
+
+if TYPE_CHECKING:
+    from framework.data.prepare import Prepared
+    from framework.panel import Panel
+    from framework.spec.model import Data, Model
+
+
+@dataclass(frozen=True, slots=True)
+class Estimation:
+    """One estimation: what is planned, cached, executed, recorded and drawn.
+
+    Attributes:
+        data, model: normalised trees (JSON values; choices flat).
+        changes: dotted path -> value that differs from the study's own (None =
+            removed).
+        expect: flat expectations.
+        against: address that they compare with.
+        problems: refused before running, with their places.
+        not_built: what it needs that is announced but not built.
+        place: where its line was written.
+        origins: who wrote which path of its tree, for the place of a later problem.
+    """
+
+    address: str
+    heading: str
+    line: str
+    value: str
+    data: Mapping[str, Any]
+    model: Mapping[str, Any]
+    changes: Mapping[str, Any]
+    draws: Mapping[str, Any] | None
+    expect: tuple[Mapping[str, Any], ...]
+    against: str
+    problems: tuple[Problem, ...] = ()
+    not_built: tuple[str, ...] = ()
+    place: Place | None = None
+    origins: Origins = field(default_factory=Origins, compare=False, repr=False)
+
+    def located(self, problem: Problem) -> Problem:
+        """A problem met later, with its address and its place in the study."""
+        place = self.origins.place(problem.path.split(".")) if problem.path else None
+        return problem.at(address=self.address, place=place or self.place)
+
+    @property
+    def hidden(self) -> bool:
+        """The model itself, estimated only to be compared with."""
+        return self.heading == MODEL
+
+    @property
+    def runs(self) -> bool:
+        """It can be run."""
+        return not self.problems and not self.not_built
+
+
+def plan(
+    study: Study, *, levels: Levels | None = None, only: Sequence[str] = ()
+) -> tuple[Estimation, ...]:
+    """Every estimation of the study.
+
+    Args:
+        study: as opened.
+        levels: values of a column for `every` (`levels_of`); None leaves a placeholder.
+        only: addresses to keep.
+
+    Raises:
+        EstimandError: problems of the whole study, all at once; a problem of one line is
+            in its estimations.
+    """
+    header = _header(study)
+    base = _column_problems(study.tree, header)
+    if base:
+        raise EstimandError(p.at(place=_place(study, p)) for p in base)
+    variations = unfold(study, levels=levels, only=only)
+    found = [_estimation(v, header) for v in variations]
+    return tuple(_drop_shared(found))
+
+
+def _place(study: Study, problem: Problem) -> Place | None:
+    return study.origins.place(problem.path.split("."))
+
+
+def _estimation(variation: Variation, header: tuple[str, ...] | None) -> Estimation:
+    tree = variation.tree
+    problems = list(variation.problems)
+    if not problems:
+        _, faults = read_data(tree["data"])
+        _, more = read_model(tree["model"], tree["data"])
+        if not _inherits_estimand(variation):
+            more += estimand_problems(tree["model"])
+        found = [*faults, *more] or _column_problems(tree, header)
+        found += _draws_problems(variation, tree, header)
+        problems += [
+            p.at(
+                place=variation.origins.place(p.path.split("."))
+                or variation.origin.place()
+            )
+            for p in found
+        ]
+    return Estimation(
+        address=variation.address,
+        heading=variation.heading,
+        line=variation.line,
+        value=variation.value,
+        data=tree["data"],
+        model=tree["model"],
+        changes=variation.changed,
+        draws=variation.draws,
+        expect=variation.expect,
+        against=variation.against,
+        problems=tuple(p.at(address=variation.address) for p in problems),
+        not_built=_not_built(variation),
+        place=variation.origin.place(),
+        origins=variation.origins,
+    )
+
+
+def _inherits_estimand(variation: Variation) -> bool:
+    """The line changes the estimator and leaves the study's estimand as it is."""
+    changed = variation.changed
+    return "model.estimator.name" in changed and "model.estimand" not in changed
+
+
+def _drop_shared(found: Iterable[Estimation]) -> list[Estimation]:
+    """The same written fault is one problem, at the first estimation that meets it."""
+    seen: set[tuple[str, str]] = set()
+    kept: list[Estimation] = []
+    for estimation in found:
+        fresh = tuple(
+            p for p in estimation.problems if (p.what, str(p.place)) not in seen
+        )
+        seen |= {(p.what, str(p.place)) for p in fresh}
+        kept.append(
+            replace(estimation, problems=fresh or estimation.problems[:1])
+            if estimation.problems
+            else estimation
+        )
+    return kept
+
+
+# -- what is announced but not built ---------------------------------------------------
+
+
+def _not_built(variation: Variation) -> tuple[str, ...]:
+    model, data = variation.tree["model"], variation.tree["data"]
+    wanted: list[tuple[choices.ChoiceKind, Any]] = [
+        ("estimator", model.get("estimator")),
+        ("inference", model.get("inference")),
+        *(("restriction", flat) for flat in (model.get("sample") or {}).values()),
+        *(("step", flat) for flat in (data.get("steps") or {}).values()),
+    ]
+    matrices = data.get("spatial_weights") or {}
+    wanted += [
+        ("matrix", matrices.get(name))
+        for name in (model.get("spatial_weights") or {}).values()
+    ]
+    found = [
+        f"{kind} {flat['name']}"
+        for kind, flat in wanted
+        if isinstance(flat, Mapping) and choices.is_planned(kind, str(flat.get("name")))
+    ]
+    found += _unbuilt_options(model.get("estimator"))
+    if (variation.draws or {}).get("rebuild") and _reads_files(data):
+        found.append("draws rebuild with steps that read files")
+    return tuple(dict.fromkeys(found))
+
+
+def _unbuilt_options(flat: Any) -> tuple[str, ...]:
+    """Options of a built estimator that ask for what is announced only."""
+    try:
+        plugin = choices.build("estimator", flat) if isinstance(flat, Mapping) else None
+    except (ValidationError, EstimandError):
+        return ()  # the faults of the choice are said where it is checked
+    return plugin.unbuilt() if isinstance(plugin, Estimator) else ()
+
+
+def _reads_files(data: Mapping[str, Any]) -> bool:
+    return any(
+        flat.get("name") == "merge" for flat in (data.get("steps") or {}).values()
+    )
+
+
+# -- columns, checked against the header -----------------------------------------------
+
+
+def _header(study: Study) -> tuple[str, ...] | None:
+    """The source's columns, without pandas; None where only reading would tell."""
+    source = study.data.source.model_dump(exclude_none=True)
+    try:
+        return read_header(source, project_root(study), study.root)
+    except EstimandError as error:
+        raise EstimandError(
+            p.at(path="data.source", place=study.origins.place(("data", "source")))
+            for p in error.problems
+        ) from error
+
+
+def used_columns(study: Study) -> tuple[str, ...]:
+    """Columns that a study needs from its source: named, and not made by a step."""
+    needed: dict[str, None] = {}
+    made: set[str] = set()
+    groups = study.data.groups
+
+    def note(columns: Iterable[str]) -> None:
+        needed.update(dict.fromkeys(c for c in columns if c not in made))
+
+    data = study.data
+    note(c for c in (data.panel.unit, data.panel.time) if c)
+    note(data.columns)
+    for name, flat in data.steps.items():
+        spread = _grouped(flat, groups)
+        if choices.is_planned("step", flat["name"]):
+            note(_named_in(spread))
+            created = flat.get("columns")
+            made |= {name, *(created if isinstance(created, Mapping) else ())}
+            continue
+        step = choices.build("step", spread)
+        assert isinstance(step, Step)  # noqa: S101 - the kind says so
+        note(step.reads(name))
+        made |= set(step.makes(name) or ())
+    note(c for members in groups.values() for c in members)
+    for variation in unfold(study):
+        note(c for c, _ in _used(variation.tree, groups))
+        note(c for c, _ in _of_matrices(variation.tree))
+        draws = variation.draws or {}
+        note(str(draws[k]) for k in ("within", "resample") if k in draws)
+    return tuple(needed)
+
+
+def _named_in(flat: Mapping[str, Any]) -> list[str]:
+    """Lists of columns among the options of a step that is not built."""
+    return [
+        item
+        for value in flat.values()
+        if isinstance(value, list)
+        for item in value
+        if isinstance(item, str)
+    ]
+
+
+def columns_checked(study: Study) -> bool:
+    """False where the source says its columns only when it is read."""
+    return _header(study) is not None
+
+
+def _column_problems(tree: Tree, header: tuple[str, ...] | None) -> list[Problem]:
+    if header is None:
+        return []
+    problems: list[Problem] = []
+    known = _columns_after_steps(tree, header, problems)
+    if known is None:
+        return problems
+    groups = tree["data"].get("groups") or {}
+    for column, path in _used(tree, groups):
+        if column not in known:
+            problems.append(no_column(column, path, (*known, *groups)))
+    problems += [
+        no_column(column, path, tuple(known))
+        for column, path in _of_matrices(tree)
+        if column not in known
+    ]
+    return problems
+
+
+def _of_matrices(tree: Tree) -> list[tuple[str, str]]:
+    """(column, path) of every column that spatial weights are built from."""
+    found: list[tuple[str, str]] = []
+    for name, flat in (tree["data"].get("spatial_weights") or {}).items():
+        if choices.is_planned("matrix", flat["name"]):
+            continue
+        matrix = choices.build("matrix", flat)
+        assert isinstance(matrix, Matrix)  # noqa: S101 - the kind says so
+        found += [(c, f"data.spatial_weights.{name}") for c in matrix.reads()]
+    return found
+
+
+def _columns_after_steps(
+    tree: Tree, header: tuple[str, ...], problems: list[Problem]
+) -> dict[str, None] | None:
+    """Columns after the steps; None where a step can't say what it makes."""
+    data = tree["data"]
+    steps: Mapping[str, Any] = data.get("steps") or {}
+    known = dict.fromkeys(header)
+    wanted = [
+        (name, f"data.panel.{key}") for key, name in (data.get("panel") or {}).items()
+    ]
+    wanted += [(name, f"data.columns.{name}") for name in data.get("columns") or {}]
+    wanted += [
+        (member, f"data.groups.{group}")
+        for group, members in (data.get("groups") or {}).items()
+        for member in (members if isinstance(members, list) else ())
+        if member not in steps
+    ]
+    problems += [
+        no_column(str(name), path, header) for name, path in wanted if name not in known
+    ]
+    for name, flat in steps.items():
+        made = _after_step(name, flat, data.get("groups") or {}, known, problems)
+        if made is None:
+            return None
+        known |= dict.fromkeys(made)
+    return known
+
+
+def _after_step(
+    name: str,
+    flat: Mapping[str, Any],
+    groups: Mapping[str, Any],
+    known: Mapping[str, None],
+    problems: list[Problem],
+) -> Sequence[str] | None:
+    """Columns that a step adds; None where only the data tell."""
+    if choices.is_planned("step", flat["name"]):
+        created = flat.get("columns")
+        return (name, *(created if isinstance(created, Mapping) else ()))
+    step = choices.build("step", _grouped(flat, groups))
+    assert isinstance(step, Step)  # noqa: S101 - the kind says so
+    problems += [
+        no_column(column, f"data.steps.{name}", tuple(known))
+        for column in step.reads(name)
+        if column not in known
+    ]
+    return step.makes(name)
+
+
+def _grouped(flat: Mapping[str, Any], groups: Mapping[str, Any]) -> dict[str, Any]:
+    from framework.data.prepare import spread_groups
+
+    return spread_groups(flat, groups)
+
+
+def _used(tree: Tree, groups: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(column, path) of every column that a model names."""
+    model = tree["model"]
+    written: list[tuple[Any, str]] = [
+        (get(model, path), ".".join(("model", *path)))
+        for path in (
+            ("treatment", "column"),
+            ("inference", "by"),
+            ("inference", "cluster"),
+        )
+    ]
+    single = (("outcome",), ("interact", "with"))
+    written += [([get(model, p)], ".".join(("model", *p))) for p in single]
+    written += [
+        ([item], f"model.{key}.{index}")
+        for key in ("controls", "instruments", "mediators", "fixed_effects")
+        for index, item in enumerate(model.get(key) or ())
+    ]
+    found = [
+        (column, path)
+        for held, path in written
+        if held is not None and held != [None]
+        for term in terms.parse_list(held, groups, slopes="fixed_effects" in path)
+        for column in term.columns()
+    ]
+    plain = (("treatment", "first_treated"), ("weights", "column"))
+    found += [
+        (column, ".".join(("model", *p))) for p in plain if (column := get(model, p))
+    ]
+    for name, flat in (model.get("sample") or {}).items():
+        found += [(c, f"model.sample.{name}") for c in _restriction_columns(flat)]
+    return found
+
+
+def _restriction_columns(flat: Mapping[str, Any]) -> list[str]:
+    if flat["name"] in ("only", "without"):
+        return [flat["column"]]
+    if "where" in flat:
+        return list(parse_condition(flat["where"]).columns())
+    listed = flat.get("columns") or flat.get("covariates") or []
+    return [c for term in terms.parse_list(listed) for c in term.columns()]
+
+
+def _draws_problems(
+    variation: Variation, tree: Tree, header: tuple[str, ...] | None
+) -> list[Problem]:
+    draws = variation.draws
+    if not draws:
+        return []
+    problems: list[Problem] = []
+    if "permute" in draws and not tree["model"].get("treatment"):
+        problems.append(
+            Problem(
+                Phase.SPEC, "X20", "draws permute needs model.treatment", path="draws"
+            )
+        )
+    if header is not None:
+        known = _columns_after_steps(tree, header, [])
+        for key in ("within", "resample"):
+            column = draws.get(key)
+            if known is not None and isinstance(column, str) and column not in known:
+                problems.append(no_column(column, f"draws.{key}", tuple(known)))
+    return problems
+
+
+# -- with the data ---------------------------------------------------------------------
+
+
+def protected(study: Study, model: Model) -> frozenset[str]:
+    """Columns that no step touches unless it lists them: treatment, weights, instruments.
+
+    Those of the study's own model stay protected in every line, so that dropping the
+    weights on one line does not change the data of that line.
+    """
+    groups = study.data.groups
+    return shielded(study.model, groups) | shielded(model, groups)
+
+
+def shielded(model: Model, groups: terms.Groups) -> frozenset[str]:
+    """Columns of a model's treatment, weights and instruments."""
+    written: list[Any] = [*model.instruments]
+    if model.treatment is not None:
+        column = model.treatment.column
+        written += column if isinstance(column, list) else [column]
+        written.append(model.treatment.first_treated)
+    if model.weights is not None:
+        written.append(model.weights["column"])
+    found = terms.parse_list([w for w in written if w], groups)
+    return frozenset(column for term in found for column in term.columns())
+
+
+def panel_of(study: Study, estimation: Estimation, prepared: Prepared) -> Panel:
+    """The prepared panel of an estimation.
+
+    Raises:
+        EstimandError: the data's problems, each at its place in the study.
+    """
+    data, model = trees(estimation)
+    return prepared.panel(data, protected(study, model))
+
+
+def is_built(study: Study, estimation: Estimation, prepared: Prepared) -> bool:
+    """False when a costly step of its data would have to be computed first."""
+    data, model = trees(estimation)
+    return prepared.is_built(data, protected(study, model))
+
+
+def trees(estimation: Estimation) -> tuple[Data, Model]:
+    """The validated trees of an estimation that has no problems."""
+    data, faults = read_data(estimation.data)
+    model, more = read_model(estimation.model, estimation.data)
+    if data is None or model is None:
+        raise EstimandError([*faults, *more])
+    return data, model
+
+
+def levels_of(study: Study, prepared: Prepared, *, build: bool = True) -> Levels:
+    """Values of a column of the prepared data, for `every`.
+
+    A placeholder stands for them where the data need a step that is not built, or a
+    costly one that `build` does not allow.
+    """
+
+    def levels(tree: Tree, column: str) -> Sequence[Any]:
+        data, problems = read_data(tree)
+        if data is None:
+            raise EstimandError(problems)
+        unbuilt = [
+            flat["name"]
+            for flat in data.steps.values()
+            if choices.is_planned("step", flat["name"])
+        ]
+        shielded = protected(study, study.model)
+        if unbuilt or not (build or prepared.is_built(data, shielded)):
+            return (EVERY_VALUE,)
+        try:
+            frame = prepared.panel(data, shielded).frame
+        except EstimandError as error:
+            raise EstimandError(
+                p.at(place=_place(study, p)) for p in error.problems
+            ) from error
+        if column not in frame.columns:
+            raise EstimandError(
+                no_column(column, f"each.{column}", list(map(str, frame.columns)))
+            )
+        found = frame[column].dropna().unique().tolist()
+        return sorted(found, key=lambda v: (isinstance(v, str), v))
+
+    return levels

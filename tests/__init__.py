@@ -1,0 +1,1 @@
+"""The test suite; a package so that its builders can be imported by tests."""
