@@ -1,0 +1,526 @@
+"""What the steps of efficiency share: their quantities, frontiers and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from estimators.steps._columns import as_numbers, listing
+from framework.condition import evaluate, parse, require
+from framework.contract import Step
+from framework.errors import DataError, EstimandError, Phase, Problem
+from framework.panel import Panel
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pandas as pd
+
+    from estimators._math.efficiency import Quantities
+
+    Floats = npt.NDArray[np.float64]
+    Integers = npt.NDArray[np.int64]
+
+#: Rows named in a message.
+_NAMED = 5
+#: A good output that grows less than this with all inputs looks like a ratio.
+_RATIO_LIKE = 0.25
+#: `zeros: small` puts the column's smallest positive cell over this.
+_SMALL = 100.0
+
+
+class Window(BaseModel):
+    """Every `window` periods in a row are one technology; scores are averaged."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    window: int = Field(ge=1, description="periods in a row that share a technology")
+
+
+class Metafrontier(BaseModel):
+    """Each group has a technology, and all have one together."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    metafrontier: str = Field(description="column of the groups")
+
+
+Frontier = Literal["pooled", "yearly", "sequential"] | Window | Metafrontier
+
+
+class FrontierStep(Step):
+    """A step that compares rows with the technology that rows span."""
+
+    cost: ClassVar[Literal["cheap", "costly"]] = "costly"
+
+    inputs: list[str] | str = Field(description="columns that are used up")
+    outputs: list[str] | str = Field(description="columns that are produced")
+    missing: Literal["error", "skip"] = Field(
+        "error",
+        description="rows with a missing quantity: refused, or left out of the "
+        "technology and without a score",
+    )
+
+    @field_validator("inputs", "outputs")
+    @classmethod
+    def _list(cls, value: list[str] | str) -> list[str]:
+        return [value] if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _distinct(self) -> FrontierStep:
+        if not self.inputs or not self.outputs:
+            raise ValueError("needs at least one of `inputs` and one of `outputs`")
+        names = self.quantities
+        if len(set(names)) < len(names):
+            twice = sorted({n for n in names if names.count(n) > 1})
+            raise ValueError(f"names {', '.join(twice)} twice")
+        return self
+
+    @property
+    def bads(self) -> list[str]:
+        """Columns of bad outputs."""
+        return []
+
+    @property
+    def quantities(self) -> list[str]:
+        """All columns of quantities: inputs, outputs, bad outputs."""
+        return [*self.inputs, *self.outputs, *self.bads]
+
+    def reads(self, name: str) -> tuple[str, ...]:
+        """The quantities, groups of a metafrontier, columns of `reference`."""
+        frontier = getattr(self, "frontier", None)
+        group = [frontier.metafrontier] if isinstance(frontier, Metafrontier) else []
+        reference = getattr(self, "reference", None)
+        named = parse(reference).columns() if reference else ()
+        return tuple(dict.fromkeys([*self.quantities, *group, *named]))
+
+
+def readable(value: str | None) -> str | None:
+    """A condition that can be read, for validators.
+
+    Raises:
+        SpecError: it is no condition.
+    """
+    if value is not None:
+        parse(value)
+    return value
+
+
+class BadOutputsStep(FrontierStep):
+    """One that also takes outputs nobody wants."""
+
+    bad_outputs: list[str] | str = Field([], description="columns produced unwanted")
+
+    @field_validator("bad_outputs")
+    @classmethod
+    def _bad_list(cls, value: list[str] | str) -> list[str]:
+        return [value] if isinstance(value, str) else value
+
+    @property
+    def bads(self) -> list[str]:
+        """Columns of bad outputs."""
+        return list(self.bad_outputs)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The quantities of a panel, checked.
+
+    Attributes:
+        rows: positions in the panel of the rows that have all quantities.
+        quantities: X, Y, B of these rows, units in columns.
+        names: of the quantities.
+        replaced: zeros that became small numbers.
+    """
+
+    rows: Integers
+    quantities: Quantities
+    names: tuple[str, ...]
+    replaced: int
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def sample(
+    panel: Panel,
+    step: FrontierStep,
+    name: str,
+    zeros: Literal["error", "drop_term", "small", "allow"],
+) -> Sample:
+    """The quantities, or every problem with them at once.
+
+    Raises:
+        EstimandError: L02 negative, infinite or (by `zeros`) zero cells, L03 fewer than
+            two rows or no difference between them, L04 missing cells.
+    """
+    import numpy as np
+
+    from estimators._math.efficiency import Quantities
+
+    for column in step.quantities:
+        require(panel.frame, column)
+    data = np.array([as_numbers(panel.frame[c], c) for c in step.quantities])
+    problems: list[Problem] = []
+    gaps = np.isnan(data)
+    if gaps.any() and step.missing == "error":
+        problems.append(_missing(panel, step, name, gaps))
+    problems += _bad_cells(
+        panel, step, name, np.isinf(data), "infinite", "mend or drop the rows"
+    )
+    problems += _bad_cells(
+        panel,
+        step,
+        name,
+        data < 0,
+        "negative",
+        "an efficiency ratio has no meaning below zero; shift or drop the column",
+    )
+    if zeros == "error":
+        fix = "zeros: drop_term (that slack is left out) or zeros: small (a hundredth "
+        fix += "of the smallest positive cell), or drop the rows"
+        problems += _bad_cells(panel, step, name, data == 0, "zero", fix)
+    rows = np.flatnonzero(~gaps.any(axis=0))
+    kept = data[:, rows]
+    if not problems:
+        problems += _too_little(step, name, kept)
+    if problems:
+        raise EstimandError(problems)
+    replaced = 0
+    if zeros == "small":
+        replaced = int((kept == 0).sum())
+        smallest = np.where(kept > 0, kept, np.inf).min(axis=1, keepdims=True)
+        kept = np.where(kept == 0, smallest / _SMALL, kept)
+    m, goods = len(step.inputs), len(step.outputs)
+    quantities = Quantities(kept[:m], kept[m : m + goods], kept[m + goods :])
+    return Sample(rows, quantities, tuple(step.quantities), replaced)
+
+
+def _too_little(step: FrontierStep, name: str, kept: Floats) -> list[Problem]:
+    m, goods = len(step.inputs), len(step.outputs)
+    found: list[Problem] = []
+    if kept.shape[1] < 2:  # noqa: PLR2004 - a comparison needs two
+        found.append(
+            Problem(
+                Phase.DATA,
+                "L03",
+                f"step '{name}' has {kept.shape[1]} row with all quantities",
+                why="efficiency is relative: a row alone is its own frontier",
+                fix="more rows; missing cells make rows unusable",
+            )
+        )
+        return found
+    if (kept == kept[:, :1]).all():
+        found.append(
+            Problem(
+                Phase.DATA,
+                "L03",
+                f"step '{name}': all {kept.shape[1]:,} rows have the same quantities",
+                why="every score would be 1",
+            )
+        )
+    for block, what in ((kept[:m], "input"), (kept[m : m + goods], "good output")):
+        empty = int((block == 0).all(axis=0).sum())
+        if empty:
+            found.append(
+                Problem(
+                    Phase.DATA,
+                    "L02",
+                    f"step '{name}': {empty:,} rows have no positive {what} at all",
+                    why="such a row has no efficiency",
+                    fix="drop these rows",
+                )
+            )
+    return found
+
+
+def _missing(
+    panel: Panel, step: FrontierStep, name: str, gaps: npt.NDArray[np.bool_]
+) -> Problem:
+    import numpy as np
+
+    rows = np.flatnonzero(gaps.any(axis=0))
+    counts = [
+        f"{c} {n:,}"
+        for c, n in zip(step.quantities, gaps.sum(axis=1), strict=True)
+        if n
+    ]
+    return Problem(
+        Phase.DATA,
+        "L04",
+        f"step '{name}': {len(rows):,} of {gaps.shape[1]:,} rows lack a quantity "
+        f"({', '.join(counts)}): {row_names(panel, rows)}",
+        why="a row without a score changes the sample, and one left out of the "
+        "technology changes the scores of others",
+        fix="interpolate, keep complete rows, or missing: skip",
+    )
+
+
+def _bad_cells(
+    panel: Panel,
+    step: FrontierStep,
+    name: str,
+    bad: npt.NDArray[np.bool_],
+    word: str,
+    fix: str,
+) -> Iterator[Problem]:
+    import numpy as np
+
+    roles = ["input"] * len(step.inputs) + ["output"] * len(step.outputs)
+    roles += ["bad output"] * len(step.bads)
+    for role, column, cells in zip(roles, step.quantities, bad, strict=True):
+        rows = np.flatnonzero(cells)
+        if len(rows):
+            yield Problem(
+                Phase.DATA,
+                "L02",
+                f"step '{name}': {role} '{column}' is {word} in {len(rows):,} of "
+                f"{len(cells):,} rows: {row_names(panel, rows)}",
+                fix=fix,
+            )
+
+
+def row_names(panel: Panel, rows: Integers) -> str:
+    """`Lhasa 2016, Naqu 2016, …` for messages."""
+    keys = [k for k in (panel.unit, panel.time) if k]
+    if not keys:
+        named = [f"row {r + 1}" for r in rows[:_NAMED]]
+    else:
+        cells = panel.frame[keys].iloc[rows[:_NAMED]]
+        named = [" ".join(map(str, c)) for c in cells.itertuples(index=False)]
+    return ", ".join(named) + (", …" if len(rows) > _NAMED else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Technology:
+    """Which rows are scored and which span the frontier: positions in the sample."""
+
+    label: str
+    evaluated: Integers
+    reference: Integers
+
+    @property
+    def own(self) -> Integers:
+        """Where each evaluated row stands in the reference, -1 = nowhere."""
+        import numpy as np
+
+        at = np.searchsorted(self.reference, self.evaluated)
+        at = np.minimum(at, len(self.reference) - 1)
+        return np.where(self.reference[at] == self.evaluated, at, -1)
+
+
+def technologies(
+    panel: Panel,
+    rows: Integers,
+    frontier: Frontier,
+    name: str,
+    reference: str | None = None,
+) -> list[Technology]:
+    """The technologies of a frontier; of a metafrontier the groups', all's first.
+
+    Args:
+        panel: the data.
+        rows: positions of the rows that have all quantities.
+        frontier: who is compared with whom.
+        name: of the step.
+        reference: condition on the rows that may be peers.
+
+    Raises:
+        DataError: L03 a technology without rows, P04 a frontier in time without time,
+            D05 a row without a group, T04 a window longer than the data.
+    """
+    found = _by_frontier(panel, rows, frontier, name)
+    if reference is None:
+        return found
+    true, unknown = evaluate(parse(reference), panel.frame)
+    allowed = (true & ~unknown)[rows]
+    kept = [
+        Technology(t.label, t.evaluated, t.reference[allowed[t.reference]])
+        for t in found
+    ]
+    empty = [t.label for t in kept if not len(t.reference)]
+    if empty:
+        raise DataError(
+            "L03",
+            f"step '{name}': no row is '{reference}' in the technology of "
+            f"{', '.join(empty[:_NAMED])}",
+            why="without rows there is no frontier",
+            fix="frontier: pooled, or another reference",
+        )
+    return kept
+
+
+def _by_frontier(
+    panel: Panel, rows: Integers, frontier: Frontier, name: str
+) -> list[Technology]:
+    import numpy as np
+
+    everything = np.arange(len(rows))
+    if frontier == "pooled":
+        return [Technology("pooled", everything, everything)]
+    if isinstance(frontier, Metafrontier):
+        labels = panel.frame[frontier.metafrontier].iloc[rows]
+        if labels.isna().any():
+            raise DataError(
+                "D05",
+                f"step '{name}': {int(labels.isna().sum()):,} rows have no "
+                f"'{frontier.metafrontier}'",
+                fix="every row needs the group whose technology it uses",
+            )
+        groups = [Technology("all", everything, everything)]
+        for value in sorted(labels.unique(), key=str):
+            members = np.flatnonzero((labels == value).to_numpy())
+            groups.append(Technology(str(value), members, members))
+        return groups
+    if panel.time is None:
+        raise DataError(
+            "P04",
+            f"step '{name}' has a frontier in time, and the data have no time",
+            fix="frontier: pooled",
+        )
+    clock = panel.frame[panel.time].to_numpy()[rows]
+    periods = np.unique(clock)
+    if isinstance(frontier, Window):
+        k = frontier.window
+        if k > len(periods):
+            raise DataError(
+                "T04",
+                f"step '{name}': a window of {k} periods, and the data have "
+                f"{len(periods)}",
+                fix="frontier: pooled",
+            )
+        spans = [periods[i : i + k] for i in range(len(periods) - k + 1)]
+        return [
+            Technology(_span(span), members, members)
+            for span in spans
+            for members in [np.flatnonzero(np.isin(clock, span))]
+        ]
+    return [
+        Technology(
+            str(period),
+            np.flatnonzero(clock == period),
+            np.flatnonzero(
+                clock == period if frontier == "yearly" else clock <= period
+            ),
+        )
+        for period in periods
+    ]
+
+
+def _span(periods: Any) -> str:
+    first, last = periods[0], periods[-1]
+    return str(first) if first == last else f"{first}-{last}"
+
+
+def keys(panel: Panel, positions: Any, prefix: str = "") -> pd.DataFrame:
+    """Unit and time of rows (their number where the data have no units)."""
+    import numpy as np
+    import pandas as pd
+
+    columns: dict[str, Any] = {}
+    if not panel.unit:
+        columns[f"{prefix}row"] = np.asarray(positions) + 1
+    for key in (panel.unit, panel.time):
+        if key:
+            columns[f"{prefix}{key}"] = panel.frame[key].to_numpy()[positions]
+    return pd.DataFrame(columns)
+
+
+def few_units(found: list[Technology], step: FrontierStep) -> tuple[str, ...]:
+    """A note where the rule of thumb asks for more units than a technology has."""
+    m = len(step.inputs)
+    s = len(step.outputs) + len(step.bads)
+    wanted = max(m * s, 3 * (m + s))
+    small = [t for t in found if len(t.reference) < wanted]
+    if not small:
+        return ()
+    least = min(len(t.reference) for t in small)
+    note = (
+        f"{len(small)} of {len(found)} technologies have fewer than {wanted} units (the "
+        f"least has {least}): with {m} inputs and {s} outputs many units are efficient "
+        "only because nobody resembles them (Cooper, Seiford and Tone 2007, ch. 9)"
+    )
+    return (note,)
+
+
+def one_peer(panel: Panel, peers: Integers, units: Integers) -> tuple[str, ...]:
+    """A note where one row is the yardstick of most others.
+
+    Args:
+        panel: the data.
+        peers: (k,) positions of peers in the panel.
+        units: (k,) positions of the rows whose peers they are.
+    """
+    import numpy as np
+
+    others = peers[peers != units]
+    rows = len(np.unique(units))
+    if not len(others):
+        return ()
+    found, counts = np.unique(others, return_counts=True)
+    most = int(counts.argmax())
+    if counts[most] <= rows / 2:
+        return ()
+    note = (
+        f"{row_names(panel, found[[most]])} is a peer of {counts[most]:,} of {rows:,} "
+    )
+    note += (
+        "rows: if its data are wrong, so are their scores. See the scores without it "
+    )
+    note += "by `reference`"
+    return (note,)
+
+
+def size_note(found: Sample, score: Floats, step: FrontierStep) -> tuple[str, ...]:
+    """A note where outputs per head meet inputs in volumes under constant returns.
+
+    An output that does not grow with the inputs makes every large unit look wasteful.
+    """
+    import numpy as np
+
+    x, y = found.quantities.inputs, found.quantities.goods
+    known = (x > 0).all(axis=0) & (y > 0).all(axis=0) & ~np.isnan(score)
+    if known.sum() < 3:  # noqa: PLR2004 - a slope needs three
+        return ()
+    size = np.log(x[:, known]).mean(axis=0)
+    spread = size - size.mean()
+    if spread @ spread < known.sum() * 1e-4:
+        return ()
+    slopes = (np.log(y[:, known]) @ spread) / (spread @ spread)
+    ratios = [
+        f"{c} {slope:.2f}"
+        for c, slope in zip(step.outputs, slopes, strict=True)
+        if slope < _RATIO_LIKE
+    ]
+    if not ratios:
+        return ()
+    ranks = [np.argsort(np.argsort(v)) for v in (score[known], size)]
+    correlation = float(np.corrcoef(ranks[0], ranks[1])[0, 1])
+    note = (
+        f"outputs that hardly grow with the inputs (elasticity: {', '.join(ratios)}) look "
+        "like ratios per head or per area, and constant returns compare volumes: score "
+        f"and size of a row have rank correlation {correlation:.2f}. Use volumes, or "
+        "variable returns"
+    )
+    return (note,)
+
+
+__all__ = [
+    "BadOutputsStep",
+    "Frontier",
+    "FrontierStep",
+    "Metafrontier",
+    "Sample",
+    "Technology",
+    "Window",
+    "few_units",
+    "keys",
+    "listing",
+    "one_peer",
+    "readable",
+    "row_names",
+    "sample",
+    "size_note",
+    "technologies",
+]

@@ -1,0 +1,99 @@
+"""Directional distance to the frontier, with bad outputs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field, field_validator
+
+from estimators.steps._columns import finish, not_there
+from estimators.steps._distances import Column, tables, told, why_missing
+from estimators.steps._frontier import (
+    BadOutputsStep,
+    Frontier,
+    few_units,
+    readable,
+    sample,
+    technologies,
+)
+from framework.contract import StepOutput
+from framework.panel import Panel
+
+if TYPE_CHECKING:
+    from estimators._math.distance import Distances
+
+
+class Directional(BadOutputsStep):
+    """Share by which good outputs can grow while bad ones shrink: 0 = on the frontier.
+
+    Bad outputs are weakly disposable by default: less of them costs good output; under
+    variable returns with an abatement factor of every peer (Kuosmanen 2005). Higher is
+    worse. Frames: `scores`, `peers`.
+    """
+
+    paper: ClassVar[str] = (
+        "Chung, Färe and Grosskopf (1997), Productivity and undesirable outputs: a "
+        "directional distance function approach"
+    )
+    returns: Literal["constant", "variable"] = Field(
+        description="returns to scale of the technology"
+    )
+    frontier: Frontier = Field(description="whose technology, as in `sbm`")
+    direction: Literal["outputs", "inputs", "all"] = Field(
+        "outputs",
+        description="what moves, in shares of the row's own: good and bad outputs; "
+        "inputs; or all three",
+    )
+    disposability: Literal["weak", "strong"] = Field(
+        "weak", description="of bad outputs: strong = less of them costs nothing"
+    )
+
+    reference: str | None = Field(
+        None, description="condition on the rows that may be peers; all are scored"
+    )
+
+    @field_validator("reference")
+    @classmethod
+    def _readable(cls, value: str | None) -> str | None:
+        return readable(value)
+
+    def makes(self, name: str) -> tuple[str, ...]:
+        """The distance, with a metafrontier also the group's and the difference."""
+        return Column.of(self.frontier).names(name)
+
+    def apply(self, panel: Panel, name: str, protected: frozenset[str]) -> StepOutput:
+        """Measure every row.
+
+        Raises:
+            EstimandError: L02 negative cells, L03 nothing to compare, L04 missing
+                cells, P04 a frontier in time without time.
+        """
+        from estimators._math.distance import directional
+        from estimators.steps._programs import solve
+
+        for column in self.makes(name):
+            not_there(panel, column, name)
+        found = sample(panel, self, name, "allow")
+        techs = technologies(panel, found.rows, self.frontier, name, self.reference)
+        scored: list[Distances] = [
+            directional(
+                found.quantities.take(t.evaluated),
+                found.quantities.take(t.reference),
+                t.own,
+                self.direction,
+                self.returns,
+                self.disposability,
+                solve,
+            )
+            for t in techs
+        ]
+        made, _ = Column.of(self.frontier).made(
+            name, panel, found, techs, scored, ratio=False
+        )
+        detail = f"directional distance of {self.direction}, {self.returns} returns, "
+        detail += f"{self.disposability} disposability, "
+        detail += f"{told(self.frontier, self.reference)}: "
+        detail += f"{len(found):,} rows"
+        notes = (*why_missing(techs, scored), *few_units(techs, self))
+        frames = tables(panel, found, techs, scored, "distance")
+        return finish(panel, name, made, detail, frames=frames, notes=notes)

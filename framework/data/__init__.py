@@ -1,0 +1,1 @@
+"""From a study's `data` block to validated data: sources, columns, panel, samples."""

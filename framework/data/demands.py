@@ -1,0 +1,113 @@
+"""What an estimator can take: refused before anything is computed."""
+
+from __future__ import annotations
+
+import math
+
+from framework.contract import Estimator
+from framework.data.treatment import Assigned
+from framework.errors import DataError, IdentificationError, Phase, Problem
+from framework.panel import Panel
+from framework.spec.model import Model
+
+#: Name for `model.acknowledge`: onset taken as the first observed treated period.
+GAP = "onset_in_gap"
+
+
+def unfit(model: Model, estimator: Estimator, panel: Panel) -> list[Problem]:
+    """Fields of the model that this estimator would ignore or can't do."""
+    needs, name = estimator.demands(), model.estimator["name"]
+    problems: list[Problem] = []
+
+    def refuse(code: str, what: str, fix: str, path: str, why: str = "") -> None:
+        problems.append(Problem(Phase.DESIGN, code, what, why=why, fix=fix, path=path))
+
+    if panel.kind not in needs.kinds:
+        takes = ", ".join(sorted(k.replace("_", " ") for k in needs.kinds))
+        refuse(
+            "P02",
+            f"{name} takes a {takes}; these data are a {panel.kind.replace('_', ' ')}",
+            "set data.panel, or choose another estimator (`ols` takes all)",
+            "model.estimator",
+        )
+    for needed in ("outcome", "treatment"):
+        if getattr(needs, needed) and getattr(model, needed) is None:
+            refuse("X20", f"{name} needs model.{needed}", "", f"model.{needed}")
+    for needed in sorted(needs.requires):
+        if not getattr(model, needed):
+            refuse("X20", f"{name} needs model.{needed}", "", f"model.{needed}")
+    if type(estimator).estimates != "treatment":
+        return problems
+    for ignored in ("instruments", "mediators", "interact", "weights"):
+        if getattr(model, ignored) and ignored not in needs.uses:
+            refuse(
+                "X23",
+                f"{name} does not use model.{ignored}",
+                f"{ignored}: null on this line, or another estimator",
+                f"model.{ignored}",
+                "left in silence, the column would look as if it were used",
+            )
+    asked = model.inference["name"] if model.inference else None
+    if asked and needs.inference and asked not in needs.inference:
+        refuse(
+            "X23",
+            f"{name} has no {asked} inference",
+            "one of: " + ", ".join(sorted(needs.inference)),
+            "model.inference",
+        )
+    kind = (model.inference or {}).get("type")
+    if asked == "hetero" and kind and kind not in needs.hetero:
+        refuse(
+            "X23",
+            f"{name} has no {kind} errors",
+            "inference: {hetero: " + " or ".join(sorted(needs.hetero)) + "}",
+            "model.inference.type",
+            "printed under that name, its numbers would be of another type",
+        )
+    return problems
+
+
+def unused(model: Model, estimator: Estimator) -> list[str]:
+    """Notes on fields of the model that the estimator leaves alone."""
+    uses = estimator.demands().uses
+    name = model.estimator["name"]
+    found = [
+        field_
+        for field_ in ("controls", "fixed_effects", "spatial_weights")
+        if getattr(model, field_) and field_ not in uses
+    ]
+    notes = [f"{name} does not use {field_.replace('_', ' ')}" for field_ in found]
+    if model.inference is not None and "inference" not in uses:
+        written = model.inference["name"]
+        notes.append(f"{name} has standard errors of its own: {written} is not used")
+    return notes
+
+
+def demand(model: Model, estimator: Estimator, assigned: Assigned) -> None:
+    """The estimator's demands on the treatment."""
+    needs, name = estimator.demands(), model.estimator["name"]
+    if needs.absorbing and assigned.kind != "absorbing":
+        raise IdentificationError(
+            "E06",
+            f"{name} needs an absorbing treatment; this one is {assigned.kind}",
+            fix="another estimator, or a 0/1 column that never switches off",
+        )
+    if needs.absorbing and assigned.gaps and GAP not in model.acknowledge:
+        shown = ", ".join(assigned.gaps[:3])
+        raise DataError(
+            "E01",
+            f"{len(assigned.gaps)} units have no row just before they are first seen "
+            f"treated (first: {shown})",
+            why="their first treated period is not known, and event time is counted "
+            "from it",
+            fix="treatment: {first_treated: column, never: value}, or leave those units "
+            "out",
+            acknowledge=GAP,
+        )
+    cohort = assigned.cohort
+    if needs.never_treated and cohort is not None and math.isfinite(cohort.max()):
+        raise IdentificationError(
+            "E04",
+            f"{name} needs units that are never treated, and there are none",
+            fix="control_group: not_yet_treated where the estimator has it",
+        )

@@ -1,0 +1,211 @@
+"""Rows: restrictions, missing values, and what no estimate survives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from framework.data.restrictions import apply_restriction
+from framework.data.treatment import Assigned
+from framework.data.working import COHORT, HIDDEN, Roles, Working, where
+from framework.errors import EstimandError, Phase, Problem
+from framework.panel import LedgerLine, Panel
+from framework.spec.model import Data, Model
+
+
+def restrict(
+    work: Working, model: Model, assigned: Assigned | None
+) -> list[LedgerLine]:
+    """Apply `model.sample` in order; one ledger line each."""
+    import numpy as np
+    import pandas as pd
+
+    before = len(work.panel.ledger)
+    for name, flat in model.sample.items():
+        options = {k: v for k, v in flat.items() if k != "name"}
+        cohort = None
+        if assigned is not None and assigned.cohort is not None:
+            cohort = pd.Series(work.held[work.hidden[COHORT]])
+        counted = work.panel.frame.assign(**{HIDDEN: np.arange(work.n)})
+        try:
+            restricted = apply_restriction(
+                replace(work.panel, frame=counted), name, flat["name"], options, cohort
+            )
+        except EstimandError as error:
+            work.problems += [p.at(path=f"model.sample.{name}") for p in error.problems]
+            continue
+        rows = restricted.frame[HIDDEN].to_numpy()
+        plain = restricted.frame.drop(columns=HIDDEN)
+        work.keep(replace(restricted, frame=plain), rows)
+    return list(work.panel.ledger[before:])
+
+
+def complete(
+    work: Working, data: Data, roles: Roles, *, moved: bool = False
+) -> list[LedgerLine]:
+    """Apply `data.missing` to the columns that are used, one ledger line each.
+
+    A treatment that was `moved` (by `shift`, or to other units in a draw) is not observed
+    in every row; those rows are left out whatever the study says of missing cells.
+    """
+    import numpy as np
+    import pandas as pd
+
+    ledger: list[LedgerLine] = []
+    problems: list[Problem] = []
+    keep = np.ones(work.n, dtype=bool)
+    columns = [*roles.numbers(), *roles.groups()]
+    if roles.moderator:
+        columns.append(roles.moderator)
+    for name in dict.fromkeys(columns):
+        label = roles.names[name].rstrip(HIDDEN)
+        values = work.held[name]
+        missing = np.asarray(pd.isna(values))
+        if values.dtype.kind == "f":
+            infinite = np.isinf(values)
+            if infinite.any():
+                problems.append(
+                    Problem(
+                        Phase.DATA,
+                        "D08",
+                        f"'{label}' is infinite in {int(infinite.sum())} rows "
+                        f"(first: {where(work.panel, int(np.argmax(infinite)))})",
+                        fix="log1p or asinh in place of a log of zero, or a filter",
+                    )
+                )
+        if not missing.any():
+            continue
+        shifted = moved and name in roles.treatment
+        if data.missing == "error" and not shifted:
+            code = "D02" if name in roles.clusters else "D01"
+            code = "D03" if name == roles.weights else code
+            code = "D04" if name in roles.effects else code
+            problems.append(
+                Problem(
+                    Phase.DATA,
+                    code,
+                    f"'{label}' missing in {int(missing.sum())} of {work.n} rows "
+                    f"(first: {where(work.panel, int(np.argmax(missing)))})",
+                    why="dropping them in silence would change the sample",
+                    fix="data.missing: drop, an interpolate step, or a sample "
+                    "restriction",
+                    path="data.missing",
+                )
+            )
+            continue
+        lost = int((keep & missing).sum())
+        kept = int(keep.sum())
+        keep &= ~missing
+        reason = "not observed that many periods away" if shifted else "missing"
+        ledger.append(LedgerLine("estimation", label, kept, kept - lost, detail=reason))
+    work.problems += problems
+    if not keep.all():
+        frame = work.panel.frame.loc[keep].reset_index(drop=True)
+        work.keep(replace(work.panel, frame=frame), np.flatnonzero(keep))
+    return ledger
+
+
+def filled_near_adoption(work: Working, roles: Roles) -> list[str]:
+    """Cells that a step filled within a period of a unit's first treatment.
+
+    A line drawn across the adoption date carries the effect into the time before it.
+    """
+    import numpy as np
+    import pandas as pd
+
+    panel = work.panel
+    frames = [f for name, f in panel.frames.items() if name.endswith(".filled")]
+    if not frames or roles.cohort is None or panel.unit is None or panel.time is None:
+        return []
+    used = {roles.names[n] for n in roles.numbers()}
+    cells = pd.concat(frames, ignore_index=True)
+    cells = cells[cells["column"].isin(used)]
+    first = pd.Series(work.held[roles.cohort], index=panel.frame[panel.unit])
+    first = first.groupby(level=0).first()
+    cohort = cells[panel.unit].map(first).to_numpy(dtype="float64")
+    near = np.abs(cells[panel.time].to_numpy(dtype="float64") - cohort) <= 1
+    count = int(near.sum())
+    if not count:
+        return []
+    note = (
+        f"{count} filled cells of treated units lie within a period of their first "
+        "treatment: interpolation there carries the effect into the time before it"
+    )
+    return [note]
+
+
+def no_rows(panel: Panel, ledger: Sequence[LedgerLine]) -> Problem:
+    """Nothing is left: where the rows went."""
+    start = panel.frame.shape[0]
+    story = "; ".join(
+        f"{line.name} {line.rows_in} -> {line.rows_out}" for line in ledger
+    )
+    return Problem(
+        Phase.DATA,
+        "D05",
+        f"0 of {start} rows left after: {story or 'the source'}",
+        fix="see the row ledger: estimand plan STUDY",
+    )
+
+
+def check_values(
+    work: Working, model: Model, roles: Roles, assigned: Assigned | None
+) -> None:
+    """Faults that would make a number wrong or meaningless, before any engine."""
+    import numpy as np
+
+    if assigned and work.n == 1:
+        work.problems.append(
+            Problem(
+                Phase.DATA,
+                "D05",
+                "1 row left in the sample: there is nothing to compare it with",
+                fix="see the row ledger: estimand plan STUDY",
+            )
+        )
+    for role, held in (("treatment", roles.treatment), ("controls", roles.controls)):
+        if assigned and roles.outcome in held:
+            work.problems.append(
+                Problem(
+                    Phase.DESIGN,
+                    "I03",
+                    f"'{roles.names[roles.outcome]}' is the outcome and stands in "
+                    f"{role} too",
+                    why="it would explain itself completely",
+                    fix="another outcome, or controls without it on this line: "
+                    f"remove: {{controls: [{roles.names[roles.outcome]}]}}"
+                    if role == "controls"
+                    else "another treatment",
+                    path=f"model.{role}",
+                )
+            )
+    if assigned and not model.interact:
+        for name in roles.treatment:
+            values = work.held[name]
+            if not np.ptp(values):
+                work.problems.append(
+                    Problem(
+                        Phase.DESIGN,
+                        "I01",
+                        f"treatment '{roles.names[name]}' does not vary in the "
+                        f"estimation sample (all {values[0]:g})",
+                        fix="see the row ledger: a restriction may have removed the "
+                        "treated or the untreated rows",
+                        path="model.treatment",
+                    )
+                )
+    if roles.weights:
+        values = work.held[roles.weights]
+        for bad, word in ((values < 0, "negative"), (values == 0, "0")):
+            if bad.any():
+                work.problems.append(
+                    Problem(
+                        Phase.DATA,
+                        "D03",
+                        f"weight '{roles.names[roles.weights]}' is {word} in "
+                        f"{int(bad.sum())} rows (first: "
+                        f"{where(work.panel, int(np.argmax(bad)))})",
+                        fix=f"sample.weighted: {roles.names[roles.weights]} > 0",
+                        path="model.weights",
+                    )
+                )

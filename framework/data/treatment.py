@@ -1,0 +1,432 @@
+"""The treatment: its kind, its timing, leads of it, and what can't be one.
+
+Made on the whole prepared panel, before `model.sample` restricts rows, so that a
+restriction never changes who is treated when.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from framework.errors import DataError, IdentificationError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from framework.panel import Panel
+    from framework.spec.model import TreatmentSpec
+
+Kind = str
+_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Assigned:
+    """The treatment of every row of the panel.
+
+    Attributes:
+        kind: as said, or found: a 0/1 column that never switches off is `absorbing`
+            (`cross_section` where there are no units).
+        columns: label -> values, float64, the main one first; NaN where a shift asks
+            for a period that is not observed.
+        cohort: first treated period per row, inf = never (absorbing only).
+        gaps: units without a row just before they are first seen treated, whose first
+            treated period is therefore only a bound.
+    """
+
+    kind: Kind
+    columns: dict[str, np.ndarray[Any, Any]]
+    cohort: np.ndarray[Any, Any] | None = None
+    notes: tuple[str, ...] = ()
+    gaps: tuple[str, ...] = ()
+
+
+def assign(
+    panel: Panel, spec: TreatmentSpec, values: dict[str, pd.Series[Any]]
+) -> Assigned:
+    """The treatment as the study says it.
+
+    Args:
+        panel: the prepared panel.
+        spec: `model.treatment`.
+        values: label -> column for every term of `treatment.column`.
+
+    Raises:
+        DataError: T01 text, T02 coded otherwise than 0/1 without a kind, E03 never
+            treated not marked, E06 a switch that is not absorbing.
+        IdentificationError: absorbing treatment without units.
+    """
+    if spec.first_treated and not values:
+        return _from_cohort(panel, spec)
+    if spec.kind == "levels":
+        (label, series), *more = values.items()
+        if more:
+            raise DataError("T02", "kind: levels takes one column")
+        return _levels(panel, spec, label, series)
+    columns = {label: _numbers(label, series) for label, series in values.items()}
+    main = next(iter(columns))
+    kind = spec.kind or _found_kind(
+        panel, main, columns[main], several=len(columns) > 1
+    )
+    if kind != "absorbing":
+        return _shifted(panel, spec, kind, columns)
+    return _absorbing(panel, spec, main, columns)
+
+
+def _numbers(label: str, series: pd.Series[Any]) -> np.ndarray[Any, Any]:
+    import pandas as pd
+
+    if pd.api.types.is_bool_dtype(series.dtype):
+        series = series.astype("float64")
+    if not pd.api.types.is_numeric_dtype(series.dtype):
+        found = sorted(map(str, series.dropna().unique()))
+        shown = ", ".join(repr(f) for f in found[:_SHOWN])
+        raise DataError(
+            "T01",
+            f"treatment '{label}' is text: {{{shown}{', …' if len(found) > _SHOWN else ''}}}",
+            why="an engine would make one dummy for every word of it",
+            fix=f"data.columns: {{{label}: {{map: {{{_map(found)}}}}}}}, or "
+            "treatment: {column, kind: levels, reference}",
+            path="model.treatment",
+        )
+    return series.to_numpy(dtype="float64", na_value=float("nan"))
+
+
+def _map(words: list[str]) -> str:
+    """`no: 0, yes: 1`: a 0/1 map of two words, of more the beginning of one."""
+    two = 2
+    return f"{words[0]}: 0, {words[1] if len(words) == two else '…'}: 1"
+
+
+def _found_kind(
+    panel: Panel, label: str, values: np.ndarray[Any, Any], *, several: bool
+) -> Kind:
+    import numpy as np
+
+    seen = np.unique(values[~np.isnan(values)])
+    if not np.isin(seen, (0.0, 1.0)).all():
+        shown = ", ".join(f"{v:g}" for v in seen[:4]) + (", …" if len(seen) > 4 else "")  # noqa: PLR2004 - as many as fit a line
+        raise DataError(
+            "T02",
+            f"treatment '{label}' is not 0/1: it takes {shown}",
+            why="its coefficient means something else for a dose than for a switch",
+            fix="say the kind: treatment: {column: "
+            f"{label}, kind: dose}} (or levels, with a reference)",
+            path="model.treatment.kind",
+        )
+    if several:
+        raise DataError(
+            "T02",
+            "several treatments need their kind said",
+            fix="treatment: {column: [a, b], kind: dose|reversible|cross_section}",
+            path="model.treatment.kind",
+        )
+    return "absorbing" if panel.kind == "panel" else "cross_section"
+
+
+def _absorbing(
+    panel: Panel,
+    spec: TreatmentSpec,
+    label: str,
+    columns: dict[str, np.ndarray[Any, Any]],
+) -> Assigned:
+    import numpy as np
+
+    if panel.kind != "panel":
+        raise IdentificationError(
+            "E06",
+            "an absorbing treatment needs a panel with unit and time",
+            fix="kind: cross_section, or data.panel: {unit, time}",
+            path="model.treatment.kind",
+        )
+    values = columns[label]
+    unit, period = _keys(panel)
+    if np.isnan(values).any():
+        raise DataError(
+            "D01",
+            f"treatment '{label}' missing in {int(np.isnan(values).sum())} of "
+            f"{len(values)} rows",
+            fix="say what a missing treatment means: data.columns map, or drop the rows "
+            "with a `keep` step",
+            path="model.treatment",
+        )
+    _check_no_switch_off(panel, label, values, unit)
+    cohort = _first_period(values, unit, period)
+    if spec.first_treated:
+        given = _cohort_column(panel, spec)
+        wrong = (period >= given) != (values > 0)
+        if wrong.any():
+            raise DataError(
+                "E06",
+                f"'{label}' and '{spec.first_treated}' disagree in {int(wrong.sum())} rows"
+                f" (first: {_row(panel, int(np.argmax(wrong)))})",
+                fix="keep one of them",
+                path="model.treatment",
+            )
+        return _finish(panel, spec, label, given, ())
+    gaps = _gaps(panel, values, unit, period)
+    note = (
+        f"{len(gaps)} units have no row just before they are first seen treated "
+        f"({', '.join(gaps[:_SHOWN])}): their first treated period is the first "
+        "observed one; give treatment.first_treated to be exact"
+    )
+    finished = _finish(panel, spec, label, cohort, (note,) if gaps else ())
+    return replace(finished, gaps=gaps)
+
+
+def _from_cohort(panel: Panel, spec: TreatmentSpec) -> Assigned:
+    if panel.kind != "panel":
+        raise IdentificationError(
+            "E06",
+            "first_treated needs a panel with unit and time",
+            path="model.treatment.first_treated",
+        )
+    return _finish(panel, spec, "treated", _cohort_column(panel, spec), ())
+
+
+def _finish(
+    panel: Panel,
+    spec: TreatmentSpec,
+    label: str,
+    cohort: np.ndarray[Any, Any],
+    notes: tuple[str, ...],
+) -> Assigned:
+    """0/1 from the cohort, after `shift`."""
+    import numpy as np
+
+    _, period = _keys(panel)
+    if spec.shift:
+        before = period >= cohort
+        cohort = cohort + spec.shift
+        changed = int((before != (period >= cohort)).sum())
+        if not changed and np.isfinite(cohort).any():
+            raise DataError(
+                "T03",
+                f"treatment.shift: {spec.shift} changes no row",
+                why="shift counts calendar periods; the line would repeat the model "
+                "under another name",
+                fix="as many periods as lie between two rows of a unit (2 in biennial "
+                "data)",
+                path="model.treatment.shift",
+            )
+        open_end = (
+            ""
+            if spec.first_treated or spec.shift > 0
+            else (
+                "; units untreated to the end of the data count as untreated after it"
+            )
+        )
+        notes = (
+            *notes,
+            f"treatment moved by {spec.shift:+d} periods: {changed} rows change{open_end}",
+        )
+        if spec.shift > 0:
+            first = np.isin(cohort - spec.shift, period.min())
+            if first.any():
+                notes = (
+                    *notes,
+                    "units already treated in the first period count as starting then",
+                )
+    values = (period >= cohort).astype("float64")
+    return Assigned("absorbing", {label: values}, cohort, notes)
+
+
+def _cohort_column(panel: Panel, spec: TreatmentSpec) -> np.ndarray[Any, Any]:
+    import numpy as np
+    import pandas as pd
+
+    name = str(spec.first_treated)
+    series = panel.frame[name]
+    never = spec.never
+    if never is not None and never != "missing":
+        series = series.mask(series == never)
+    elif never is None and series.isna().any():
+        raise DataError(
+            "E03",
+            f"'{name}' is missing in {int(series.isna().sum())} rows",
+            why="a missing first treated period may mean never treated, or unknown",
+            fix="treatment.never: missing if those units are never treated",
+            path="model.treatment.never",
+        )
+    numbers = pd.to_numeric(series, errors="coerce")
+    odd = series.notna() & ~np.isfinite(numbers.astype("float64"))
+    if odd.any():
+        shown = ", ".join(map(str, series[odd].unique()[:_SHOWN]))
+        raise DataError(
+            "T03",
+            f"'{name}' is not a period in {int(odd.sum())} rows ({shown})",
+            fix="treatment.never: the value that marks never-treated units; or "
+            f"data.columns: {{{name}: {{missing: {shown}}}}} with never: missing",
+            path="model.treatment.first_treated",
+        )
+    cohort = numbers.to_numpy(dtype="float64", na_value=float("nan"))
+    cohort = np.where(np.isnan(cohort), np.inf, cohort)
+    finite = cohort[np.isfinite(cohort)]
+    if (finite != np.round(finite)).any():
+        raise DataError(
+            "T03",
+            f"'{name}' holds periods that are not whole numbers",
+            path="model.treatment.first_treated",
+        )
+    _, period = _keys(panel)
+    early = np.isfinite(cohort) & (
+        cohort < period.min() - (period.max() - period.min())
+    )
+    if never is None and early.any():
+        value = cohort[early][0]
+        raise DataError(
+            "E03",
+            f"'{name}' is {value:g} in {int(early.sum())} rows, far before the first "
+            f"period {int(period.min())}",
+            why="read as a year, those units would be treated in every period",
+            fix=f"treatment.never: {value:g} if it marks units that are never treated",
+            path="model.treatment.never",
+        )
+    assert panel.unit is not None  # noqa: S101 - callers have checked the kind
+    changing = panel.frame.assign(_g=cohort).groupby(panel.unit)["_g"].nunique()
+    moving = changing[changing > 1]
+    if len(moving):
+        shown = ", ".join(map(str, moving.index[:_SHOWN]))
+        raise DataError(
+            "E06",
+            f"{len(moving)} units change their first treated period (first: {shown})",
+            fix="one first treated period per unit; kind: reversible with the 0/1 column "
+            "if treatment comes and goes",
+            path="model.treatment.first_treated",
+        )
+    return cohort
+
+
+def _levels(
+    panel: Panel, spec: TreatmentSpec, label: str, series: pd.Series[Any]
+) -> Assigned:
+    import numpy as np
+
+    levels = sorted(series.dropna().unique(), key=str)
+    if spec.reference is None or spec.reference not in levels:
+        shown = ", ".join(map(str, levels[:8]))
+        raise DataError(
+            "T02",
+            f"kind: levels needs the reference level of '{label}'"
+            if spec.reference is None
+            else f"'{label}' has no level {spec.reference!r}",
+            fix=f"treatment.reference: one of {shown}",
+            path="model.treatment.reference",
+        )
+    missing = series.isna().to_numpy()
+    columns = {
+        f"{label}={level}": np.where(missing, np.nan, (series == level).astype(float))
+        for level in levels
+        if level != spec.reference
+    }
+    return _shifted(panel, spec, "levels", columns)
+
+
+def _shifted(
+    panel: Panel,
+    spec: TreatmentSpec,
+    kind: Kind,
+    columns: dict[str, np.ndarray[Any, Any]],
+) -> Assigned:
+    """`shift` of a treatment that comes and goes: the value of another period."""
+    import numpy as np
+
+    plain = Assigned(kind, columns)
+    if not spec.shift:
+        return plain
+    if panel.kind != "panel":
+        raise IdentificationError(
+            "E06",
+            "treatment.shift needs a panel with unit and time",
+            path="model.treatment.shift",
+        )
+    moved = {
+        label: at_period(panel, values, -spec.shift)
+        for label, values in columns.items()
+    }
+    gone = sum(int(np.isnan(values).sum()) for values in list(moved.values())[:1])
+    note = (
+        f"treatment moved by {spec.shift:+d} periods: {gone} rows of the data have no "
+        "observed treatment there and are left out"
+    )
+    return replace(plain, columns=moved, notes=(note,))
+
+
+def at_period(
+    panel: Panel, values: np.ndarray[Any, Any], ahead: int
+) -> np.ndarray[Any, Any]:
+    """The unit's value `ahead` periods later (by the calendar); NaN if unobserved."""
+    import pandas as pd
+
+    unit, period = _keys(panel)
+    held = pd.Series(values, index=pd.MultiIndex.from_arrays([unit, period]))
+    wanted = pd.MultiIndex.from_arrays([unit, period + ahead])
+    moved: np.ndarray[Any, Any] = held.reindex(wanted).to_numpy(dtype="float64")
+    return moved
+
+
+def _keys(panel: Panel) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Unit codes and periods."""
+    codes = panel.frame[panel.unit].factorize()[0]
+    return codes, panel.frame[panel.time].to_numpy()
+
+
+def _check_no_switch_off(
+    panel: Panel,
+    label: str,
+    values: np.ndarray[Any, Any],
+    unit: np.ndarray[Any, Any],
+) -> None:
+    import numpy as np
+
+    off = (unit[1:] == unit[:-1]) & (values[1:] < values[:-1])
+    if off.any():
+        names = panel.frame[panel.unit].to_numpy()[1:][off]
+        units = list(dict.fromkeys(map(str, names)))
+        where = ", ".join(units[:_SHOWN])
+        raise DataError(
+            "E06",
+            f"treatment '{label}' switches off in {len(units)} units (first: {where}; "
+            f"{_row(panel, int(np.argmax(off)) + 1)})",
+            why="estimators of a lasting treatment would count the units as treated still",
+            fix=f"treatment: {{column: {label}, kind: reversible}}",
+            path="model.treatment.kind",
+        )
+
+
+def _first_period(
+    values: np.ndarray[Any, Any],
+    unit: np.ndarray[Any, Any],
+    period: np.ndarray[Any, Any],
+) -> np.ndarray[Any, Any]:
+    """First treated period of the row's unit; rows are sorted by (unit, period)."""
+    import numpy as np
+
+    first = np.full(int(unit.max()) + 1 if len(unit) else 0, np.inf)
+    np.minimum.at(first, unit[values > 0], period[values > 0])
+    cohort: np.ndarray[Any, Any] = first[unit]
+    return cohort
+
+
+def _gaps(
+    panel: Panel,
+    values: np.ndarray[Any, Any],
+    unit: np.ndarray[Any, Any],
+    period: np.ndarray[Any, Any],
+) -> tuple[str, ...]:
+    """Units whose onset falls in a gap of their rows."""
+    import numpy as np
+
+    periods = np.unique(period)
+    step = np.diff(periods).min() if len(periods) > 1 else 1
+    onset = (unit[1:] == unit[:-1]) & (values[1:] > values[:-1])
+    gap = onset & (np.diff(period) > step)
+    names = panel.frame[panel.unit].to_numpy()[1:][gap]
+    return tuple(dict.fromkeys(map(str, names)))
+
+
+def _row(panel: Panel, index: int) -> str:
+    keys = [k for k in (panel.unit, panel.time) if k]
+    return ", ".join(str(panel.frame[k].iloc[index]) for k in keys)

@@ -1,0 +1,83 @@
+"""The model in words: what stands in tables and plans."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from framework.contract import Estimator, Request
+from framework.data.working import HIDDEN, Roles, Working, inference_of
+from framework.spec.model import Model
+
+
+def labels(
+    model: Model, roles: Roles, work: Working, request: Request, estimator: Estimator
+) -> dict[str, Any]:
+    """What stands in the table: outcome, treatment, controls, effects, formula."""
+
+    def names(found: Sequence[str]) -> list[str]:
+        return [roles.names[n].rstrip(HIDDEN) for n in found]
+
+    outcome = roles.names[roles.outcome] if roles.outcome else ""
+    effects = names(roles.effects) + [
+        f"{roles.names[by].rstrip(HIDDEN)} slopes in {roles.names[variable]}"
+        for variable, by in roles.slopes
+    ]
+    columns = request.treatment.columns if request.treatment else ()
+    judged = request.treatment.judged if request.treatment else ()
+    treatment = [request.labels[c] for c in dict.fromkeys((*columns, *judged))]
+    inference = ""
+    if "inference" in estimator.demands().uses:
+        inference = said_inference(inference_of(model, work.panel))
+    weights = (
+        f"{model.weights['name']} weights {model.weights['column']}"
+        if roles.weights and model.weights
+        else ""
+    )
+    right = " + ".join([*treatment, *names(roles.controls)]) or "1"
+    formula = f"{outcome} ~ {right}" if outcome else right
+    if type(estimator).estimates == "diagnostic":
+        listed = [outcome, *treatment, *names(roles.controls)]
+        formula = ", ".join(name for name in listed if name)
+    elif effects:
+        formula += " | " + " + ".join(effects)
+    return {
+        "outcome": outcome,
+        "treatment": treatment,
+        "controls": names(roles.controls),
+        "fixed_effects": effects,
+        "instruments": names(roles.instruments),
+        "inference": inference,
+        "weights": weights,
+        "sample": [said_restriction(n, f) for n, f in model.sample.items()],
+        "formula": formula,
+    }
+
+
+def said_inference(flat: Mapping[str, Any]) -> str:
+    """Such as `clustered by sid`."""
+    name = flat["name"]
+    if name == "cluster":
+        by = flat["by"] if isinstance(flat["by"], list) else [flat["by"]]
+        said = [" × ".join(b) if isinstance(b, list) else str(b) for b in by]
+        return f"clustered by {' and '.join(said)}"
+    words = {
+        "iid": "homoskedastic",
+        "hetero": f"heteroskedasticity-robust ({flat.get('type', 'HC1')})",
+        "newey_west": f"Newey-West, {flat.get('lags')} lags",
+        "driscoll_kraay": f"Driscoll-Kraay, {flat.get('lags')} lags",
+    }
+    return words.get(name, str(name).replace("_", " "))
+
+
+def said_restriction(name: str, flat: Mapping[str, Any]) -> str:
+    """One restriction in words."""
+    kind = flat["name"]
+    if kind == "where":
+        return str(flat["where"])
+    if kind in ("only", "without"):
+        held = flat["values"] if isinstance(flat["values"], list) else [flat["values"]]
+        word = "only" if kind == "only" else "without"
+        return f"{word} {flat['column']} {', '.join(map(str, held))}"
+    rest = ", ".join(f"{k} {v}" for k, v in flat.items() if k != "name")
+    return f"{kind.replace('_', ' ')} {rest}".strip() or name

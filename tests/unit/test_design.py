@@ -1,0 +1,184 @@
+"""A model against a panel: which values reach the estimator, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from framework.contract import Request
+from framework.data.design import Design, build
+from framework.data.prepare import Prepared
+from framework.errors import EstimandError
+from framework.plan import panel_of, plan, trees
+from framework.spec import choices
+from framework.spec.study import open_study, project_root
+
+
+@pytest.fixture
+def design(tmp_path: Path) -> Any:
+    """The request of a model on a panel of 12 units in 2001 to 2008."""
+
+    def make(model: dict[str, Any], **data: Any) -> Design:
+        panel().to_csv(tmp_path / "data.csv", index=False)
+        study = {
+            "study": "design",
+            "data": {
+                "source": "data.csv",
+                "panel": {"unit": "unit", "time": "year"},
+                **data,
+            },
+            "model": {
+                "outcome": "y",
+                "treatment": "d",
+                "fixed_effects": ["unit", "year"],
+                "estimator": "twfe",
+                **model,
+            },
+        }
+        path = tmp_path / "study.yaml"
+        path.write_text(yaml.safe_dump(study), encoding="utf-8")
+        opened = open_study(path)
+        (found,) = plan(opened)
+        prepared = Prepared(opened.root, project_root(opened))
+        read, resolved = trees(found)
+        estimator = choices.build("estimator", resolved.estimator)
+        return build(panel_of(opened, found, prepared), read, resolved, estimator)
+
+    return make
+
+
+def panel() -> pd.DataFrame:
+    rng = np.random.default_rng(3)
+    index = pd.MultiIndex.from_product(
+        [range(12), range(2001, 2009)], names=["unit", "year"]
+    )
+    frame = index.to_frame(index=False)
+    frame["first"] = np.where(frame.unit < 5, 2005, 9999)
+    frame["d"] = (frame.year >= frame["first"]).astype(int)
+    frame["treated"] = (frame.unit % 2).astype(int)
+    for name in ("y", "x", "w"):
+        frame[name] = rng.random(len(frame)) + 0.5
+    frame["dose"] = frame.w.where(frame.index != 7)
+    return frame
+
+
+def column(request: Request, label: str) -> np.ndarray:
+    (alias,) = [a for a, held in request.labels.items() if held == label]
+    return request.frame[alias].to_numpy()
+
+
+def problems(make: Any, model: dict[str, Any], **data: Any) -> list[tuple[str, str]]:
+    with pytest.raises(EstimandError) as caught:
+        make(model, **data)
+    return [(p.code, p.what) for p in caught.value.problems]
+
+
+SHIFTED = {"column": "d", "shift": -2}
+
+
+def test_a_control_made_of_the_treatment_does_not_undo_its_shift(design):
+    request = design({"treatment": SHIFTED, "controls": [["d", "x"]]}).request
+    data = panel()
+    assert request.treatment is not None
+    moved = request.frame[request.treatment.columns[0]].to_numpy()
+    assert (moved == (data.year >= data["first"] - 2)).all()
+    assert (column(request, "d × x") == data.d * data.x).all()
+
+
+@pytest.mark.parametrize(
+    ("treatment", "control"),
+    [(SHIFTED, "d"), ({"first_treated": "first", "never": 9999}, "treated")],
+)
+def test_a_control_that_is_called_like_the_treatment_is_refused(
+    treatment, control, design
+):
+    ((code, what),) = problems(design, {"treatment": treatment, "controls": [control]})
+    assert code == "I03"
+    assert f"'{control}' is the treatment" in what
+
+
+def test_the_treatment_as_it_is_may_stand_among_the_controls(design):
+    request = design({"controls": ["d", "x"]}).request
+    assert [request.labels[c] for c in request.controls] == ["x"]
+
+
+def test_a_centred_moderator_leaves_the_weights_as_they_are(design):
+    request = design(
+        {
+            "weights": {"analytic": "w"},
+            "controls": ["w"],
+            "interact": {"with": "w", "center": "mean"},
+        }
+    ).request
+    assert request.weights is not None
+    data = panel()
+    assert (request.frame[request.weights.column] == data.w).all()
+    (moderator,) = request.controls
+    assert request.frame[moderator].to_numpy() == pytest.approx(data.w - data.w.mean())
+
+
+@pytest.mark.parametrize("role", ["controls", "treatment"])
+def test_an_outcome_does_not_explain_itself(role, design):
+    held: Any = ["y"] if role == "controls" else {"column": "y", "kind": "dose"}
+    assert problems(design, {role: held}) == [
+        ("I03", f"'y' is the outcome and stands in {role} too")
+    ]
+
+
+DOSE = {"column": "dose", "kind": "dose"}
+
+
+def test_a_treatment_that_is_missing_is_a_column_that_is_missing(design):
+    ((code, what),) = problems(design, {"treatment": DOSE})
+    assert code == "D01"
+    assert what == "'dose' missing in 1 of 96 rows (first: 0, 2008)"
+    dropped = design({"treatment": DOSE}, missing="drop")
+    assert [line.rows_out for line in dropped.ledger] == [95]
+
+
+def test_rows_that_a_moved_dose_has_no_value_for_are_told(design):
+    moved = design({"treatment": {**DOSE, "shift": -1}})
+    (note,) = moved.notes
+    # The last year of 12 units, and the year before the missing cell (itself 2008).
+    assert "13 rows of the data have no observed treatment there" in note
+    assert len(moved.request.frame) == 96 - 13
+
+
+def test_a_type_of_errors_that_an_estimator_lacks_is_refused(design):
+    model = {"inference": {"hetero": "HC3"}}
+    assert problems(design, model) == [("X23", "twfe has no HC3 errors")]
+    plain = {"estimator": "ols", "fixed_effects": [], **model}
+    assert design(plain).request.inference.options == {"type": "HC3"}
+
+
+def test_panels_of_other_code_have_another_key(tmp_path):
+    panel().to_csv(tmp_path / "data.csv", index=False)
+    text = """
+        study: s
+        data: {source: data.csv, panel: {unit: unit, time: year}}
+        model: {outcome: y, treatment: d, estimator: twfe}
+    """
+    path = tmp_path / "study.yaml"
+    path.write_text(dedent(text), encoding="utf-8")
+    study = open_study(path)
+    (found,) = plan(study)
+    keys = {
+        panel_of(study, found, Prepared(tmp_path, tmp_path, code=code)).key
+        for code in ("one", "one", "two")
+    }
+    assert len(keys) == 2
+
+
+def test_a_shift_that_changes_no_row_is_refused(design):
+    steps = {"biennial": {"keep": "year in (2001, 2003, 2005, 2007)"}}
+    model = {"treatment": {"column": "d", "shift": -1}}
+    ((code, what),) = problems(design, model, steps=steps)
+    assert (code, what) == ("T03", "treatment.shift: -1 changes no row")
+    model["treatment"]["shift"] = -2
+    assert design(model, steps=steps).notes[0].startswith("treatment moved by -2")
