@@ -1,0 +1,29 @@
+"""What a study expects, judged: `holds`, `fails` or `cannot be judged`, and why.
+
+`judge` takes the finished estimations of a run and returns the verdicts; `difference`
+compares two estimations by their influence functions. `docs/expectations.md` says what
+each expectation takes to hold.
+"""
+
+from __future__ import annotations
+
+from framework.expect.comparison import Difference, Equality, difference, equality
+from framework.expect.judging import judge
+from framework.expect.rows import CannotBeJudged, Finished, Judged, Row, judged_row
+from framework.expect.scene import Adjusted, Status, Verdict
+
+__all__ = [
+    "Adjusted",
+    "CannotBeJudged",
+    "Difference",
+    "Equality",
+    "Finished",
+    "Judged",
+    "Row",
+    "Status",
+    "Verdict",
+    "difference",
+    "equality",
+    "judge",
+    "judged_row",
+]

@@ -1,0 +1,310 @@
+"""Numbers as a paper prints them, beside ours.
+
+A printed number says how exact it is: `"0.1140"` has four decimals, trailing zero
+included. Ours agrees if it lies within half a unit of the last one, and its stars are
+the same. So that nothing is lost, printed numbers are text: in quotes.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from framework.errors import Problem, SpecError, did_you_mean
+
+if TYPE_CHECKING:
+    from framework.expect.rows import Judged, Row
+
+#: One star per bound that the p value is below; the convention is printed with tables.
+STARS = (0.10, 0.05, 0.01)
+#: A tie of the last digit (0.06385 printed as 0.0638 or 0.0639) agrees either way.
+_TIE = 1e-9
+
+_NUMBER = r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:[eE][+-]?\d+)?"
+_PRINTED = re.compile(
+    rf"(?P<number>{_NUMBER})\s*(?P<stars>\**)"
+    rf"(?:\s*\(\s*(?P<error>{_NUMBER})\s*\)\s*(?P<late>\**))?"
+)
+_LEADING_ZERO_GROUP = re.compile(r"[+-]?0\d*,")
+_INDEXED = re.compile(r"(?P<name>.+?)\[(?P<index>[^\]]*)\]")
+
+
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """A number as printed.
+
+    Attributes:
+        text: as written in the study.
+        number, std_error: exact decimals; no standard error = None.
+        stars: number of stars; None where the text makes no claim: a number without
+            stars and without a standard error (a sample size, an R2).
+    """
+
+    text: str
+    number: Decimal
+    std_error: Decimal | None = None
+    stars: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A printed number and ours.
+
+    Attributes:
+        address: `heading.line[.value].term-or-scalar`.
+        estimate, std_error: ours; None where there is none.
+        stars: ours, as printed (`"**"`); None for a number that has none.
+        difference: ours minus printed.
+        agrees: number, standard error and stars, as far as they are printed.
+        text: in words.
+    """
+
+    address: str
+    printed: str
+    estimate: float | None
+    std_error: float | None
+    stars: str | None
+    difference: float | None
+    agrees: bool
+    text: str
+
+    def to_dict(self) -> dict[str, object]:
+        """For the manifest."""
+        return {
+            "address": self.address,
+            "printed": self.printed,
+            "ours": {
+                "estimate": self.estimate,
+                "std_error": self.std_error,
+                "stars": self.stars,
+            },
+            "difference": self.difference,
+            "agrees": self.agrees,
+            "text": self.text,
+        }
+
+
+def parse(text: Any) -> Printed:
+    """`"0.1140** (0.0556)"`, `"2,574"`, `"-.0800"` -> numbers with their precision.
+
+    Raises:
+        SpecError: not text, or not a number as tables print it.
+    """
+    if isinstance(text, int) and not isinstance(text, bool):
+        return Printed(str(text), Decimal(text))
+    if not isinstance(text, str):
+        raise SpecError(
+            "X30",
+            f"the printed number {text!r} is not in quotes",
+            why="trailing zeros say how exact a printed number is; YAML drops them",
+            fix=f'"{text}", with every digit the paper prints',
+        )
+    plain = text.strip().replace("\N{MINUS SIGN}", "-").replace("\N{EN DASH}", "-")
+    match = _PRINTED.fullmatch(plain)
+    if match is None or not _is_number(match["number"], match["error"]):
+        raise SpecError(
+            "X30",
+            f"'{text}' is not a number as a table prints it",
+            fix='"0.1140** (0.0556)": estimate, stars, standard error; or "2,574"',
+        )
+    stars = len(match["stars"] or match["late"] or "")
+    claims = bool(stars) or match["error"] is not None
+    return Printed(
+        text,
+        _decimal(match["number"]),
+        _decimal(match["error"]) if match["error"] is not None else None,
+        stars if claims else None,
+    )
+
+
+def _is_number(*pieces: str | None) -> bool:
+    # "0,114" is a decimal comma, not a thousand.
+    return all(
+        any(c.isdigit() for c in piece) and not _LEADING_ZERO_GROUP.match(piece)
+        for piece in pieces
+        if piece is not None
+    )
+
+
+def _decimal(piece: str) -> Decimal:
+    return Decimal(piece.replace(",", ""))
+
+
+def agrees(ours: float, printed: Decimal) -> bool:
+    """Within half a unit of the last printed digit."""
+    if not math.isfinite(ours):
+        return False
+    unit = Decimal(1).scaleb(_exponent(printed))
+    gap = abs(Decimal(ours) - printed)
+    return gap <= unit / 2 * (1 + Decimal(_TIE))
+
+
+def as_printed(ours: float, printed: Decimal) -> str:
+    """Ours with as many decimals as the printed number has."""
+    decimals = max(0, -_exponent(printed))
+    text = f"{ours:,.{decimals}f}"
+    return text.lstrip("-") if float(text.replace(",", "")) == 0 else text
+
+
+def _exponent(printed: Decimal) -> int:
+    exponent = printed.as_tuple().exponent
+    assert isinstance(exponent, int)  # noqa: S101 - parse lets no NaN or infinity through
+    return exponent
+
+
+def stars_of(p_value: float, convention: Sequence[float] = STARS) -> str:
+    """`**` for a p value below two of the bounds."""
+    return "*" * sum(p_value < bound for bound in convention)
+
+
+def compare(
+    published: Mapping[str, Any],
+    run: Iterable[Judged],
+    convention: Sequence[float] = STARS,
+) -> tuple[Compared, ...]:
+    """Every printed number of a study beside ours.
+
+    Args:
+        published: mirrors the study's checks; leaves are printed numbers keyed by a
+            term (the user's column), a scalar (`n_obs`, `r2`) or `term[index]`.
+        run: all estimations of the run.
+        convention: p values below which a star is printed.
+
+    Raises:
+        SpecError: a leaf is not a printed number.
+    """
+    everything = {judged.address: judged for judged in run}
+    return tuple(
+        _one(path, parse(leaf), everything, convention)
+        for path, leaf in _leaves(published, ())
+    )
+
+
+def faults(published: Mapping[str, Any]) -> list[Problem]:
+    """Every leaf that is no printed number, at its path: known before anything is run."""
+    found: list[Problem] = []
+    for path, leaf in _leaves(published, ("published",)):
+        try:
+            parse(leaf)
+        except SpecError as error:
+            found += [p.at(path=".".join(path)) for p in error.problems]
+    return found
+
+
+def _leaves(
+    node: Mapping[str, Any], path: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for key, value in node.items():
+        below = (*path, str(key))
+        if isinstance(value, Mapping):
+            yield from _leaves(value, below)
+        else:
+            yield below, value
+
+
+def _one(
+    path: tuple[str, ...],
+    printed: Printed,
+    run: Mapping[str, Judged],
+    convention: Sequence[float],
+) -> Compared:
+    address = ".".join(path)
+    column, name = ".".join(path[:-1]), path[-1]
+    judged = run.get(column)
+    if judged is None:
+        guess = did_you_mean(column, list(run))
+        return _none(address, printed, f"there is no column '{column}', {guess}")
+    if judged.cell is None:
+        why = judged.problem or "there is no result"
+        return _none(address, printed, f"{column} was not estimated: {why}")
+    scalars = judged.cell.result.scalars
+    if name in scalars:
+        return _scalar(address, printed, float(scalars[name]))
+    rows = _rows(judged, name)
+    if len(rows) == 1:
+        return _coefficient(address, printed, rows[0], convention)
+    known = [*dict.fromkeys(_terms(judged)), *scalars]
+    if not rows:
+        guess = did_you_mean(name, known)
+        return _none(address, printed, f"{column} has no '{name}', {guess}")
+    places = ", ".join(row.where for row in rows[:4])
+    return _none(
+        address,
+        printed,
+        f"'{name}' is {len(rows)} rows ({places}, …); name one as '{name}[index]'",
+    )
+
+
+def _terms(judged: Judged) -> list[str]:
+    from framework.expect.rows import all_rows
+
+    return [row.term for row in all_rows(judged)]
+
+
+def _rows(judged: Judged, name: str) -> list[Row]:
+    """The rows a name fits: of a term, at an index, and of the first estimand."""
+    from framework.expect.rows import all_rows, same_index
+
+    there = all_rows(judged)
+    rows = [row for row in there if row.term == name]
+    match = _INDEXED.fullmatch(name)
+    if not rows and match:
+        rows = [
+            row
+            for row in there
+            if row.term == match["name"]
+            and any(same_index(have, match["index"]) for have in row.index.values())
+        ]
+    # A term may be reported by several estimands: the one asked for first is meant.
+    preferred = [r for e in judged.estimand[:1] for r in rows if r.estimand == e]
+    return preferred or rows
+
+
+def _none(address: str, printed: Printed, why: str) -> Compared:
+    text = f"printed {printed.text}; {why}"
+    return Compared(address, printed.text, None, None, None, None, False, text)
+
+
+def _scalar(address: str, printed: Printed, ours: float) -> Compared:
+    same = agrees(ours, printed.number)
+    text = _say(printed, as_printed(ours, printed.number), [] if same else ["number"])
+    gap = ours - float(printed.number)
+    return Compared(address, printed.text, ours, None, None, gap, same, text)
+
+
+def _coefficient(
+    address: str, printed: Printed, row: Row, convention: Sequence[float]
+) -> Compared:
+    stars = stars_of(row.p_value, convention)
+    off = [] if agrees(row.estimate, printed.number) else ["number"]
+    ours = as_printed(row.estimate, printed.number)
+    if printed.stars is not None:
+        ours += stars
+        if printed.stars != len(stars):
+            off.append("stars")
+    if printed.std_error is not None:
+        ours += f" ({as_printed(row.std_error, printed.std_error)})"
+        if not agrees(row.std_error, printed.std_error):
+            off.append("standard error")
+    return Compared(
+        address,
+        printed.text,
+        row.estimate,
+        row.std_error if math.isfinite(row.std_error) else None,
+        stars,
+        row.estimate - float(printed.number),
+        not off,
+        _say(printed, ours, off),
+    )
+
+
+def _say(printed: Printed, ours: str, off: list[str]) -> str:
+    if not off:
+        return f"printed {printed.text}, ours {ours}: the same"
+    what = " and ".join(", ".join(off).rsplit(", ", 1))
+    differs = "differ" if len(off) > 1 or off == ["stars"] else "differs"
+    return f"printed {printed.text}, ours {ours}: {what} {differs}"

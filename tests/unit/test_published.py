@@ -1,0 +1,167 @@
+"""Printed numbers: what they say, and whether ours are the same."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from framework.errors import SpecError
+from framework.expect import Judged
+from framework.published import agrees, as_printed, compare, faults, parse, stars_of
+from tests.build_judged import estimation, row
+
+
+@pytest.mark.parametrize(
+    ("text", "number", "error", "stars"),
+    [
+        ("0.1140** (0.0556)", "0.1140", "0.0556", 2),
+        ("0.0818 (0.0589)", "0.0818", "0.0589", 0),
+        ("0.0818 (0.0589)***", "0.0818", "0.0589", 3),
+        ("-.0800*(.05)", "-0.0800", "0.05", 1),
+        ("\N{MINUS SIGN}0.0010", "-0.0010", None, None),
+        ("2,574", "2574", None, None),
+        ("1,234,567.80", "1234567.80", None, None),
+        ("0.8335", "0.8335", None, None),
+        ("1.2e-05", "0.000012", None, None),
+        (" 3*** ", "3", None, 3),
+        (2574, "2574", None, None),
+    ],
+)
+def test_printed_numbers_are_read_exactly(text, number, error, stars):
+    printed = parse(text)
+    assert printed.number == Decimal(number)
+    assert printed.number.as_tuple().exponent == (
+        Decimal(number).as_tuple().exponent
+        if "e" not in str(text)
+        else Decimal("1.2e-05").as_tuple().exponent
+    )
+    assert printed.std_error == (None if error is None else Decimal(error))
+    assert printed.stars == stars
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "n.a.", "0,114", "1,23", "0.1 0.2", "(0.05)", "0.1 (", "--1", "nan", "inf",
+     0.114, True, None, "0.1 (0,05)"],
+)  # fmt: skip
+def test_what_no_table_prints_is_refused(text):
+    with pytest.raises(SpecError):
+        parse(text)
+
+
+def test_a_bare_float_has_lost_its_zeros():
+    with pytest.raises(SpecError, match="trailing zeros"):
+        parse(0.114)
+
+
+@pytest.mark.parametrize(
+    ("ours", "printed", "same"),
+    [
+        (0.11403, "0.1140", True),
+        (0.11395, "0.1140", True),  # a tie agrees either way
+        (0.11394, "0.1140", False),
+        (0.11394, "0.114", True),  # fewer digits claim less
+        (0.1136, "0.1140", False),
+        (-0.00004, "0.0000", True),
+        (2574.0, "2574", True),
+        (2574.6, "2574", False),
+        (float("nan"), "0", False),
+    ],
+)
+def test_agreement_is_at_the_printed_precision(ours, printed, same):
+    assert agrees(ours, Decimal(printed)) is same
+
+
+def test_ours_is_shown_with_the_digits_the_paper_prints():
+    assert as_printed(0.1139999, Decimal("0.1140")) == "0.1140"
+    assert as_printed(2574.0, Decimal(2574)) == "2,574"
+    assert as_printed(-0.00001, Decimal("0.0000")) == "0.0000"
+
+
+def test_stars_are_below_their_bounds():
+    assert [stars_of(p) for p in (0.1, 0.099, 0.05, 0.049, 0.01, 0.009)] == [
+        "", "*", "*", "**", "**", "***",
+    ]  # fmt: skip
+
+
+BASELINE = estimation(
+    "baseline.both",
+    row(0.06383, 0.02551),  # t = 2.50, p = .0124
+    row(0.19, 0.04, term="eco"),
+    scalars={"n_obs": 2574.0, "r2": 0.83349},
+)
+
+
+def compared(leaves, *run):
+    return compare({"baseline": {"both": leaves}}, run or [BASELINE])
+
+
+def test_a_table_beside_ours():
+    same = compared({"ai": "0.0638** (0.0255)", "n_obs": "2,574", "r2": "0.8335"})
+    assert [c.agrees for c in same] == [True, True, True]
+    assert [c.address for c in same] == [
+        "baseline.both.ai", "baseline.both.n_obs", "baseline.both.r2",
+    ]  # fmt: skip
+    assert same[0].text == (
+        "printed 0.0638** (0.0255), ours 0.0638** (0.0255): the same"
+    )
+    assert same[0].difference == pytest.approx(0.00003)
+    assert same[0].to_dict()["ours"] == {
+        "estimate": 0.06383, "std_error": 0.02551, "stars": "**",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("printed", "words"),
+    [
+        ("0.0639** (0.0255)", "number differs"),
+        ("0.0638* (0.0255)", "stars differ"),
+        ("0.0638 (0.0255)", "stars differ"),
+        ("0.0638** (0.0256)", "standard error differs"),
+        ("0.0639*** (0.0256)", "number, stars and standard error differ"),
+    ],
+)
+def test_what_is_off_is_named(printed, words):
+    (off,) = compared({"ai": printed})
+    assert not off.agrees
+    assert off.text.endswith(words)
+
+
+def test_a_number_alone_makes_no_claim_about_stars():
+    (same,) = compared({"ai": "0.0638"})
+    assert same.agrees
+
+
+def test_what_is_not_there_is_said_with_a_guess():
+    (lost,) = compared({"n_ob": "2,574"})
+    assert not lost.agrees
+    assert "did you mean 'n_obs'" in lost.text
+    (column,) = compare({"baseline": {"bth": {"ai": "1"}}}, [BASELINE])
+    assert "did you mean 'baseline.both'" in column.text
+    (failed,) = compared({"ai": "1"}, Judged("baseline.both", None, problem="lost"))
+    assert "lost" in failed.text
+    assert failed.difference is None
+
+
+def test_values_of_an_each_and_an_index():
+    rows = [row(b, 1, term="I", period=k) for k, b in [(2015, 0.027), (2016, 0.038)]]
+    run = [estimation("moran.by_year.distance", *rows)]
+
+    def one(name):
+        leaf = {"by_year": {"distance": {name: "0.038"}}}
+        (found,) = compare({"moran": leaf}, run)
+        return found
+
+    assert one("I[2016]").agrees
+    assert not one("I[2015]").agrees
+    assert "2 rows" in one("I").text
+    assert "has no 'I[2020]'" in one("I[2020]").text
+
+
+def test_faults_are_told_with_their_paths_before_anything_is_run():
+    written = {"a": {"b": {"ai": 0.5, "n_obs": "550"}, "c": {"ai": "abc"}}}
+    assert [(p.code, p.path) for p in faults(written)] == [
+        ("X30", "published.a.b.ai"),
+        ("X30", "published.a.c.ai"),
+    ]
