@@ -1,0 +1,30 @@
+"""Finished estimations, kept by what they are computed from.
+
+`fingerprint` names an estimation by everything that can move its numbers; `Store` keeps
+finished estimations (`Cell`) and prepared panels under that name. Nothing here runs
+anything.
+"""
+
+from __future__ import annotations
+
+from framework.cache.cells import Cell, Failure, Job
+from framework.cache.identity import (
+    engine_versions,
+    engines_hash,
+    fingerprint,
+    source_hash,
+    source_newest,
+)
+from framework.cache.store import Store
+
+__all__ = [
+    "Cell",
+    "Failure",
+    "Job",
+    "Store",
+    "engine_versions",
+    "engines_hash",
+    "fingerprint",
+    "source_hash",
+    "source_newest",
+]

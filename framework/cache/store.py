@@ -1,0 +1,438 @@
+"""Finished estimations and prepared panels on disk, whole or not there.
+
+A folder is written under a temporary name, the list of hashes (`done`) last, and then
+renamed: whatever instant a process is killed, a name either holds everything or does
+not exist. What is read is verified against the hashes, so a folder that a power cut or
+a bad disk has damaged is a miss, never a number. `sync` brings what was saved to the
+disk, many cells at a time: a wait for the disk after each would cost as much as the
+estimations.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import mmap
+import os
+import re
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from framework.cache.cells import Cell
+from framework.cache.plain import from_plain, to_plain
+from framework.errors import StorageError
+from framework.panel import LedgerLine, Panel
+from framework.result import Plot, Result, Test
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_FORMAT = 1
+_DONE = "done"
+_TEMPORARY = ".writing-"
+_DAMAGED = ".damaged"
+#: A temporary folder that nobody holds is left over once it is this old (seconds).
+_GRACE = 60.0
+#: Space that is left free on the disk (bytes).
+_RESERVE = 16 * 2**20
+#: Files whose way to the disk is awaited at the same time.
+_SYNCED_AT_ONCE = 16
+T = TypeVar("T")
+_ENTRY = re.compile(r"(?P<digest>[0-9a-f]{64})  (?P<name>[a-z0-9-]+\.[a-z]+)")
+_KEY = re.compile(r"[A-Za-z0-9_-]{1,128}")
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Cells in `<root>/.cells/<fingerprint>/`, panels in `<root>/.cells/panels/<key>/`.
+
+    Safe for any number of processes at once; the numbers of a name never change.
+
+    Attributes:
+        root: the folder of runs.
+    """
+
+    root: Path
+
+    def contains(self, fingerprint: str) -> bool:
+        """Whether a finished estimation is there (`load` verifies its content)."""
+        return (self._cell(fingerprint) / _DONE).exists()
+
+    def load(self, fingerprint: str) -> Cell | None:
+        """The finished estimation, or None; a damaged one is moved aside.
+
+        Raises:
+            StorageError: the disk does not let us read what is there.
+        """
+        return self._read(self._cell(fingerprint), _read_cell)
+
+    def save(self, cell: Cell) -> None:
+        """Keep a finished estimation.
+
+        Raises:
+            StorageError: R10 no room, R11 not writable, R12 a value without a form on
+                disk. What was there before is untouched.
+        """
+        result = cell.result
+        frames = {"coefficients": result.coefficients}
+        if result.influence is not None:
+            frames["influence"] = result.influence
+        if cell.draws is not None:
+            frames["draws"] = cell.draws
+        named = _numbered(result.frames, frames)
+        about = {
+            "fingerprint": cell.fingerprint,
+            "scalars": result.scalars,
+            "tests": [asdict(test) for test in result.tests],
+            "plots": [_plot_fields(plot) for plot in result.plots],
+            "result_notes": result.notes,
+            "frames": named,
+            "ledger": [asdict(line) for line in cell.ledger],
+            "labels": cell.labels,
+            "notes": cell.notes,
+            "acknowledged": cell.acknowledged,
+            "seconds": cell.seconds,
+        }
+        self._write(self._cell(cell.fingerprint), frames, about)
+
+    def panel_path(self, key: str) -> Path:
+        """Where the prepared panel's rows are, or would be: an Arrow file."""
+        return self._panel(key) / "panel.arrow"
+
+    def contains_panel(self, key: str) -> bool:
+        """Whether the prepared panel is there (`load_panel` verifies its content)."""
+        return (self._panel(key) / _DONE).exists()
+
+    def save_panel(self, panel: Panel) -> None:
+        """Keep a prepared panel under its key; errors as `save`."""
+        frames = {"panel": panel.frame}
+        named = _numbered(panel.frames, frames)
+        about = {
+            "key": panel.key,
+            "unit": panel.unit,
+            "time": panel.time,
+            "labels": panel.labels,
+            "ledger": [asdict(line) for line in panel.ledger],
+            "frames": named,
+            "notes": panel.notes,
+        }
+        self._write(self._panel(panel.key), frames, about)
+        folder = self._panel(panel.key)
+        _sync(*folder.iterdir(), folder)
+
+    def load_panel(self, key: str) -> Panel | None:
+        """The prepared panel, or None; a damaged one is moved aside."""
+        return self._read(self._panel(key), _read_panel)
+
+    def sync(self, fingerprints: Iterable[str] = ()) -> None:
+        """Bring cells and all names to the disk.
+
+        Before this call a power cut may lose what was saved last; a kill may not.
+
+        Args:
+            fingerprints: cells that were saved since the last call.
+
+        Raises:
+            StorageError: R11, the disk fails.
+        """
+        cells = [self._cell(fingerprint) for fingerprint in fingerprints]
+        files = [path for cell in cells if cell.exists() for path in cell.iterdir()]
+        folders = [f for f in (self._cells, self._cells / "panels") if f.exists()]
+        try:
+            _sync(*files, *cells, *folders)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def clear_leftovers(self) -> int:
+        """Remove what dead processes left half written; how many folders.
+
+        A writer holds a lock on its folder for as long as it lives, on whatever
+        machine, so a folder that can be locked belongs to nobody.
+        """
+        removed = 0
+        for folder in self._cells.glob(f"{_TEMPORARY}*"):
+            with contextlib.suppress(OSError):
+                if time.time() - folder.stat().st_mtime > _GRACE:
+                    with _held(folder):
+                        shutil.rmtree(folder)
+                        removed += 1
+        return removed
+
+    @property
+    def _cells(self) -> Path:
+        return self.root / ".cells"
+
+    def _cell(self, fingerprint: str) -> Path:
+        return self._cells / _slug(fingerprint)
+
+    def _panel(self, key: str) -> Path:
+        return self._cells / "panels" / _slug(key)
+
+    def _read(self, folder: Path, parse: Callable[[_Files], T]) -> T | None:
+        try:
+            return parse(_Files(folder))
+        except (_DamagedError, ValueError, KeyError, TypeError, IndexError):
+            self._put_aside(folder)
+            return None
+        except (FileNotFoundError, NotADirectoryError):
+            if folder.exists():
+                self._put_aside(folder)
+            return None
+        except OSError as error:
+            raise StorageError(
+                "R11",
+                f"cannot read '{folder}': {error.strerror or error}",
+                fix="check the permissions of the folder of runs and its disk",
+            ) from error
+
+    def _put_aside(self, folder: Path) -> None:
+        """Out of the way, but kept for who wants to know what happened."""
+        shelf = self._cells / _DAMAGED
+        with contextlib.suppress(FileNotFoundError):  # another process was faster
+            shelf.mkdir(exist_ok=True)
+            folder.rename(shelf / f"{folder.name}-{time.time_ns()}")
+
+    def _write(
+        self,
+        folder: Path,
+        frames: Mapping[str, pd.DataFrame],
+        about: Mapping[str, Any],
+    ) -> None:
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            self._check_room(frames)
+            with self._temporary() as temporary:
+                _fill(temporary, frames, about)
+                self._put_in_place(temporary, folder)
+        except OSError as error:
+            raise self._unwritable(error) from error
+        except (TypeError, ValueError) as error:
+            raise StorageError(
+                "R12",
+                f"this result has no exact form on disk: {error}",
+                fix="the plugin should return numbers, text and dates only",
+            ) from error
+
+    def _unwritable(self, error: OSError) -> StorageError:
+        full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+        return StorageError(
+            "R10" if full else "R11",
+            f"cannot write to '{self.root}': {error.strerror or error}",
+            why="the estimation is done but cannot be kept; finished ones are safe",
+            fix="make room and run again: finished estimations are not repeated"
+            if full
+            else "check the permissions of the folder of runs",
+        )
+
+    def _check_room(self, frames: Mapping[str, pd.DataFrame]) -> None:
+        needed = 8 * sum(frame.size for frame in frames.values()) + _RESERVE
+        free = shutil.disk_usage(self.root).free
+        if free < needed:
+            raise OSError(
+                errno.ENOSPC,
+                f"{free / 2**20:.0f} MB free, {needed / 2**20:.0f} MB needed",
+            )
+
+    @contextlib.contextmanager
+    def _temporary(self) -> Iterator[Path]:
+        path = self._cells / f"{_TEMPORARY}{uuid.uuid4().hex}"
+        path.mkdir()
+        try:
+            with _held(path):
+                yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+
+    def _put_in_place(self, temporary: Path, folder: Path) -> None:
+        try:
+            temporary.rename(folder)
+        except OSError as error:
+            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}:
+                raise
+            # Somebody finished the same estimation: equal by construction.
+            try:
+                _Files(folder)
+            except (_DamagedError, OSError):
+                self._put_aside(folder)
+                temporary.rename(folder)
+
+
+class _DamagedError(Exception):
+    """The content is not what was written."""
+
+
+class _Files:
+    """The verified files of a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        listed = (folder / _DONE).read_text(encoding="utf-8").splitlines()
+        self._content = {}
+        for line in listed:
+            entry = _ENTRY.fullmatch(line)
+            if entry is None:
+                raise _DamagedError(_DONE)
+            content = _mapped(folder / entry["name"])
+            if hashlib.sha256(content).hexdigest() != entry["digest"]:
+                raise _DamagedError(entry["name"])
+            self._content[entry["name"]] = content
+
+    def about(self) -> dict[str, Any]:
+        """The values beside the frames."""
+        stored = json.loads(bytes(self._content["about.json"]))
+        if stored.pop("format") != _FORMAT:
+            raise _DamagedError("format")
+        # A list of hashes that lost a line must not lose its file in silence.
+        if {*stored.pop("files"), "about.json"} != set(self._content):
+            raise _DamagedError(_DONE)
+        about: dict[str, Any] = from_plain(stored)
+        return about
+
+    def frame(self, name: str) -> pd.DataFrame:
+        import pyarrow as pa
+
+        from framework.cache.frames import read_frame
+
+        return read_frame(pa.py_buffer(self._content[f"{name}.arrow"]))
+
+    def has(self, name: str) -> bool:
+        return f"{name}.arrow" in self._content
+
+
+def _read_cell(files: _Files) -> Cell:
+    about = files.about()
+    if about["fingerprint"] != files.folder.name:
+        raise _DamagedError("fingerprint")
+    result = Result(
+        coefficients=files.frame("coefficients"),
+        influence=files.frame("influence") if files.has("influence") else None,
+        scalars=about["scalars"],
+        tests=tuple(Test(**test) for test in about["tests"]),
+        frames={name: files.frame(file) for name, file in about["frames"].items()},
+        plots=tuple(Plot(**plot) for plot in about["plots"]),
+        notes=about["result_notes"],
+    )
+    return Cell(
+        fingerprint=about["fingerprint"],
+        result=result,
+        ledger=tuple(LedgerLine(**line) for line in about["ledger"]),
+        labels=about["labels"],
+        draws=files.frame("draws") if files.has("draws") else None,
+        notes=about["notes"],
+        acknowledged=about["acknowledged"],
+        seconds=about["seconds"],
+    )
+
+
+def _read_panel(files: _Files) -> Panel:
+    about = files.about()
+    if about["key"] != files.folder.name:
+        raise _DamagedError("key")
+    return Panel(
+        frame=files.frame("panel"),
+        unit=about["unit"],
+        time=about["time"],
+        labels=about["labels"],
+        ledger=tuple(LedgerLine(**line) for line in about["ledger"]),
+        frames={name: files.frame(file) for name, file in about["frames"].items()},
+        notes=about["notes"],
+        key=about["key"],
+    )
+
+
+def _numbered(
+    named: Mapping[str, pd.DataFrame], frames: dict[str, pd.DataFrame]
+) -> dict[str, str]:
+    """Add `named` to `frames` under file names of ours; name -> file."""
+    files = {name: f"frame-{i}" for i, name in enumerate(named)}
+    frames.update({files[name]: frame for name, frame in named.items()})
+    return files
+
+
+def _plot_fields(plot: Plot) -> dict[str, Any]:
+    # Not asdict: it deep-copies the options, which may be a read-only mapping.
+    return {
+        "kind": plot.kind,
+        "frame": plot.frame,
+        "title": plot.title,
+        "options": plot.options,
+    }
+
+
+def _fill(
+    folder: Path, frames: Mapping[str, pd.DataFrame], about: Mapping[str, Any]
+) -> None:
+    from framework.cache.frames import write_frame
+
+    for name, frame in frames.items():
+        write_frame(frame, folder / f"{name}.arrow")
+    head = {"format": _FORMAT, "files": [f"{name}.arrow" for name in frames]}
+    text = json.dumps({**head, **to_plain(about)}, ensure_ascii=False)
+    (folder / "about.json").write_text(text, encoding="utf-8")
+    written = sorted(folder.iterdir())
+    # The form of sha256sum: `sha256sum -c done` checks a folder by hand.
+    lines = [f"{_hash(path)}  {path.name}\n" for path in written]
+    (folder / _DONE).write_text("".join(lines), encoding="utf-8")
+
+
+def _hash(path: Path) -> str:
+    return hashlib.sha256(_mapped(path)).hexdigest()
+
+
+def _mapped(path: Path) -> mmap.mmap | bytes:
+    """The bytes of a file, large ones without a copy in memory."""
+    with path.open("rb") as file:
+        if os.fstat(file.fileno()).st_size < 2**20:
+            return file.read()
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def _sync(*paths: Path) -> None:
+    """Bring files and folders to the disk; returns when all are there."""
+    # At the same time: a disk does many in the time of one.
+    with ThreadPoolExecutor(_SYNCED_AT_ONCE) as pool:
+        list(pool.map(_sync_one, paths))
+
+
+def _sync_one(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        full = getattr(fcntl, "F_FULLFSYNC", None)
+        if full is not None:
+            # macOS: fsync alone leaves the data in the memory of the disk. Not every
+            # file system there knows more than fsync.
+            with contextlib.suppress(OSError):
+                fcntl.fcntl(descriptor, full)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """An exclusive lock on a folder, freed by the kernel when its holder dies.
+
+    Raises:
+        BlockingIOError: somebody holds it.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _slug(name: str) -> str:
+    if not _KEY.fullmatch(name):
+        raise ValueError(f"'{name}' is no fingerprint or key")
+    return name

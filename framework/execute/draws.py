@@ -1,0 +1,521 @@
+"""`draws`: the same estimation many times, with the treatment or the sample redrawn.
+
+`permute: treatment` moves whole treatment paths between the units of the estimation
+sample (within blocks, if asked), so that cohort sizes and timing stay what they were:
+the randomization distribution under the sharp null of no effect for any unit.
+`resample: column` draws the groups of a column with replacement.
+`resplit: true` leaves data and model as they are and draws what the estimator itself
+draws (folds, starting values of learners) from another seed.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from framework.cache import Job
+from framework.condition import parse as parse_condition
+from framework.contract import Estimator, Request, Step
+from framework.data.design import build
+from framework.data.prepare import apply_steps
+from framework.data.treatment import Assigned
+from framework.errors import (
+    DataError,
+    EstimandError,
+    IdentificationError,
+    NumericalError,
+    SpecError,
+)
+from framework.expect import CannotBeJudged, Judged, Row, judged_row
+from framework.panel import LedgerLine, Panel
+from framework.result import Plot, Result, Test
+from framework.spec import choices, terms
+from framework.spec.model import Data, Model
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+#: More assignments than this are drawn, not enumerated.
+MAX_ENUMERATED = 20_000
+
+
+def draw_all(
+    job: Job,
+    panel: Panel,
+    data: Data,
+    model: Model,
+    estimator: Estimator,
+    result: Result,
+) -> tuple[pd.DataFrame, Result]:
+    """All draws, and the result with what they say.
+
+    Returns:
+        One row per draw (`draw, estimate, std_error, statistic` of the judged row) and
+        the result with its randomization test or its resampled standard error.
+
+    Raises:
+        SpecError: the draw would not be a redraw of the whole model.
+        EstimandError: the first draw's problem, if half of the draws or more fail.
+    """
+    import math
+
+    import pandas as pd
+
+    draws = job.draws or {}
+    judged = _judged(result, model, job)
+    rows: list[tuple[int, float, float, float]] = []
+    failed: list[EstimandError] = []
+    rows += _at_once(draws, panel, data, model, estimator, job.seed)
+    remaining = () if rows else _each_draw(job, panel, data, model, estimator)
+    for draw, make in remaining:
+        try:
+            found = _judged(estimator.estimate(make()), model, job)
+        except EstimandError as error:
+            failed.append(error)
+            rows.append((draw, math.nan, math.nan, math.nan))
+            continue
+        rows.append((draw, found.estimate, found.std_error, found.statistic))
+    if len(failed) * 2 > len(rows):
+        raise failed[0]
+    frame = pd.DataFrame(rows, columns=["draw", "estimate", "std_error", "statistic"])
+    if "permute" in draws:
+        said = _randomization(result, judged, frame)
+    elif "resplit" in draws:
+        said = _resplit(result, judged, frame, model)
+    else:
+        said = _resampled(result, judged, frame, _resampled_what(draws))
+    if failed:
+        what = failed[0].problems[0].what
+        note = f"{len(failed)} draws gave no number (the first: {what})"
+        said = replace(said, notes=(*said.notes, note))
+    return frame, said
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """A result where a finished estimation is asked for."""
+
+    result: Result
+    labels: Mapping[str, Any] = field(default_factory=dict)
+    ledger: tuple[LedgerLine, ...] = ()
+    draws: None = None
+
+
+def _judged(result: Result, model: Model, job: Job) -> Row:
+    """The number that verdicts are about, in the true estimation and in every draw."""
+    asked = model.estimand
+    estimand = (asked,) if isinstance(asked, str) else tuple(asked or ())
+    try:
+        return judged_row(Judged(job.address, _Drawn(result), estimand))
+    except CannotBeJudged as why:
+        raise NumericalError("N03", f"nothing to draw: {why}") from why
+
+
+def _at_once(
+    draws: Mapping[str, Any],
+    panel: Panel,
+    data: Data,
+    model: Model,
+    estimator: Estimator,
+    seed: int,
+) -> list[tuple[int, float, float, float]]:
+    """All permutations in closed form, where the estimator has one; else nothing.
+
+    Only where the rows, and every column but the treatment, are the same in each draw.
+    """
+    import numpy as np
+
+    if "permute" not in draws or model.interact is not None:
+        return []
+    if any(flat["name"] == "event_window" for flat in model.sample.values()):
+        return []
+    _refuse_if_treatment_is_used_elsewhere(data, model)
+    request = build(panel, data, model, estimator, seed).request
+    treatment = request.treatment
+    if treatment is None or treatment.cohort is None or len(treatment.columns) != 1:
+        return []
+    if request.unit is None or request.time is None:
+        return []
+    units, _ = _units_of(panel, request)
+    code = {u: i for i, u in enumerate(request.ids[request.unit])}
+    frame = request.frame
+    first = frame.groupby(request.unit)[treatment.cohort].first().sort_index()
+    cohort = first.to_numpy()
+    rows, period = frame[request.unit].to_numpy(), frame[request.time].to_numpy()
+    columns = []
+    for reassign in _assignments(draws, panel, request, seed):
+        given = cohort.copy()
+        for unit in units:
+            given[code[unit]] = cohort[code[reassign.source[unit]]]
+        columns.append(period >= given[rows])
+    drawn = np.column_stack(columns).astype("float64")
+    found = estimator.estimate_draws(request, drawn)
+    if found is None:
+        return []
+    return [(i, b, se, b / se) for i, (b, se) in enumerate(found.tolist())]
+
+
+def _each_draw(
+    job: Job, panel: Panel, data: Data, model: Model, estimator: Estimator
+) -> Iterator[tuple[int, Callable[[], Request]]]:
+    """(number, how to make that draw's request): a draw that can't be made fails alone."""
+    import numpy as np
+
+    draws, seed = job.draws or {}, job.seed
+
+    def rebuilt(again: Panel) -> Request:
+        """A resample of the data before their steps, which are then redone on it."""
+        keys = {k for k in (again.unit, again.time) if k}
+        steps = apply_steps(again, data, frozenset(job.protected) | keys)
+        return build(steps, data, model, estimator, seed).request
+
+    def redrawn(
+        panel: Panel, reassign: Reassignment | None = None, seed: int = seed
+    ) -> Callable[[], Request]:
+        return lambda: (
+            build(panel, data, model, estimator, seed, reassign=reassign).request
+        )
+
+    if "permute" in draws:
+        _refuse_if_treatment_is_used_elsewhere(data, model)
+        plain = build(panel, data, model, estimator, seed)
+        for draw, reassign in enumerate(
+            _assignments(draws, panel, plain.request, seed)
+        ):
+            yield draw, redrawn(panel, reassign)
+        return
+    if "resplit" in draws:
+        for draw in range(_times(draws, "splits")):
+            # 63 bits: another seed of the study is never hit by chance.
+            drawn = np.random.SeedSequence([seed, draw]).generate_state(1, np.uint64)
+            yield draw, redrawn(panel, seed=int(drawn[0] >> 1))
+        return
+    column = str(draws["resample"])
+    source = panel.source if draws.get("rebuild") else None
+    drawn_from = source or panel
+    if column not in drawn_from.frame.columns:
+        raise DataError("X51", f"no column '{column}'", path="draws.resample")
+    for draw in range(_times(draws, "resamples")):
+        generator = np.random.default_rng([seed, draw])
+        resampled = _resample(drawn_from, column, generator)
+        yield draw, partial(rebuilt, resampled) if source else redrawn(resampled)
+
+
+def _times(draws: Mapping[str, Any], what: str) -> int:
+    """How many of what can't be enumerated."""
+    if draws.get("times") == "every":
+        raise SpecError("X22", f"{what} can't be enumerated: draws.times is a number")
+    return int(draws["times"])
+
+
+# -- permuting the treatment ----------------------------------------------------------
+
+
+def _refuse_if_treatment_is_used_elsewhere(data: Data, model: Model) -> None:
+    """A column made from the treatment would keep the true assignment in every draw."""
+    spec = model.treatment
+    if spec is None:
+        raise IdentificationError("X20", "draws permute needs model.treatment")
+    written = [spec.first_treated] if spec.first_treated else []
+    column = spec.column if isinstance(spec.column, list) else [spec.column]
+    written += [c for c in column if c is not None]
+    treated = {
+        c for term in terms.parse_list(written, data.groups) for c in term.columns()
+    }
+    for name, flat in data.steps.items():
+        step = choices.build("step", flat)
+        if isinstance(step, Step) and treated & set(step.reads(name)):
+            treated |= {name, *(step.makes(name) or ())}
+    used: dict[str, list[Any]] = {
+        "outcome": [model.outcome],
+        "controls": model.controls,
+        "instruments": model.instruments,
+        "fixed_effects": model.fixed_effects,
+    }
+    for where, held in used.items():
+        for term in terms.parse_list(
+            [h for h in held if h is not None], data.groups, slopes=True
+        ):
+            if treated & set(term.columns()):
+                raise SpecError(
+                    "X24",
+                    f"'{term.label}' in {where} is made from the treatment",
+                    why="it would keep the true assignment while the treatment is "
+                    "permuted",
+                    fix=f"leave it out on this line: remove: {{{where}: [...]}}",
+                    path=f"model.{where}",
+                )
+    for name, flat in model.sample.items():
+        columns = [flat["column"]] if "column" in flat else []
+        if "where" in flat:
+            columns += parse_condition(flat["where"]).columns()
+        if treated & set(columns):
+            raise SpecError(
+                "X24",
+                f"the restriction '{name}' reads the treatment",
+                why="it would select on the true assignment while the treatment is "
+                "permuted",
+                path=f"model.sample.{name}",
+            )
+
+
+class Reassignment:
+    """A permutation of treatment paths: `(panel, assigned) -> assigned`."""
+
+    def __init__(self, source: dict[Any, Any]) -> None:
+        self.source = source  # unit -> the unit whose path it gets
+
+    def __call__(self, panel: Panel, assigned: Assigned) -> Assigned:
+        import numpy as np
+        import pandas as pd
+
+        if panel.unit is None or panel.time is None:
+            order = np.array([self.source.get(i, i) for i in range(len(panel.frame))])
+            columns = {k: v[order] for k, v in assigned.columns.items()}
+            return replace(assigned, columns=columns)
+        unit = panel.frame[panel.unit]
+        given = unit.map(lambda u: self.source.get(u, u))
+        period = panel.frame[panel.time].to_numpy()
+        if assigned.cohort is not None:
+            first = pd.Series(assigned.cohort, index=unit).groupby(level=0).first()
+            cohort = first.loc[given].to_numpy(dtype="float64")
+            label = next(iter(assigned.columns))
+            values = (period >= cohort).astype("float64")
+            return replace(assigned, columns={label: values}, cohort=cohort)
+        keys = pd.MultiIndex.from_arrays([unit, period])
+        wanted = pd.MultiIndex.from_arrays([given, period])
+        columns = {
+            label: pd.Series(values, index=keys).reindex(wanted).to_numpy()
+            for label, values in assigned.columns.items()
+        }
+        return replace(assigned, columns=columns)
+
+
+def _assignments(
+    draws: Mapping[str, Any], panel: Panel, request: Request, seed: int
+) -> Iterator[Reassignment]:
+    import numpy as np
+
+    units, cohort = _units_of(panel, request)
+    blocks = _blocks(draws.get("within"), panel, units)
+    if draws["times"] == "every":
+        yield from _enumerated(units, cohort, blocks)
+        return
+    for draw in range(int(draws["times"])):
+        generator = np.random.default_rng([seed, draw])
+        source: dict[Any, Any] = {}
+        for block in blocks:
+            members = [units[i] for i in block]
+            order = generator.permutation(len(members))
+            source |= {m: members[o] for m, o in zip(members, order, strict=True)}
+        yield Reassignment(source)
+
+
+def _units_of(
+    panel: Panel, request: Request
+) -> tuple[list[Any], np.ndarray[Any, Any] | None]:
+    """Units of the estimation sample in a fixed order, and their cohorts."""
+    if request.unit is None:
+        rows = (
+            range(len(panel.frame)) if request.rows is None else request.rows.tolist()
+        )
+        return list(rows), None
+    units = list(request.ids[request.unit])
+    order = sorted(range(len(units)), key=lambda i: str(units[i]))
+    cohort = None
+    treatment = request.treatment
+    if treatment is not None and treatment.cohort is not None:
+        by_unit = request.frame.groupby(request.unit)[treatment.cohort].first()
+        cohort = by_unit.reindex(order).to_numpy()
+    return [units[i] for i in order], cohort
+
+
+def _blocks(within: Any, panel: Panel, units: list[Any]) -> list[list[int]]:
+    if within is None:
+        return [list(range(len(units)))]
+    frame = panel.frame
+    if within not in frame.columns:
+        raise DataError("X51", f"no column '{within}'", path="draws.within")
+    if panel.unit is None:
+        values = frame[within].iloc[units].tolist()
+    else:
+        several = frame.groupby(panel.unit)[within].nunique(dropna=False)
+        if (several > 1).any():
+            unit = several.index[int((several > 1).argmax())]
+            raise DataError(
+                "X24",
+                f"draws.within: '{within}' changes within unit {unit}",
+                fix="a column that is fixed for every unit",
+                path="draws.within",
+            )
+        held = frame.groupby(panel.unit)[within].first()
+        values = [held.loc[u] for u in units]
+    blocks: dict[Any, list[int]] = {}
+    for index, value in enumerate(values):
+        blocks.setdefault(value, []).append(index)
+    return list(blocks.values())
+
+
+def _enumerated(
+    units: list[Any], cohort: np.ndarray[Any, Any] | None, blocks: list[list[int]]
+) -> Iterator[Reassignment]:
+    """Every distinct assignment but the true one, where they can be counted."""
+    finite = set() if cohort is None else {c for c in cohort if math.isfinite(c)}
+    if cohort is None or len(finite) != 1 or len(blocks) != 1:
+        raise SpecError(
+            "X24",
+            "draws.times: every enumerates designs with one cohort and no blocks",
+            fix="draws.times: 999",
+            path="draws.times",
+        )
+    treated = [i for i, c in enumerate(cohort) if math.isfinite(c)]
+    count = math.comb(len(units), len(treated))
+    if count > MAX_ENUMERATED:
+        raise SpecError(
+            "X24",
+            f"{count:,} assignments are too many to enumerate",
+            fix="draws.times: 999",
+            path="draws.times",
+        )
+    donors = [i for i, c in enumerate(cohort) if not math.isfinite(c)]
+    for chosen in itertools.combinations(range(len(units)), len(treated)):
+        if list(chosen) == treated:
+            continue
+        rest = [i for i in range(len(units)) if i not in set(chosen)]
+        source = {units[i]: units[t] for i, t in zip(chosen, treated, strict=True)}
+        source |= {units[i]: units[d] for i, d in zip(rest, donors, strict=True)}
+        yield Reassignment(source)
+
+
+def _randomization(result: Result, judged: Row, frame: pd.DataFrame) -> Result:
+    """Exact p value (b + 1) / (B + 1) by |t|; a draw without a number counts as extreme."""
+    total = len(frame)
+    # Ties count as extreme; the slack forgives the last digits of equal statistics.
+    limit = abs(judged.statistic) * (1 - 1e-12)
+    beyond = int((~(frame["statistic"].abs() < limit)).sum())
+    p_value = (beyond + 1) / (total + 1)
+    test = Test(
+        name="randomization",
+        null="no effect for any unit (treatment paths permuted between units)",
+        statistic=judged.statistic,
+        df=f"{total} draws",
+        p_value=p_value,
+    )
+    plot = Plot(
+        "density",
+        "draws",
+        title="Randomization distribution",
+        options={
+            "column": "estimate",
+            "estimate": judged.estimate,
+            "p_value": p_value,
+        },
+    )
+    return replace(
+        result,
+        tests=(*result.tests, test),
+        frames={**result.frames, "draws": frame},
+        plots=(*result.plots, plot),
+    )
+
+
+# -- resampling -----------------------------------------------------------------------
+
+
+def _resample(panel: Panel, column: str, generator: np.random.Generator) -> Panel:
+    """Groups of `column` with replacement; copies are units and groups of their own."""
+    import numpy as np
+    import pandas as pd
+
+    frame = panel.frame
+    groups = {value: held.index.to_numpy() for value, held in frame.groupby(column)}
+    names = sorted(groups, key=str)
+    chosen = generator.integers(0, len(names), size=len(names))
+    rows = np.concatenate([groups[names[c]] for c in chosen])
+    copy = np.concatenate(
+        [np.full(len(groups[names[c]]), k) for k, c in enumerate(chosen)]
+    )
+    drawn = frame.iloc[rows].reset_index(drop=True)
+    for key in dict.fromkeys(k for k in (column, panel.unit) if k):
+        labels = drawn[key].astype(str) + "#" + pd.Series(copy).astype(str)
+        drawn[key] = labels
+    keys = [k for k in (panel.unit, panel.time) if k]
+    if keys:
+        drawn = drawn.sort_values(keys, kind="stable").reset_index(drop=True)
+    return replace(panel, frame=drawn)
+
+
+def _resampled_what(draws: Mapping[str, Any]) -> str:
+    column = str(draws["resample"])
+    return (
+        f"{column}, the data steps redone in each" if draws.get("rebuild") else column
+    )
+
+
+def _resampled(result: Result, judged: Row, frame: pd.DataFrame, column: str) -> Result:
+    error = float(frame["estimate"].std(ddof=1))
+    if not error > 0:
+        raise NumericalError("N02", "the resampled standard error is not positive")
+    plot = Plot(
+        "density",
+        "draws",
+        title="Resampled estimates",
+        options={
+            "column": "estimate",
+            "estimate": judged.estimate,
+        },
+    )
+    note = (
+        f"standard error from {len(frame)} resamples of {column}: {error:.6g} "
+        f"(analytic {judged.std_error:.6g})"
+    )
+    return replace(
+        result,
+        scalars={**result.scalars, "std_error_resampled": error},
+        frames={**result.frames, "draws": frame},
+        plots=(*result.plots, plot),
+        notes=(*result.notes, note),
+    )
+
+
+# -- redrawing what the estimator draws ------------------------------------------------
+
+
+def _resplit(result: Result, judged: Row, frame: pd.DataFrame, model: Model) -> Result:
+    """What other folds would have given: the spread that is not sampling.
+
+    Raises:
+        SpecError: X24 the estimator draws nothing.
+    """
+    spread = float(frame["estimate"].std(ddof=1)) if len(frame) > 1 else 0.0
+    if not spread > 0:
+        raise SpecError(
+            "X24",
+            f"every split gives {model.estimator['name']} the same number: it draws "
+            "nothing at random",
+            fix="resplit is for estimators with folds; permute or resample otherwise",
+            path="draws.resplit",
+        )
+    low, high = float(frame["estimate"].min()), float(frame["estimate"].max())
+    plot = Plot(
+        "density",
+        "draws",
+        title="Estimates over splits",
+        options={"column": "estimate", "estimate": judged.estimate},
+    )
+    note = (
+        f"{len(frame)} redrawn splits: estimates from {low:.6g} to {high:.6g}, standard "
+        f"deviation {spread:.6g} (standard error {judged.std_error:.6g})"
+    )
+    return replace(
+        result,
+        scalars={**result.scalars, "std_error_resplit": spread},
+        frames={**result.frames, "draws": frame},
+        plots=(*result.plots, plot),
+        notes=(*result.notes, note),
+    )

@@ -1,0 +1,136 @@
+"""Run what is not finished yet, keep what is, and tell who watches."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from types import FrameType
+from typing import NoReturn, Protocol
+
+from framework.cache import Cell, Failure, Job, Store
+from framework.errors import TERMINATED, EstimandError, Phase, Problem
+from framework.execute.executor import Executor, Outcome
+
+
+class Progress(Protocol):
+    """Who shows how far the run is."""
+
+    def start(self, total: int, cached: int) -> None:
+        """`total` different estimations, of which `cached` are finished already."""
+
+    def advance(self, address: str, seconds: float, ok: bool) -> None:
+        """One more estimation is over."""
+
+    def stop(self) -> None:
+        """The run is over, finished or not."""
+
+
+def execute(
+    jobs: Iterable[Job],
+    store: Store,
+    executor: Executor,
+    on_done: Callable[[Job, Cell | Failure], None] | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Cell | Failure]:
+    """Fingerprint -> cell or failure of every job, in the order of the jobs.
+
+    What the store holds is not run; jobs with one fingerprint run once. A failure is
+    never kept: it is tried again the next time.
+
+    Args:
+        jobs: the estimations.
+        store: where finished ones are, and where the workers put theirs.
+        executor: where the rest runs; it writes to the same store.
+        on_done: called once per fingerprint, finished ones first, the rest as they end.
+        progress: shows how far the run is.
+
+    Raises:
+        KeyboardInterrupt: after the workers were stopped.
+        SystemExit: 143 on SIGTERM, after the workers were stopped.
+    """
+    wanted: dict[str, Job] = {}
+    for job in jobs:
+        wanted.setdefault(job.fingerprint, job)
+    found: dict[str, Cell | Failure] = {}
+
+    def keep(job: Job, outcome: Cell | Failure) -> None:
+        found[job.fingerprint] = outcome
+        if on_done:
+            on_done(job, outcome)
+
+    store.clear_leftovers()
+    with _terminable(), _stopping(executor, progress):
+        finished = {f: cell for f in wanted if (cell := store.load(f)) is not None}
+        if progress:
+            progress.start(len(wanted), len(finished))
+        for name, cell in finished.items():
+            keep(wanted[name], cell)
+        for name, job in wanted.items():
+            if name not in finished:
+                executor.submit(job)
+        for over in executor.results():
+            outcome = _fetched(over, store)
+            keep(over.job, outcome)
+            if progress:
+                ok = isinstance(outcome, Cell)
+                progress.advance(over.job.address, over.seconds, ok)
+        fresh = [
+            n for n, o in found.items() if isinstance(o, Cell) and n not in finished
+        ]
+        if fresh:
+            store.sync(fresh)
+    return {name: found[name] for name in wanted}
+
+
+def _fetched(over: Outcome, store: Store) -> Cell | Failure:
+    failure = over.failure
+    # A worker may die between keeping its cell and saying so: kept is finished.
+    if failure and not any(p.phase is Phase.WORKER for p in failure.problems):
+        return failure
+    try:
+        cell = store.load(over.job.fingerprint)
+    except EstimandError as error:
+        return Failure(tuple(p.at(address=over.job.address) for p in error.problems))
+    if cell is not None:
+        return cell
+    return failure or Failure(
+        (
+            Problem(
+                Phase.STORAGE,
+                "R13",
+                f"the finished estimation cannot be read back from '{store.root}'",
+                fix="check the disk and that the workers see the same folder of runs",
+                address=over.job.address,
+            ),
+        )
+    )
+
+
+@contextlib.contextmanager
+def _stopping(executor: Executor, progress: Progress | None) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        executor.cancel()
+        if progress:
+            progress.stop()
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM becomes SystemExit(143), so that workers are stopped on the way out."""
+    here = threading.current_thread() is threading.main_thread()
+    if not here or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+
+    def stop(_number: int, _frame: FrameType | None) -> NoReturn:
+        raise SystemExit(TERMINATED)
+
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -1,0 +1,141 @@
+"""Kills at any instant: what is finished stays, what is not is done again, once."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from framework.cache import Store
+from tests.unit.test_cache import same_cell
+from tests.unit.test_execute import a_store, descendants, gone, parent
+
+pytestmark = pytest.mark.system
+
+JOBS = 30
+WISH = {"do": "sleep", "seconds": 0.03}
+
+
+def finished(store: Store) -> set[str]:
+    return {f"j{i}" for i in range(JOBS) if store.load(f"j{i}") is not None}
+
+
+def ran(root: Path) -> Counter[str]:
+    log = root / "log"
+    return Counter(log.read_text().split() if log.exists() else [])
+
+
+def complete(root: Path, workers: int = 1) -> None:
+    with parent(root, JOBS, WISH, workers) as process:
+        out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert out.count(" Cell\n") == JOBS
+
+
+def test_kills_at_random_instants_lose_and_repeat_nothing(tmp_path: Path):
+    whole = a_store(tmp_path / "whole")
+    complete(whole.root)
+    store = a_store(tmp_path / "killed")
+    rng = random.Random(20)
+    kills = 0
+    for _ in range(100):
+        before, counts = finished(store), ran(store.root)
+        if len(before) == JOBS:
+            break
+        with parent(store.root, JOBS, WISH, workers=2) as process:
+            # From before the first worker lives to several estimations later.
+            time.sleep(rng.uniform(0.1, 1.1))
+            workers = descendants(process.pid)
+            process.kill()
+            process.wait()
+        kills += 1
+        assert gone(workers)
+        again = ran(store.root) - counts
+        assert not before & set(again), "a finished estimation ran again"
+        assert before <= finished(store), "a finished estimation was lost"
+    assert kills >= 3, "the kills came too late to show anything"
+    complete(store.root)
+    for i in range(JOBS):
+        ours, theirs = store.load(f"j{i}"), whole.load(f"j{i}")
+        assert ours is not None
+        assert theirs is not None
+        frame = ours.result.coefficients
+        assert frame.equals(theirs.result.coefficients)
+    # Nothing was damaged on the way: every instant left a whole cell or none.
+    assert not (store.root / ".cells" / ".damaged").exists()
+
+
+def test_killed_workers_cost_one_estimation_each(tmp_path: Path):
+    store = a_store(tmp_path)
+    rng = random.Random(21)
+    shots = seen = 0
+    with parent(store.root, JOBS, {"do": "sleep", "seconds": 0.1}, 2) as process:
+        while process.poll() is None:
+            time.sleep(rng.uniform(0.05, 0.2))
+            started = sum(ran(store.root).values())
+            workers = descendants(process.pid)
+            # A shot only after something ran since the last: it hits those that work,
+            # not again and again those that are still starting.
+            if started > seen and workers:
+                rng.choice(workers).kill()
+                seen, shots = started, shots + 1
+        out, err = process.communicate()
+    assert process.returncode == 0, err
+    assert out.count("\n") == JOBS
+    assert shots >= 3
+    assert out.count(" Failure\n") <= shots
+    complete(store.root)
+
+
+def test_eight_runs_of_one_study_at_once(tmp_path: Path):
+    store = a_store(tmp_path)
+    runs = [parent(store.root, JOBS, WISH) for _ in range(8)]
+    for process in runs:
+        out, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err
+        assert out.count(" Cell\n") == JOBS, out
+    assert finished(store) == {f"j{i}" for i in range(JOBS)}
+    assert list((store.root / ".cells").glob(".writing-*")) == []
+    assert not (store.root / ".cells" / ".damaged").exists()
+    for i in range(JOBS):
+        first, second = store.load(f"j{i}"), store.load(f"j{i}")
+        assert first is not None
+        assert second is not None
+        same_cell(first, second)
+
+
+def test_half_written_folders_of_the_killed_go_in_time(tmp_path: Path):
+    # Writers of large cells, killed while they write.
+    store = a_store(tmp_path)
+    script = f"""
+import sys
+sys.path[:] = {[str(p) for p in sys.path]!r}
+from pathlib import Path
+from tests.unit.test_cache import a_cell, Store
+store = Store(Path({str(tmp_path)!r}))
+for i in range(1000):
+    store.save(a_cell(f"c{{i}}", rows=20000))
+    print(i, flush=True)
+"""
+    rng = random.Random(22)
+    for _ in range(8):
+        with subprocess.Popen(
+            [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True
+        ) as writer:
+            assert writer.stdout
+            writer.stdout.readline()
+            time.sleep(rng.uniform(0, 0.2))
+            writer.kill()
+    cells = tmp_path / ".cells"
+    halves = list(cells.glob(".writing-*"))
+    assert halves, "no kill fell into a write; nothing was shown"
+    for folder in cells.glob("c*"):
+        assert store.load(folder.name) is not None
+    for folder in halves:
+        subprocess.run(["touch", "-d", "1 hour ago", str(folder)], check=True)
+    assert store.clear_leftovers() == len(halves)

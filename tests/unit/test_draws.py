@@ -1,0 +1,210 @@
+"""Draws: permuted assignments and resamples, in closed form and one by one."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from framework.cache import Cell, Job
+from framework.data.prepare import Prepared
+from framework.errors import SpecError
+from framework.execute import draws as drawing
+from framework.execute.estimation import estimate
+from framework.plan import panel_of, plan
+from framework.spec.study import open_study, project_root
+
+#: Both ways solve the same equations; only the order of sums differs.
+SAME = 1e-10
+N_UNITS, PERIODS = 24, range(2001, 2009)
+
+
+def panel(*, unbalanced: bool = False, one_treated: bool = False) -> pd.DataFrame:
+    rng = np.random.default_rng(5)
+    rows = []
+    for unit in range(N_UNITS):
+        first = {0: 2004, 1: 2006}.get(unit % 4, 9999)
+        if one_treated:
+            first = 2005 if unit == 7 else 9999
+        level = rng.normal()
+        rows += [
+            {
+                "unit": f"u{unit:02d}",
+                "year": year,
+                "block": "east" if unit < 12 else "west",
+                "d": int(year >= first),
+                "y": level + 0.4 * (year >= first) + rng.normal(),
+                "x": level + rng.normal(),
+                "w": 0.5 + rng.random(),
+            }
+            for year in PERIODS
+        ]
+    frame = pd.DataFrame(rows)
+    return frame.sample(frac=0.85, random_state=3) if unbalanced else frame
+
+
+@pytest.fixture
+def cell(tmp_path: Path) -> Any:
+    def run(data: pd.DataFrame, model: dict[str, Any], **draws: Any) -> Cell:
+        data.to_csv(tmp_path / "data.csv", index=False)
+        study = {
+            "study": "draws",
+            "seed": 3,
+            "data": {"source": "data.csv", "panel": {"unit": "unit", "time": "year"}},
+            "model": {
+                "outcome": "y",
+                "treatment": "d",
+                "fixed_effects": ["unit", "year"],
+                "inference": {"cluster": "unit"},
+                "estimator": "twfe",
+                "acknowledge": ["few_treated"],
+                **model,
+            },
+            "checks": {"a": {"b": {"draws": draws}}},
+        }
+        path = tmp_path / "study.yaml"
+        path.write_text(yaml.safe_dump(study), encoding="utf-8")
+        opened = open_study(path)
+        prepared = Prepared(opened.root, project_root(opened))
+        (found,) = [e for e in plan(opened) if not e.hidden]
+        assert not found.problems
+        prepared_panel = panel_of(opened, found, prepared)
+        job = Job(
+            "f", "a.b", prepared_panel.key, found.data, found.model, found.draws, 3
+        )
+        return estimate(job, prepared_panel)
+
+    return run
+
+
+MODELS = {
+    "plain": {},
+    "controls": {"controls": ["x"]},
+    "weights": {"weights": {"analytic": "w"}, "controls": ["x"]},
+    "two_way": {"inference": {"cluster": ["unit", "year"]}, "acknowledge": [
+        "few_treated", "few_clusters"]},
+    "robust": {"inference": "hetero"},
+    "pooled": {"fixed_effects": [], "controls": ["x"]},
+    "trends": {"fixed_effects": [
+        "unit", "year", {"slope": {"variable": "year", "by": "unit"}}]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("unbalanced", [False, True])
+def test_the_closed_form_is_the_estimation_draw_by_draw(
+    name: str, unbalanced: bool, cell: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = panel(unbalanced=unbalanced)
+    block = {"permute": "treatment", "times": 9}
+    at_once = cell(data, MODELS[name], **block).draws
+    monkeypatch.setattr(drawing, "_at_once", lambda *_: [])
+    one_by_one = cell(data, MODELS[name], **block).draws
+    np.testing.assert_allclose(at_once, one_by_one, rtol=SAME, atol=SAME)
+    assert at_once["estimate"].nunique() == 9
+
+
+def test_draws_are_seeded_and_a_longer_run_begins_with_the_shorter(cell: Any) -> None:
+    short = cell(panel(), {}, permute="treatment", times=5).draws
+    long = cell(panel(), {}, permute="treatment", times=8).draws
+    pd.testing.assert_frame_equal(short, long.head(5))
+
+
+def test_cohorts_keep_their_sizes_and_blocks_their_cohorts(cell: Any) -> None:
+    """Assignment-faithful: what is permuted is who, never how many or when."""
+    data = panel()
+    seen: list[pd.Series] = []
+    true = data[data.d == 1].groupby("unit").year.min()
+
+    def assignments(**block: Any) -> list[dict[str, str]]:
+        found: list[dict[str, str]] = []
+        original = drawing.Reassignment.__init__
+
+        def note(self: Any, source: dict[str, str]) -> None:
+            found.append(source)
+            original(self, source)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(drawing.Reassignment, "__init__", note)
+            cell(data, {}, **block)
+        return found
+
+    east = set(data[data.block == "east"].unit)
+    for source in assignments(permute="treatment", times=6, within="block"):
+        assert sorted(source) == sorted(source.values())
+        given = pd.Series({u: true.get(s, math.inf) for u, s in source.items()})
+        seen.append(given)
+        inside = given[given.index.isin(east)]
+        assert sorted(inside) == sorted(true.reindex(sorted(east)).fillna(math.inf))
+    assert any(not seen[0].equals(other) for other in seen[1:])
+
+
+def test_every_assignment_of_one_treated_unit(cell: Any) -> None:
+    """The exact test: 23 other units could have been treated."""
+    found = cell(panel(one_treated=True), {}, permute="treatment", times="every")
+    assert len(found.draws) == N_UNITS - 1
+    (test,) = [t for t in found.result.tests if t.name == "randomization"]
+    statistic = abs(found.result.coefficients["statistic"].iloc[0])
+    beyond = (found.draws["statistic"].abs() >= statistic).sum()
+    assert test.p_value == (beyond + 1) / N_UNITS
+    # Each donor once, and never the treated unit itself.
+    assert found.draws["estimate"].nunique() == N_UNITS - 1
+
+
+def test_a_column_made_from_the_treatment_is_refused(cell: Any) -> None:
+    model = {"controls": [["d", "x"]]}
+    with pytest.raises(SpecError, match="made from the treatment") as refused:
+        cell(panel(), model, permute="treatment", times=3)
+    assert refused.value.exit_code == 2
+    with pytest.raises(SpecError, match="reads the treatment"):
+        cell(panel(), {"sample": {"clean": "d = 0 or year < 2006"}}, permute="treatment",
+             times=3)  # fmt: skip
+
+
+def test_resampling_copies_are_units_of_their_own(cell: Any) -> None:
+    found = cell(panel(), {}, resample="unit", times=60)
+    error = found.result.scalars["std_error_resampled"]
+    analytic = found.result.coefficients["std_error"].iloc[0]
+    # 60 draws give the standard error to about 1/sqrt(120) = 9 %; three of those.
+    assert error == pytest.approx(analytic, rel=0.3)
+    assert math.isclose(error, found.draws["estimate"].std(ddof=1))
+
+
+def test_under_the_null_p_values_are_uniform(cell: Any) -> None:
+    """Few assignments, many outcomes without an effect: no p value is too frequent."""
+    rng = np.random.default_rng(11)
+    p_values = []
+    for _ in range(30):
+        data = panel(one_treated=True)
+        data["y"] = rng.normal(size=len(data))
+        found = cell(data, {}, permute="treatment", times="every")
+        p_values += [t.p_value for t in found.result.tests if t.name == "randomization"]
+    # Exact test: P(p <= 0.5) <= 0.5; 30 draws, binomial upper 99.9 % bound is 23.
+    assert sum(p <= 0.5 for p in p_values) <= 23
+    assert min(p_values) >= 1 / N_UNITS
+
+
+def test_a_draw_without_a_number_counts_as_extreme() -> None:
+    frame = pd.DataFrame({"statistic": [0.1, math.nan, 3.0], "estimate": [0, 0, 0]})
+    row = replace_row(2.0)
+    result = drawing._randomization(empty_result(), row, frame)
+    assert result.tests[0].p_value == 3 / 4
+
+
+def replace_row(statistic: float) -> Any:
+    from framework.expect import Row
+
+    plain = Row(0, "d", "att", 1.0, 0.5, 2.0, 0.05, 0.0, 2.0, 0.95, math.inf)
+    return replace(plain, statistic=statistic)
+
+
+def empty_result() -> Any:
+    from framework.result import Result
+
+    return Result(pd.DataFrame())

@@ -1,0 +1,416 @@
+"""Workers: one death fails one estimation, limits hold, nobody is left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import psutil
+import pytest
+
+from framework.cache import Cell, Failure, Job, Store
+from framework.errors import Phase, Place, Problem
+from framework.execute import ENVIRONMENT, Executor, Inline, Processes, execute, work
+from framework.execute import processes as processes_module
+from framework.execute.warm_up import imports, warm_up
+from framework.execute.worker import (
+    failure_from_plain,
+    failure_to_plain,
+    job_from_bytes,
+    job_to_bytes,
+)
+from framework.panel import Panel
+
+TASK = "tests.unit.toy_work:toy"
+KEY = "panel"
+
+
+def a_store(root: Path) -> Store:
+    store = Store(root)
+    store.save_panel(Panel(pd.DataFrame({"y": np.arange(5.0)}), key=KEY))
+    return store
+
+
+def a_job(name: str, **model: Any) -> Job:
+    return Job(name, f"heading.{name}", KEY, {}, model, None, 1)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return a_store(tmp_path)
+
+
+@pytest.fixture
+def crew(store: Store) -> Iterator[Processes]:
+    executor = Processes(store.root, workers=1, task=TASK)
+    yield executor
+    executor.cancel()
+
+
+def code(outcome: Cell | Failure) -> str:
+    assert isinstance(outcome, Failure)
+    return outcome.problems[0].code
+
+
+def descendants(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def gone(processes: list[psutil.Process], seconds: float = 10.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        alive = [
+            p
+            for p in processes
+            if p.is_running() and p.status() != psutil.STATUS_ZOMBIE
+        ]
+        if not alive:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+# execute: what runs and what does not
+
+
+class Seen:
+    """A progress that remembers."""
+
+    def __init__(self) -> None:
+        self.said: list[Any] = []
+
+    def start(self, total: int, cached: int) -> None:
+        self.said.append(("start", total, cached))
+
+    def advance(self, address: str, seconds: float, ok: bool) -> None:
+        assert seconds >= 0
+        self.said.append((address, ok))
+
+    def stop(self) -> None:
+        self.said.append("stop")
+
+
+def test_each_estimation_runs_once_and_finished_ones_never(store: Store):
+    log = store.root / "log"
+    jobs = [
+        a_job("a", log=str(log)),
+        a_job("b", log=str(log), do="raise"),
+        a_job("a", log=str(log)),
+        a_job("c", log=str(log)),
+    ]
+    seen, done = Seen(), []
+    found = execute(
+        jobs,
+        store,
+        Inline(store.root, TASK),
+        lambda job, outcome: done.append((job.fingerprint, type(outcome))),
+        seen,
+    )
+    assert list(found) == ["a", "b", "c"]
+    assert log.read_text().split() == ["a", "b", "c"]
+    assert done == [("a", Cell), ("b", Failure), ("c", Cell)]
+    assert seen.said == [
+        ("start", 3, 0),
+        ("heading.a", True),
+        ("heading.b", False),
+        ("heading.c", True),
+        "stop",
+    ]
+    again = Seen()
+    execute(jobs, store, Inline(store.root, TASK), progress=again)
+    # The failure is tried again, the finished ones are not.
+    assert log.read_text().split() == ["a", "b", "c", "b"]
+    assert again.said[0] == ("start", 3, 2)
+
+
+def test_what_goes_wrong_is_said_with_its_address(store: Store):
+    jobs = [a_job("raise", do="raise"), a_job("numerical", do="numerical")]
+    found = execute(jobs, store, Inline(store.root, TASK))
+    assert code(found["raise"]) == "W04"
+    failure = found["numerical"]
+    assert isinstance(failure, Failure)
+    (problem,) = failure.problems
+    assert (problem.code, problem.phase) == ("N01", Phase.NUMERICAL)
+    assert problem.address == "heading.numerical"
+    assert "toy_work.py" in failure.trace
+
+
+def test_a_lost_panel_is_a_storage_problem(store: Store):
+    lost = work(Job("a", "h.a", "nowhere", {}, {}, None, 1), store.root, task=TASK)
+    assert isinstance(lost, Failure)
+    assert (lost.problems[0].code, lost.problems[0].phase) == ("R13", Phase.STORAGE)
+
+
+def test_a_worker_that_died_after_keeping_its_cell_has_finished(store: Store):
+    class Dying(Inline):
+        def results(self) -> Iterator[Any]:
+            for over in super().results():
+                died = Problem(Phase.WORKER, "W01", "worker died")
+                yield type(over)(over.job, Failure((died,)), over.seconds)
+
+    found = execute([a_job("a")], store, Dying(store.root, TASK))
+    assert isinstance(found["a"], Cell)
+
+
+def test_an_interruption_stops_the_executor(store: Store):
+    class Interrupted(Inline):
+        cancelled = False
+
+        def results(self) -> Iterator[Any]:
+            yield from ()
+            raise KeyboardInterrupt
+
+        def cancel(self) -> None:
+            self.cancelled = True
+
+    executor, seen = Interrupted(store.root, TASK), Seen()
+    with pytest.raises(KeyboardInterrupt):
+        execute([a_job("a")], store, executor, progress=seen)
+    assert executor.cancelled
+    assert seen.said[-1] == "stop"
+
+
+def test_both_backends_are_executors(store: Store):
+    executors: list[Executor] = [Inline(store.root), Processes(store.root)]
+    assert len(executors) == 2
+    with pytest.raises(ValueError, match="at least one worker"):
+        Processes(store.root, workers=0)
+
+
+# The messages
+
+
+def test_jobs_and_failures_travel_whole():
+    job = a_job("a", limits=(0.1, float("inf")), levels={1: "x"})
+    job = Job(
+        "a", "h.a", KEY, MappingProxyType({"b": None}), job.model, {"times": 9}, 2
+    )
+    assert job_from_bytes(job_to_bytes(job)) == job
+    problem = Problem(Phase.DESIGN, "I01", "é", "w", "f", "p", "a", None, "few")
+    failure = Failure((problem,), "trace")
+    assert failure_from_plain(failure_to_plain(failure)) == failure
+    placed = Failure((problem.at(place=Place("x.yaml", 1, 2)),), "trace")
+    assert failure_from_plain(failure_to_plain(placed)) == failure
+
+
+def test_the_engines_of_a_plugin_are_found_in_its_source():
+    source = """
+import json
+from mine.near import options
+class Twfe:
+    def estimate(self):
+        import lazy as z
+        import engine.deep
+        from engine import fit, _own
+        from . import beside
+        return z.feols(1), json.dumps
+"""
+    inner = [(i.module, i.name) for i in imports(source) if i.inner]
+    outer = [(i.module, i.name) for i in imports(source) if not i.inner]
+    assert inner == [
+        ("lazy", ""),
+        ("lazy", "feols"),
+        ("engine.deep", ""),
+        ("engine", "fit"),
+        ("engine", "_own"),
+    ]
+    assert outer == [("json", ""), ("json", "dumps"), ("mine.near", "options")]
+
+
+def test_warming_up_goes_through_the_plugins_own_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    files = {
+        "warm_plugin/__init__.py": "",
+        "warm_plugin/mine.py": "def estimate():\n from warm_plugin.fit import go",
+        "warm_plugin/fit.py": "def go():\n import warm_engine as e\n e.lazy\n"
+        "def broken():\n import no_such_engine",
+        "warm_engine.py": "asked = []\ndef __getattr__(name):\n asked.append(name)",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    warm_up(TASK, ["warm_plugin.mine:Mine", "no_such_plugin:X"])
+    assert "lazy" in sys.modules["warm_engine"].asked
+
+
+# Workers
+
+
+def test_one_abort_fails_one_estimation(store: Store, crew: Processes):
+    wishes = ["", "abort", "", "exit", "killed", "raise", ""]
+    jobs = [a_job(f"j{i}", do=wish, add=i) for i, wish in enumerate(wishes)]
+    found = execute(jobs, store, crew)
+    kinds = [type(outcome) for outcome in found.values()]
+    assert kinds == [Cell, Failure, Cell, Failure, Failure, Failure, Cell]
+    whats = [o.problems[0].what for o in found.values() if isinstance(o, Failure)]
+    assert "worker died (SIGABRT); others continue" in whats[0]
+    assert "exit status 3" in whats[1]
+    assert "SIGKILL" in whats[2]
+    assert "KeyError" in whats[3]
+    aborted = found["j1"]
+    assert isinstance(aborted, Failure)
+    assert aborted.problems[0].address == "heading.j1"
+    # The engine's last words and the stack of the abort.
+    assert "the engine says goodbye" in aborted.trace
+    assert "toy_work.py" in aborted.trace
+    last = found["j6"]
+    assert isinstance(last, Cell)
+    assert last.result.coefficients["estimate"].tolist() == [2.0 + 6]
+
+
+def test_a_worker_is_warm_fresh_and_pinned(store: Store, crew: Processes):
+    found = execute([a_job(f"j{i}") for i in range(3)], store, crew)
+    facts = [o.labels for o in found.values() if isinstance(o, Cell)]
+    assert len({fact["pid"] for fact in facts}) == 1
+    assert facts[0]["pid"] != os.getpid()
+    # The seed came into effect, not only into the environment.
+    expected = subprocess.run(
+        [sys.executable, "-c", "print(hash('estimand'))"],
+        env={**os.environ, "PYTHONHASHSEED": "0"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert facts[0]["hash"] == int(expected.stdout)
+    assert facts[0]["PYTHONHASHSEED"] == ENVIRONMENT["PYTHONHASHSEED"] == "0"
+    assert facts[0]["OMP_NUM_THREADS"] == "1"
+
+
+def test_limits_of_time_and_memory(store: Store):
+    crew = Processes(store.root, 1, time_limit=2.0, memory_limit=400, task=TASK)
+    jobs = [
+        a_job("slow", do="sleep", seconds=60),
+        a_job("big", do="memory"),
+        a_job("fine"),
+    ]
+    start = time.monotonic()
+    found = execute(jobs, store, crew)
+    assert [type(o) for o in found.values()] == [Failure, Failure, Cell]
+    assert code(found["slow"]) == "W03"
+    assert code(found["big"]) == "W02"
+    slow, big = found["slow"], found["big"]
+    assert isinstance(slow, Failure)
+    assert isinstance(big, Failure)
+    assert "more than 400 MB" in big.problems[0].what
+    assert "toy_work.py" in slow.trace  # where it was when it was stopped
+    assert time.monotonic() - start < 30  # three starts, 2 s of limit, slack
+
+
+def test_a_job_is_innocent_of_the_death_before_it(store: Store, crew: Processes):
+    # The first job leaves a thread behind that aborts its worker a moment later.
+    found = {}
+    crew.submit(a_job("first", do="abort after"))
+    for over in crew.results():
+        found[over.job.fingerprint] = over.failure
+    time.sleep(0.8)
+    crew.submit(a_job("second"))
+    for over in crew.results():
+        found[over.job.fingerprint] = over.failure
+    assert found == {"first": None, "second": None}
+
+
+def test_a_worker_that_cannot_start_is_said(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(processes_module, "ENVIRONMENT", {"PYTHONHASHSEED": "nonsense"})
+    crew = Processes(store.root, 1, task=TASK)
+    found = execute([a_job("a"), a_job("b")], store, crew)
+    assert [code(o) for o in found.values()] == ["W05", "W05"]
+    failure = found["a"]
+    assert isinstance(failure, Failure)
+    assert "PYTHONHASHSEED" in failure.trace
+
+
+def test_a_number_of_changed_source_is_not_kept(store: Store):
+    job = a_job("a")
+    changed = work(job, store.root, task=TASK, newest=0)
+    assert isinstance(changed, Failure)
+    assert code(changed) == "W06"
+    assert "framework.panel" in changed.problems[0].what
+    assert store.load("a") is None
+    assert work(job, store.root, task=TASK, newest=2**63) == "a"
+
+
+def test_more_workers_only_when_they_are_worth_their_start(store: Store):
+    crew = Processes(store.root, task=TASK)
+    found = execute([a_job(f"j{i}") for i in range(6)], store, crew)
+    pids = {o.labels["pid"] for o in found.values() if isinstance(o, Cell)}
+    assert len(pids) == 1
+
+
+def test_cancel_kills_what_a_worker_started(store: Store, tmp_path: Path):
+    pid = tmp_path / "pid"
+    crew = Processes(store.root, 1, time_limit=2.0, task=TASK)
+    found = execute([a_job("a", do="child", pid=str(pid))], store, crew)
+    assert code(found["a"]) == "W03"
+    assert not psutil.pid_exists(int(pid.read_text())) or gone(
+        [psutil.Process(int(pid.read_text()))]
+    )
+
+
+# The parent's end
+
+PARENT = """
+import sys
+sys.path[:] = {path!r}
+from pathlib import Path
+from tests.unit.test_execute import TASK, a_job
+from framework.cache import Cell, Store
+from framework.execute import Processes, execute
+root = Path({root!r})
+jobs = [a_job(f"j{{i}}", add=i, log=str(root / "log"), **{model!r}) for i in range({n})]
+def done(job, outcome):
+    print(job.fingerprint, type(outcome).__name__, flush=True)
+execute(jobs, Store(root), Processes(root, workers={workers}, task=TASK), done)
+"""
+
+
+def parent(root: Path, n: int, model: dict[str, Any], workers: int = 1) -> Any:
+    # No `if __name__ == "__main__"`: a plain script must do.
+    script = PARENT.format(
+        path=[str(p) for p in sys.path],
+        root=str(root),
+        n=n,
+        model=model,
+        workers=workers,
+    )
+    return subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [(signal.SIGINT, -signal.SIGINT), (signal.SIGTERM, 143), (signal.SIGKILL, -9)],
+)
+def test_no_worker_outlives_its_parent(store: Store, number: int, status: int):
+    with parent(store.root, 3, {"do": "sleep", "seconds": 1.0}) as process:
+        assert process.stdout.readline() == "j0 Cell\n"
+        workers = descendants(process.pid)
+        assert workers
+        process.send_signal(number)
+        assert process.wait(timeout=10) == status
+    assert gone(workers)
+    # What was finished is kept, and the next run does the rest only.
+    log = store.root / "log"
+    jobs = [a_job(f"j{i}", add=i, log=str(log)) for i in range(3)]
+    found = execute(jobs, store, Inline(store.root, TASK))
+    assert all(isinstance(outcome, Cell) for outcome in found.values())
+    assert log.read_text().split().count("j0") == 1

@@ -1,0 +1,60 @@
+"""Estimations that misbehave, named to workers as `tests.unit.toy_work:toy`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from framework.cache import Cell, Job
+from framework.errors import NumericalError
+from framework.panel import Panel
+from framework.result import Result
+
+
+def toy(job: Job, panel: Panel) -> Cell:
+    """Do what `job.model["do"]` says, then return a cell with the panel's mean."""
+    import pandas as pd
+
+    wish = job.model.get("do", "")
+    if log := job.model.get("log"):
+        # One atomic append per estimation that is really run.
+        with Path(log).open("a") as file:
+            file.write(f"{job.fingerprint}\n")
+    if wish == "abort":
+        sys.stderr.write("the engine says goodbye\n")
+        sys.stderr.flush()
+        os.abort()
+    if wish == "exit":
+        os._exit(3)
+    if wish == "killed":
+        os.kill(os.getpid(), 9)
+    if wish == "raise":
+        raise KeyError("v000")
+    if wish == "numerical":
+        raise NumericalError("N01", "no trustworthy number")
+    if wish == "memory":
+        hoard = []
+        while True:
+            hoard.append(bytearray(b"x" * 20_000_000))
+            time.sleep(0.01)
+    if wish == "child":
+        child = subprocess.Popen(["sleep", "60"])
+        Path(job.model["pid"]).write_text(str(child.pid))
+        time.sleep(60)
+    if wish == "sleep":
+        time.sleep(job.model["seconds"])
+    if wish == "abort after":
+        import threading
+
+        threading.Timer(0.3, os.abort).start()
+    facts = {
+        "hash": hash("estimand"),
+        "pid": os.getpid(),
+        **{k: os.environ.get(k) for k in ("PYTHONHASHSEED", "OMP_NUM_THREADS")},
+    }
+    estimate = float(panel.frame["y"].mean()) + float(job.model.get("add", 0.0))
+    coefficients = pd.DataFrame({"term": ["post"], "estimate": [estimate]})
+    return Cell(job.fingerprint, Result(coefficients), labels=facts)
