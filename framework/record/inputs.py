@@ -1,0 +1,82 @@
+"""What a finished run hands over to be written down."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from framework.cache import Cell, Failure
+    from framework.expect import Verdict
+    from framework.panel import Panel
+    from framework.plan import Estimation
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One estimation of the run and what became of it.
+
+    Attributes:
+        outcome: the finished cell, why it failed, or None when it never started
+            (refused, or a plugin it needs is not built).
+        verdicts: one per expectation of the estimation.
+        cached: the cell was finished by an earlier run.
+        panel: key in `RunInputs.panels` of the data it used; "" = the base panel.
+    """
+
+    estimation: Estimation
+    outcome: Cell | Failure | None = None
+    verdicts: tuple[Verdict, ...] = ()
+    cached: bool = False
+    panel: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunInputs:
+    """Everything that a run's folder is made of.
+
+    Attributes:
+        spec: text of the study file as the user wrote it.
+        sources: file name -> text of every file the study takes in (`from:`,
+            `published:`).
+        overrides: changes from the command line, as typed.
+        panels: data key -> prepared panel; `base` is the study's own.
+        source, source_sha256: where the data came from and their bytes' hash.
+        columns: every planned estimation, in the order of the study.
+        published: rows of the printed-against-ours comparison, as in the manifest.
+        code: sha256 over the source files that made the numbers.
+        generated: a sentence when the data are simulated; it must open the report.
+    """
+
+    study: str
+    seed: int
+    spec: str
+    panels: Mapping[str, Panel]
+    base: str
+    source: str
+    source_sha256: str
+    columns: tuple[Column, ...]
+    versions: Mapping[str, str]
+    code: str
+    title: str | None = None
+    sources: Mapping[str, str] = field(default_factory=dict)
+    overrides: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    report: Mapping[str, Any] = field(default_factory=dict)
+    families: Mapping[str, Any] = field(default_factory=dict)
+    published: tuple[Mapping[str, Any], ...] = ()
+    generated: str | None = None
+    created: datetime = field(default_factory=lambda: datetime.now(UTC))
+    finished: datetime | None = None
+
+    @property
+    def shown(self) -> tuple[Column, ...]:
+        """The columns of tables; not what was estimated only to compare with."""
+        return tuple(c for c in self.columns if not c.estimation.hidden)
+
+    @property
+    def panel(self) -> Panel:
+        """The prepared panel of the study itself."""
+        return self.panels[self.base]

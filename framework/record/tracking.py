@@ -1,0 +1,597 @@
+"""MLflow as a view of `runs/`: the only file that knows it.
+
+Everything shown there is read from a run's folder, so the store can be thrown away and
+made again (`rebuild`). One process writes at a time, one MLflow run per estimation;
+draws, coefficient vectors and models are never logged.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import shutil
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from filecmp import cmp
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from framework.errors import StorageError
+from framework.record.folder import is_run, run_folders
+from framework.record.pages import demand_free, demand_local, serve_store
+from framework.record.process import is_alive, this_process
+from framework.record.shown import Estimation, Recorded, description, parent_tags, read
+from framework.record.storage import exclusive, replace_text
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+#: Files and folders of a run that its MLflow parent carries.
+ARTIFACTS = (
+    "report.html",
+    "tables",
+    "figures",
+    "coefficients.csv",
+    "manifest.json",
+    "spec.yaml",
+)
+#: Key of the saved view that `view_url` opens.
+VIEW = "estimand"
+
+_LOCK_SECONDS = 120.0
+_REBUILD = "the results are safe in runs/; when it is mended, run `estimand rebuild`"
+_ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+#: Defaults that a user's own environment may override: a server that is down is said
+#: within seconds (MLflow's own settings wait for minutes).
+_PATIENCE = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TrackingConfig:
+    """Where MLflow lives (`conf/tracking/*.yaml`).
+
+    Attributes:
+        runs: folder of all runs.
+        enabled: False leaves MLflow alone.
+        uri: any MLflow tracking URI; None = SQLite below `runs`. Not in `repr`: it
+            may hold a password.
+        artifact_location: URI or folder for copies of reports; None = below `runs`
+            for a database, the server's own place for a server.
+    """
+
+    runs: Path
+    enabled: bool = True
+    uri: str | None = field(default=None, repr=False)
+    artifact_location: str | None = None
+
+    @property
+    def store(self) -> str:
+        """The tracking URI in force; PostgreSQL by the driver that is ours."""
+        if self.uri:
+            return re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", self.uri)
+        return f"sqlite:///{self._folder / 'mlflow.db'}"
+
+    @property
+    def artifacts(self) -> str | None:
+        """Where a new experiment keeps its files; None = the server decides."""
+        if self.artifact_location:
+            if "://" in self.artifact_location:
+                return self.artifact_location
+            return Path(self.artifact_location).resolve().as_uri()
+        return None if self.is_server else (self._folder / "artifacts").as_uri()
+
+    @property
+    def is_server(self) -> bool:
+        """A server owns the store; otherwise we open the database ourselves."""
+        return self.store.startswith(("http://", "https://", "databricks"))
+
+    @property
+    def is_ours(self) -> bool:
+        """The default store, which only this software writes to."""
+        return not self.uri
+
+    @property
+    def lock(self) -> Path:
+        """The file that the one writer holds."""
+        return self._folder / "lock"
+
+    @property
+    def _folder(self) -> Path:
+        return self.runs.resolve() / ".mlflow"
+
+
+def sync(
+    folder: Path,
+    tracking: TrackingConfig,
+    *,
+    note: str = "",
+    progress: Callable[[int, int], None] | None = None,
+) -> str:
+    """Show a finished run in MLflow; again changes nothing.
+
+    What a killed process left half done is finished first, so no run of ours stays
+    RUNNING.
+
+    Args:
+        folder: the run's folder.
+        tracking: where to.
+        note: the tables in Markdown; "" = `tables/*.md` of the folder.
+        progress: called with (estimations shown, all) after each.
+
+    Returns:
+        Address of the run in MLflow's pages, or, for a database without a server,
+        the name of the experiment; "" when tracking is off.
+
+    Raises:
+        StorageError: R22 MLflow refused, with the way to catch up; R24 no run there.
+    """
+    if not tracking.enabled:
+        return ""
+    recorded = read(folder)
+    with _open(tracking) as client:
+        _finish_orphans(client, tracking, spare=recorded.folder)
+        parent = _show(client, tracking, recorded, note, progress)
+        if not tracking.is_server:
+            return recorded.study
+        page = f"experiments/{parent.info.experiment_id}/runs/{parent.info.run_id}"
+        return f"{tracking.store.rstrip('/')}/#/{page}"
+
+
+def rebuild(
+    tracking: TrackingConfig,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> int:
+    """Show every run of `runs/` in MLflow, those it already has left as they are.
+
+    Args:
+        tracking: where to.
+        progress: called with (runs shown, all) after each.
+
+    Returns:
+        The number of runs.
+
+    Raises:
+        StorageError: R22; what was shown stays.
+    """
+    folders = list(run_folders(tracking.runs))
+    with _open(tracking) as client:
+        _finish_orphans(client, tracking)
+        for count, folder in enumerate(folders, start=1):
+            _show(client, tracking, read(folder))
+            if progress:
+                progress(count, len(folders))
+    return len(folders)
+
+
+def view_url(tracking: TrackingConfig, study: str, *, base: str) -> str:
+    """Page with a study's newest estimations: estimate, se, p, N and what varies.
+
+    Args:
+        tracking: the store.
+        study: the study's name.
+        base: where the pages are served, e.g. `http://127.0.0.1:5000`.
+
+    Raises:
+        StorageError: R22; R24 the study was never shown.
+    """
+    with _open(tracking) as client:
+        experiment = client.get_experiment_by_name(study)
+        if experiment is None:
+            raise StorageError(
+                "R24",
+                f"MLflow has no experiment {study!r}",
+                fix="`estimand run` the study, or `estimand rebuild`",
+            )
+        key = experiment.experiment_id
+        return f"{base.rstrip('/')}/#/experiments/{key}/runs?viewStateShareKey={VIEW}"
+
+
+def serve(
+    tracking: TrackingConfig,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 5000,
+    ready: Callable[[str], None] | None = None,
+) -> int:
+    """Serve MLflow's pages on this machine until interrupted.
+
+    Args:
+        tracking: the store; a server's own address is only announced.
+        host: this machine's own address: MLflow asks nobody for a password.
+        port: a free port.
+        ready: called with the address once it answers.
+
+    Returns:
+        The server's exit code, 0 after an interruption.
+
+    Raises:
+        SafetyError: X40 the host is not this machine.
+        StorageError: R22 the store cannot be opened; R25 the port is taken.
+    """
+    demand_local(host, port)
+    if tracking.is_server:
+        if ready:
+            ready(tracking.store)
+        return 0
+    demand_free(host, port)
+    with _open(tracking):
+        pass  # creates the store or brings it up to date
+    options = ["--no-serve-artifacts"]
+    options += ["--default-artifact-root", str(tracking.artifacts)]
+    return serve_store(
+        options,
+        host=host,
+        port=port,
+        # Not an argument: every user of the machine sees those, and a URI may hold a
+        # password.
+        environment=_ENVIRONMENT | {"MLFLOW_BACKEND_STORE_URI": tracking.store},
+        log=tracking.lock.with_name("server.log"),
+        ready=ready,
+    )
+
+
+# --- The store ---------------------------------------------------------------------
+
+
+@contextmanager
+def _open(tracking: TrackingConfig) -> Iterator[MlflowClient]:
+    """A client on an up-to-date store, for one writer at a time.
+
+    Raises:
+        StorageError: R22 whatever MLflow or its database said; R23 another writer.
+    """
+    with exclusive(tracking.lock, seconds=_LOCK_SECONDS):
+        os.environ.update(_ENVIRONMENT)
+        for name, value in _PATIENCE.items():
+            os.environ.setdefault(name, value)
+        from alembic.util import CommandError
+        from mlflow import MlflowClient
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            with _quiet("mlflow", "alembic"):
+                if tracking.is_ours:
+                    _make_or_upgrade(tracking)
+                else:
+                    _demand_answer(tracking.store)
+                yield MlflowClient(tracking_uri=tracking.store)
+        except (MlflowException, SQLAlchemyError, CommandError, OSError) as error:
+            raise StorageError(
+                "R22",
+                f"MLflow at {_masked(tracking.store)} refused: "
+                f"{_masked(_first_line(error))}",
+                why="MLflow shows runs, it does not hold them.",
+                fix=_REBUILD,
+            ) from error
+
+
+def _demand_answer(store: str) -> None:
+    """Ask a database server once: MLflow itself would ask for two minutes.
+
+    Raises:
+        SQLAlchemyError: it does not answer.
+        StorageError: R22 its driver is not installed.
+    """
+    if not store.startswith(("postgresql", "mysql", "mssql")):
+        return
+    from sqlalchemy import create_engine
+    from sqlalchemy.pool import NullPool
+
+    try:
+        create_engine(store, poolclass=NullPool).connect().close()
+    except ImportError as error:
+        raise StorageError(
+            "R22",
+            f"the driver of {_masked(store)} is not installed ({error})",
+            why="MLflow shows runs, it does not hold them.",
+            fix="pip install 'estimand[postgresql]', then `estimand rebuild`",
+        ) from error
+
+
+@contextmanager
+def _quiet(*names: str) -> Iterator[None]:
+    """No chatter of migrations; the levels are the user's again afterwards."""
+    loggers = [logging.getLogger(name) for name in names]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
+
+
+def _make_or_upgrade(tracking: TrackingConfig) -> None:
+    """Make our own store, or bring one of an earlier MLflow up to date.
+
+    The mark is written last. A store without it was left by a process that was killed
+    while making it; MLflow never mends such a store, and nothing is in it yet.
+    """
+    from importlib import import_module
+    from importlib.metadata import version
+
+    utils: Any = import_module("mlflow.store.db.utils")
+    database = Path(tracking.store.removeprefix("sqlite:///"))
+    mark = tracking.lock.with_name("schema")
+    current = version("mlflow")
+    marked = mark.read_text(encoding="ascii") if mark.exists() else ""
+    if marked == current and database.exists():
+        return
+    for draft in mark.parent.glob(f".{mark.name}.*.draft"):
+        draft.unlink()  # of a process that was killed: this one holds the lock
+    if not marked:
+        for name in (database.name, f"{database.name}-journal"):
+            database.with_name(name).unlink(missing_ok=True)
+    engine = utils.create_sqlalchemy_engine_with_retry(tracking.store)
+    try:
+        if marked and database.stat().st_size:
+            utils._upgrade_db(engine)
+        else:
+            utils._initialize_tables(engine)
+    finally:
+        engine.dispose()
+    replace_text(mark, current)
+
+
+def _experiment(client: MlflowClient, tracking: TrackingConfig, study: str) -> str:
+    """The study's experiment, made or brought back from the bin."""
+    experiment = client.get_experiment_by_name(study)
+    if experiment is None:
+        made: str = client.create_experiment(
+            study,
+            artifact_location=tracking.artifacts,
+            tags={"mlflow.experimentKind": "custom_model_development"},
+        )
+        return made
+    if experiment.lifecycle_stage != "active":
+        client.restore_experiment(experiment.experiment_id)
+    return str(experiment.experiment_id)
+
+
+def _runs(client: MlflowClient, experiments: Sequence[str], where: str) -> list[Run]:
+    found: list[Run] = []
+    token: str | None = None
+    while experiments:
+        page = client.search_runs(
+            list(experiments), where, max_results=1000, page_token=token
+        )
+        found += page
+        token = page.token
+        if not token:
+            break
+    return found
+
+
+def _finish_orphans(
+    client: MlflowClient, tracking: TrackingConfig, spare: Path | None = None
+) -> None:
+    """Finish, or close as KILLED, what a dead process left RUNNING.
+
+    Args:
+        client: of the store.
+        tracking: the store's configuration.
+        spare: folder of the run that is about to be shown anyway.
+    """
+    experiments = [e.experiment_id for e in client.search_experiments()]
+    running = _runs(
+        client,
+        experiments,
+        "attributes.status = 'RUNNING' AND tags.`estimand.run_id` LIKE '%'",
+    )
+    orphans: dict[Path, list[Run]] = defaultdict(list)
+    for run in running:
+        tags = run.data.tags
+        # Holding the lock of our own store means that no other writer lives.
+        if tracking.is_ours or not is_alive(tags.get("estimand.process", "")):
+            orphans[Path(tags.get("estimand.folder", ""))].append(run)
+    for folder, runs in orphans.items():
+        if folder == spare:
+            continue
+        if is_run(folder):
+            _show(client, tracking, read(folder))
+        for run in runs:
+            if client.get_run(run.info.run_id).info.status == "RUNNING":
+                client.set_terminated(run.info.run_id, status="KILLED")
+
+
+# --- What MLflow gets --------------------------------------------------------------
+
+
+def _show(
+    client: MlflowClient,
+    tracking: TrackingConfig,
+    recorded: Recorded,
+    note: str = "",
+    progress: Callable[[int, int], None] | None = None,
+) -> Run:
+    """One parent, one child per estimation that is not there yet."""
+    experiment = _experiment(client, tracking, recorded.study)
+    ours = {
+        "estimand.run_id": recorded.run_id,
+        "estimand.folder": str(recorded.folder),
+        "estimand.process": this_process(),
+        "mlflow.user": _user(),
+        "mlflow.source.name": "estimand",
+        "mlflow.source.type": "LOCAL",
+    }
+    parent, present = _present(client, experiment, recorded.run_id)
+    begun = _milliseconds(recorded.manifest["created"])
+    ended = _milliseconds(recorded.manifest["finished"] or recorded.manifest["created"])
+    text = description(recorded, note)
+    if parent is None:
+        parent = client.create_run(
+            experiment,
+            start_time=begun,
+            run_name=recorded.run_id,
+            tags=ours | parent_tags(recorded) | {"mlflow.note.content": text},
+        )
+    elif parent.data.tags.get("mlflow.note.content", "") != text:
+        client.set_tag(parent.info.run_id, "mlflow.note.content", text)
+    nested = ours | {"mlflow.parentRunId": parent.info.run_id}
+    for count, estimation in enumerate(recorded.estimations, start=1):
+        if estimation.address not in present:
+            place = {"place": f"{count:05d}"}  # the order of the study
+            _log(client, experiment, estimation, nested | place, begun + count)
+        if progress:
+            progress(count, len(recorded.estimations))
+    _put_artifacts(client, tracking, parent, recorded.folder)
+    _save_view(client, experiment, parent.info.run_id, recorded)
+    if parent.info.status == "RUNNING":
+        client.set_terminated(parent.info.run_id, status="FINISHED", end_time=ended)
+    return parent
+
+
+def _present(
+    client: MlflowClient, experiment: str, run_id: str
+) -> tuple[Run | None, frozenset[str]]:
+    """The parent if there is one, and addresses whose estimation is shown whole.
+
+    A child that a killed process left half written is closed and thrown away.
+    """
+    parent: Run | None = None
+    present: set[str] = set()
+    for run in _runs(client, [experiment], f"tags.`estimand.run_id` = '{run_id}'"):
+        if run.data.tags.get("kind") == "study":
+            parent = run
+        elif run.info.status == "FINISHED":
+            present.add(run.data.tags["address"])
+        else:
+            client.set_terminated(run.info.run_id, status="KILLED")
+            client.delete_run(run.info.run_id)
+    return parent, frozenset(present)
+
+
+def _log(
+    client: MlflowClient,
+    experiment: str,
+    estimation: Estimation,
+    tags: Mapping[str, str],
+    begun: int,
+) -> None:
+    from mlflow.entities import Metric, Param
+
+    seconds = estimation.metrics.get("seconds", 0.0)
+    ended = begun + round(1000 * seconds)
+    run = client.create_run(
+        experiment,
+        start_time=begun,
+        run_name=estimation.address,
+        tags={**tags, **estimation.tags},
+    )
+    client.log_batch(
+        run.info.run_id,
+        metrics=[Metric(k, v, ended, 0) for k, v in estimation.metrics.items()],
+        params=[Param(k, v) for k, v in estimation.parameters.items()],
+    )
+    client.set_terminated(run.info.run_id, status="FINISHED", end_time=ended)
+
+
+def _put_artifacts(
+    client: MlflowClient, tracking: TrackingConfig, parent: Run, folder: Path
+) -> None:
+    """Copy the report, tables and figures to the parent, what differs only."""
+    local = None if tracking.is_server else _local(parent.info.artifact_uri)
+    for name in ARTIFACTS:
+        source = folder / name
+        if not source.exists():
+            continue
+        if local is None and source.is_dir():
+            client.log_artifacts(parent.info.run_id, str(source), name)
+        elif local is None:
+            client.log_artifact(parent.info.run_id, str(source))
+        else:
+            _copy_changed(source, local, folder)
+
+
+def _copy_changed(source: Path, local: Path, folder: Path) -> None:
+    """Copy a file or a folder's files, what differs only."""
+    for file in [source] if source.is_file() else sorted(source.rglob("*")):
+        target = local / file.relative_to(folder)
+        if file.is_file() and not (target.exists() and cmp(file, target, False)):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, target)
+
+
+def _save_view(
+    client: MlflowClient, experiment: str, parent: str, recorded: Recorded
+) -> None:
+    """The table that opens: this run's estimations with what matters in columns."""
+    columns = [
+        *(
+            f"metrics.`{name}`"
+            for name in ("estimate", "std_error", "p_value", "n_obs")
+        ),
+        "tags.`verdict`",
+        *(f"params.`{name}`" for name in recorded.varying),
+        *(f"params.`{name}`" for name in ("estimator", "outcome", "controls")),
+    ]
+    state = {
+        "searchFilter": f"tags.`mlflow.parentRunId` = '{parent}'",
+        # Sorted by anything but the date, the page does not fold children away.
+        "orderByKey": "tags.`place`",
+        "orderByAsc": True,
+        "startTime": "ALL",
+        "lifecycleFilter": "Active",
+        "datasetsFilter": [],
+        "modelVersionFilter": "All Runs",
+        "selectedColumns": columns,
+        "columnOrder": columns,
+        "columnWidths": dict.fromkeys(columns, 110),
+    }
+    client.set_experiment_tag(
+        experiment, f"mlflow.sharedViewState.{VIEW}", json.dumps(state)
+    )
+
+
+# --- Small matters -----------------------------------------------------------------
+
+
+def _local(uri: str) -> Path | None:
+    """The folder behind a file URI, None for anything remote."""
+    parts = urlsplit(uri)
+    if parts.scheme not in {"", "file"} or parts.netloc not in {"", "localhost"}:
+        return None
+    return Path(unquote(parts.path) if parts.scheme else uri)
+
+
+def _user() -> str:
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        return str(os.getuid())
+
+
+def _milliseconds(moment: str) -> int:
+    return round(1000 * datetime.fromisoformat(moment).timestamp())
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+
+
+def _masked(text: str) -> str:
+    """A URI without its password."""
+    return re.sub(r"(://[^/\s:@]+):[^/\s@]+@", r"\1:***@", text)
