@@ -1,0 +1,170 @@
+"""Tables, figures and the report from a finished run's folder; nothing is refitted."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from framework.errors import SpecError, StorageError, did_you_mean
+from framework.render.run import RunFolder
+
+if TYPE_CHECKING:
+    from framework.render.report import Picture
+    from framework.render.run import Heading
+    from framework.render.table import Table
+
+FORMATS = ("html", "md", "csv", "tex", "docx")
+FIGURES = ("png", "pdf")
+
+__all__ = [
+    "FIGURES",
+    "FORMATS",
+    "RunFolder",
+    "markdown_table",
+    "render",
+    "terminal_table",
+]
+
+
+def render(
+    run_dir: Path,
+    formats: Sequence[str] = FORMATS,
+    figures: Sequence[str] = FIGURES,
+) -> tuple[Path, ...]:
+    """Write `tables/`, `figures/` and `report.html` of a finished run.
+
+    Args:
+        run_dir: `runs/<study>/<run id>`.
+        formats: of tables, some of `FORMATS`.
+        figures: formats of figures, some of `FIGURES` and `svg`; none draws nothing.
+
+    Returns:
+        The files written, the report first.
+
+    Raises:
+        StorageError: R01 the folder is no readable run, R03 a file can't be written.
+        SpecError: R04 a format that does not exist.
+    """
+    from framework.render import plain
+    from framework.render.content import curves_of, file_stem, tables_of
+    from framework.render.figures import undrawn
+    from framework.render.report import Section, report
+
+    _check_formats(formats, figures)
+    run = RunFolder.read(Path(run_dir))
+    written: list[Path] = []
+    sections: list[Section] = []
+    for heading in run.headings:
+        tables = tables_of(run, heading)
+        for table in tables:
+            for suffix, content in _documents(table, formats):
+                written.append(_write(run.path / "tables", table.stem, suffix, content))
+        if "csv" in formats:
+            for curve in curves_of(heading):
+                content = plain.curve_csv(curve).encode("utf-8-sig")
+                stem = f"{file_stem(heading.name)}_{file_stem(curve.line)}"
+                written.append(_write(run.path / "tables", stem, "csv", content))
+        pictures, files = _pictures(run, heading, figures)
+        written += files
+        sections.append(Section(heading, tables, pictures, undrawn(heading)))
+    page = _write(run.path, "report", "html", report(run, sections).encode())
+    return (page, *written)
+
+
+def terminal_table(run: RunFolder, heading: str, width: int = 80) -> str:
+    """A heading's tables for a terminal of `width` columns.
+
+    Raises:
+        StorageError: R02 the run has no such heading.
+    """
+    from framework.render.content import tables_of
+    from framework.render.plain import terminal
+
+    tables = tables_of(run, run.heading(heading))
+    return "\n".join(terminal(table, width) for table in tables)
+
+
+def markdown_table(run: RunFolder, heading: str) -> str:
+    """A heading's tables in Markdown, e.g. for the description of an MLflow run.
+
+    Raises:
+        StorageError: R02 the run has no such heading.
+    """
+    from framework.render.content import tables_of
+    from framework.render.plain import markdown
+
+    return "\n".join(markdown(t) for t in tables_of(run, run.heading(heading)))
+
+
+def _check_formats(formats: Sequence[str], figures: Sequence[str]) -> None:
+    allowed = ((formats, FORMATS, "formats"), (figures, (*FIGURES, "svg"), "figures"))
+    for asked, known, path in allowed:
+        for name in asked:
+            if name not in known:
+                raise SpecError(
+                    "R04",
+                    f"there is no format '{name}'",
+                    fix=did_you_mean(name, known),
+                    path=f"report.{path}",
+                )
+
+
+def _documents(table: Table, formats: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+    """(suffix, bytes) in the formats asked for; Word's libraries load only for docx."""
+    from framework.render import html, plain, tex
+
+    if "html" in formats:
+        yield "html", html.page(table).encode()
+    if "md" in formats:
+        yield "md", plain.markdown(table).encode()
+    if "csv" in formats:
+        # The mark lets spreadsheets see that the file is UTF-8.
+        yield "csv", plain.csv_text(table).encode("utf-8-sig")
+    if "tex" in formats:
+        yield "tex", tex.latex(table).encode()
+    if "docx" in formats:
+        from framework.render import word
+
+        yield "docx", word.word(table)
+
+
+def _pictures(
+    run: RunFolder, heading: Heading, formats: Sequence[str]
+) -> tuple[tuple[Picture, ...], list[Path]]:
+    """Draw a heading's figures: for the report as SVG, on disk as asked for."""
+    from framework.render import figures
+    from framework.render.report import Picture
+
+    if not formats:
+        return (), []
+    pictures, files = [], []
+    for sketch in figures.sketches_of(run, heading):
+        drawn = figures.save(sketch, tuple(dict.fromkeys(("svg", *formats))))
+        pictures.append(Picture(drawn["svg"], sketch.caption, sketch.description))
+        files += [
+            _write(run.path / "figures", sketch.stem, form, drawn[form])
+            for form in formats
+        ]
+    return tuple(pictures), files
+
+
+def _write(folder: Path, stem: str, suffix: str, content: bytes) -> Path:
+    """Write under a temporary name, then rename: no half file is ever seen."""
+    target = folder / f"{stem}.{suffix}"
+    temporary = folder / f".{stem}.{suffix}.{os.getpid()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(content)
+        temporary.replace(target)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise StorageError(
+            "R03",
+            f"cannot write '{target}': {error.strerror or error}",
+            fix="free space or make the folder writable, then `estimand report` again",
+        ) from error
+    return target

@@ -1,0 +1,821 @@
+"""Figures in one house style; the only file that knows matplotlib.
+
+Five kinds: coefficients by column, event study, specification curve, density of draws,
+scatter of two columns of a frame.
+Colours are Okabe and Ito's (2008), safe for colour-blind readers; there is no title
+inside a figure (the report and the paper have captions) and no legend where a label
+can stand beside the thing.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import math
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any
+
+from framework.render import numbers
+from framework.render.content import (
+    Curve,
+    column_marks,
+    curves_of,
+    file_stem,
+    number_columns,
+)
+from framework.render.run import (
+    Coefficient,
+    Column,
+    Drawing,
+    Frame,
+    Heading,
+    RunFolder,
+    spoken,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.transforms import BboxBase
+
+INK, GREY, FAINT = "#222222", "#767676", "#d5d5d5"
+BLUE, VERMILION = "#0072b2", "#d55e00"
+SERIES = (BLUE, VERMILION, "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+_MARKERS = ("o", "^", "s", "D", "v", "P")
+#: CJK radicals: the first characters that DejaVu Sans lacks and a CJK font has.
+_FIRST_WIDE = 0x2E80
+#: Columns of a frame of bands, and what a caption says of them.
+_BAND = frozenset({"event_time", "conf_low", "conf_high"})
+_BANDS = " (thin: bands that hold for all periods at once)"
+#: Inches; the width of a text block.
+_WIDTH, _MARGIN = 6.5, 0.08
+#: Fewer coefficients than this are better read in the table.
+_FEWEST_EVENT_TIMES = 3
+#: Above this many values the labels of a curve's values no longer fit.
+_MOST_VALUE_LABELS = 60
+_MOST_CHOICES = 28
+
+
+@dataclass(frozen=True, slots=True)
+class Sketch:
+    """A figure to draw: file stem, caption, description for readers, the drawing.
+
+    `wide`: some label needs a Chinese, Japanese or Korean font. It is asked for only
+    then, because a PDF carries every font that is asked for.
+    """
+
+    stem: str
+    caption: str
+    description: str
+    draw: Callable[[], Figure]
+    wide: bool = False
+
+
+def sketches_of(run: RunFolder, heading: Heading) -> tuple[Sketch, ...]:
+    """The figures of a heading that show something; nothing is drawn yet."""
+    found = [
+        *_coefficient_sketches(run, heading),
+        *_event_sketches(run, heading),
+        *(_curve_sketch(run, heading, curve) for curve in curves_of(heading)),
+        *_density_sketches(run, heading),
+        *_scatter_sketches(run, heading),
+    ]
+    if len(found) == 1:
+        found = [replace(found[0], stem=file_stem(heading.name))]
+    wide = _has_wide_labels(run, heading)
+    return tuple(replace(sketch, wide=wide or sketch.wide) for sketch in found)
+
+
+def _has_wide_labels(run: RunFolder, heading: Heading) -> bool:
+    texts = [heading.title, *run.labels.values()]
+    for column in run.columns:
+        texts += [column.line, column.value, column.outcome, *column.treatment]
+        texts += [row.term for row in column.coefficients]
+    return _is_wide(texts)
+
+
+def _is_wide(texts: Iterable[str]) -> bool:
+    return any(ord(character) >= _FIRST_WIDE for text in texts for character in text)
+
+
+def undrawn(heading: Heading) -> tuple[str, ...]:
+    """Kinds of figures that columns ask for and this version does not draw."""
+    known = {"coefficients", "event_study", "density", "scatter", "specification_curve"}
+    kinds = {plot.kind for column in heading.columns for plot in column.plots}
+    return tuple(sorted(kinds - known))
+
+
+def save(sketch: Sketch, formats: Sequence[str]) -> Mapping[str, bytes]:
+    """Format (`png`, `pdf`, `svg`) -> the file's bytes; same input, same bytes."""
+    import matplotlib as mpl
+
+    # The font subsetter of PDFs tells every table it drops.
+    logging.getLogger("fontTools").setLevel(logging.WARNING)
+    with mpl.rc_context(_style(_fonts() if sketch.wide else _fonts()[:1])):
+        figure = sketch.draw()
+        # Once for all formats: "tight" would draw the figure again for each.
+        box = figure.get_tightbbox().padded(_MARGIN)
+        return {form: _bytes(figure, form, box) for form in formats}
+
+
+# --- coefficients by column --------------------------------------------------------
+
+
+def _coefficient_sketches(run: RunFolder, heading: Heading) -> Iterator[Sketch]:
+    columns = [c for c in number_columns(run, heading) if c.done]
+    rows = [(c, c.judged) for c in columns if not c.event_times]
+    shown = [(c, r) for c, r in rows if r is not None and _drawable(r)]
+    if len(shown) < 2:  # noqa: PLR2004 - one point is no figure
+        return
+    marks = column_marks(number_columns(run, heading))
+    labels = [_column_label(run, c, marks[c.address]) for c, _ in shown]
+    yield Sketch(
+        stem=f"{file_stem(heading.name)}_coefficients",
+        caption=f"{heading.title}: estimates with {_level(columns)} intervals",
+        description="; ".join(
+            f"{label} {numbers.plain(r.estimate)}"
+            for label, (_, r) in zip(labels, shown, strict=True)
+        ),
+        draw=lambda: _draw_coefficients(run, shown, labels),
+    )
+
+
+def _draw_coefficients(
+    run: RunFolder, shown: Sequence[tuple[Column, Coefficient]], labels: Sequence[str]
+) -> Figure:
+    figure, axes = _canvas(0.9 + 0.34 * len(shown))
+    for place, (column, row) in enumerate(shown):
+        colour = INK if column.is_model else BLUE
+        axes.hlines(place, row.conf_low, row.conf_high, color=colour, lw=1.6)
+        axes.plot(row.estimate, place, "o", color=colour, ms=5.5, zorder=3)
+    axes.set_yticks(range(len(shown)), labels)
+    axes.set_ylim(len(shown) - 0.4, -0.6)
+    axes.axvline(0, color=GREY, lw=0.8, zorder=0)
+    terms = {run.label(row.term) for _, row in shown}
+    outcomes = {run.label(column.outcome) for column, _ in shown}
+    what = f"Effect of {terms.pop()}" if len(terms) == 1 else "Estimate"
+    on = f" on {outcomes.pop()}" if len(outcomes) == 1 else ""
+    axes.set_xlabel(_broken(what + on, 70))
+    _bare(axes, "y")
+    axes.grid(axis="x", color=FAINT, lw=0.5)
+    return figure
+
+
+# --- event study -------------------------------------------------------------------
+
+
+def _event_sketches(run: RunFolder, heading: Heading) -> Iterator[Sketch]:
+    for line, columns in heading.lines().items():
+        usable = tuple(
+            c for c in columns if c.done and len(c.event_times) >= _FEWEST_EVENT_TIMES
+        )[: len(SERIES)]
+        if not usable:
+            continue
+        first = usable[0].event_times
+        yield Sketch(
+            stem=f"{file_stem(heading.name)}_{file_stem(line)}",
+            caption=(
+                f"{heading.title}, {spoken(line)}: effect by periods since treatment, "
+                f"{_level(usable)} intervals"
+                f"{_BANDS if any(_bands(run, c) for c in usable) else ''}"
+            ),
+            description="; ".join(
+                f"period {_whole(row)}: {numbers.plain(row.estimate)}" for row in first
+            ),
+            draw=partial(_draw_events, run, usable),
+        )
+
+
+def _draw_events(run: RunFolder, columns: Sequence[Column]) -> Figure:
+    figure, axes = _canvas(3.6)
+    axes.axhline(0, color=GREY, lw=0.8, zorder=0)
+    times = sorted({_whole(row) for c in columns for row in c.event_times})
+    references = {reference for c in columns for reference in [_reference(c)]}
+    times = sorted({*times, *(r for r in references if r is not None)})
+    axes.axvline(-0.5, color=GREY, lw=0.8, ls=(0, (4, 3)), zorder=0)
+    spread = 0.16 if len(columns) > 1 else 0.0
+    for number, column in enumerate(columns):
+        shift = spread * (number - (len(columns) - 1) / 2)
+        _draw_event_series(axes, run, column, shift, SERIES[number])
+    _name_series(axes, run, columns)
+    axes.set_xticks(times, [_event_tick(run, columns, time) for time in times])
+    axes.set_xlim(min(times) - 0.6, max(times) + 0.6)
+    supported = any(_support(run, column) for column in columns)
+    axes.set_xlabel(
+        "Periods since treatment (below: treated units in support)"
+        if supported
+        else "Periods since treatment"
+    )
+    axes.set_ylabel(_broken(f"Effect on {run.label(columns[0].outcome)}", 34))
+    axes.grid(axis="y", color=FAINT, lw=0.5)
+    _bare(axes, "x")
+    if len(columns) == 1:
+        _corner(axes, _pretrend(columns[0]))
+    return figure
+
+
+def _draw_event_series(
+    axes: Axes, run: RunFolder, column: Column, shift: float, colour: str
+) -> None:
+    reference = _reference(column)
+    bands = _bands(run, column)
+    for row in column.event_times:
+        time = _whole(row)
+        if time == reference or not _drawable(row):
+            continue
+        axes.vlines(time + shift, row.conf_low, row.conf_high, color=colour, lw=1.6)
+        axes.plot(time + shift, row.estimate, "o", color=colour, ms=5, zorder=3)
+        if time in bands:
+            axes.vlines(time + shift, *bands[time], color=colour, lw=0.7)
+            ends = [time + shift] * len(bands[time])
+            axes.plot(ends, bands[time], "_", color=colour, ms=5, mew=0.7)
+    if reference is not None:
+        axes.plot(
+            reference + shift, 0, "o", mfc="white", mec=colour, mew=1.2, ms=5, zorder=3
+        )
+
+
+def _reference(column: Column) -> int | None:
+    """The omitted period: as the plot says, else the row without an error, else -1."""
+    for plot in column.plots:
+        if plot.kind == "event_study" and plot.options.get("reference") is not None:
+            return int(plot.options["reference"])
+    for row in column.event_times:
+        if row.estimate == 0 and not row.std_error > 0:
+            return _whole(row)
+    times = {_whole(row) for row in column.event_times}
+    return -1 if -1 not in times and min(times) < -1 < max(times) else None
+
+
+def _bands(run: RunFolder, column: Column) -> Mapping[int, tuple[float, float]]:
+    """Event time -> simultaneous band, from the frame that the plot names."""
+    names = [p.options.get("bands") for p in column.plots if p.kind == "event_study"]
+    for name in names:
+        frame = run.frame(column, str(name)) if name in column.frames else None
+        if frame is None or not _BAND.issubset(frame.columns):
+            continue
+        cells = zip(*(frame.numbers(c) for c in sorted(_BAND)), strict=True)
+        return {int(t): (low, high) for high, low, t in cells if _finite(low, high, t)}
+    return {}
+
+
+def _support(run: RunFolder, column: Column) -> Mapping[int, str]:
+    """Event time -> treated units behind the coefficient, where the run counted."""
+    for name in column.frames:
+        if "support" not in name:
+            continue
+        frame = run.frame(column, name)
+        if frame is None or "event_time" not in frame.columns:
+            continue
+        counts = [c for c in frame.columns if c != "event_time" and frame.is_numeric(c)]
+        counts.sort(key=lambda c: ("treated" not in c, "unit" not in c))
+        if counts:
+            times = frame.numbers("event_time")
+            units = frame.numbers(counts[0])
+            return {int(t): numbers.plain(n) for t, n in zip(times, units, strict=True)}
+    return {}
+
+
+def _event_tick(run: RunFolder, columns: Sequence[Column], time: int) -> str:
+    counts = _support(run, columns[0])
+    tick = numbers.typeset(str(time))
+    return f"{tick}\n{counts.get(time, '')}" if counts else tick
+
+
+def _pretrend(column: Column) -> str:
+    test = column.test("joint_pretrend")
+    if test is None:
+        return ""
+    if math.isnan(test.p_value):
+        return _broken(f"no joint test: {test.reason}", 40)
+    value = numbers.p_value(test.p_value)
+    sign = "" if value.startswith("<") else "= "
+    return f"joint test of pre-trends: p {sign}{value}"
+
+
+def _name_series(axes: Axes, run: RunFolder, columns: Sequence[Column]) -> None:
+    """Names above the plot, each in its own colour: a legend without a box."""
+    if len(columns) < 2:  # noqa: PLR2004 - one series needs no name
+        return
+    names = [run.label(c.value) if c.value else spoken(c.line) for c in columns]
+    _legend(axes, [(name, "o", SERIES[n]) for n, name in enumerate(names)], 3)
+
+
+def _legend(axes: Axes, keys: Sequence[tuple[str, str, str]], columns: int) -> None:
+    """Above the plot: (name, marker, colour) of every series."""
+    axes.legend(
+        handles=[
+            axes.plot([], [], marker, color=colour, ms=5, label=name)[0]
+            for name, marker, colour in keys
+        ],
+        loc="lower left",
+        bbox_to_anchor=(0, 1.0),
+        ncols=min(len(keys), columns),
+        frameon=False,
+        handletextpad=0.2,
+        columnspacing=1.4,
+        borderaxespad=0.2,
+        labelcolor="linecolor",
+    )
+
+
+# --- specification curve -----------------------------------------------------------
+
+
+def _curve_sketch(run: RunFolder, heading: Heading, curve: Curve) -> Sketch:
+    return Sketch(
+        stem=f"{file_stem(heading.name)}_{file_stem(curve.line)}",
+        caption=f"{heading.title}, {curve.sentence()}",
+        description=curve.sentence(),
+        draw=lambda: _draw_curve(run, curve),
+    )
+
+
+def _draw_curve(run: RunFolder, curve: Curve) -> Figure:
+    columns = sorted(curve.done, key=lambda c: c.judged.estimate if c.judged else 0.0)
+    choices = _choices(run, columns)
+    groups = len({path for path, _, _ in choices})
+    lower = 0.17 * (len(choices) + groups / 2)
+    figure, axes = _canvas(3.0 + lower)
+    if choices:
+        grid = axes.get_gridspec() or figure.add_gridspec()
+        figure.clear()
+        grid = figure.add_gridspec(
+            2, 1, height_ratios=(3.0, max(lower, 0.4)), hspace=0.06
+        )
+        axes = figure.add_subplot(grid[0])
+    _draw_sorted(axes, run, columns)
+    if choices:
+        matrix = figure.add_subplot(grid[1], sharex=axes)
+        _draw_choices(matrix, columns, choices)
+        axes.tick_params(labelbottom=False, bottom=False)
+    elif len(columns) <= _MOST_VALUE_LABELS:
+        axes.set_xticks(
+            range(len(columns)),
+            [run.label(c.value) for c in columns],
+            rotation=90,
+            fontsize=7 if len(columns) > 25 else 8,  # noqa: PLR2004 - 50 states fit in 7 pt
+        )
+        axes.tick_params(axis="x", length=0, pad=2)
+    else:
+        axes.set_xticks([])
+        axes.set_xlabel(f"{len(columns)} values, sorted by estimate")
+        _name_extremes(axes, run, columns)
+    return figure
+
+
+def _draw_sorted(axes: Axes, run: RunFolder, columns: Sequence[Column]) -> None:
+    axes.axhline(0, color=GREY, lw=0.8, zorder=0)
+    thin = 1.4 if len(columns) <= _MOST_VALUE_LABELS else 0.6
+    for place, column in enumerate(columns):
+        row = column.judged
+        if row is None:
+            continue
+        colour = BLUE if row.p_value < 0.05 else GREY  # noqa: PLR2004 - 5%
+        if _drawable(row):
+            axes.vlines(
+                place, row.conf_low, row.conf_high, color=colour, lw=thin, alpha=0.55
+            )
+        axes.plot(place, row.estimate, "o", color=colour, ms=3.2, zorder=3)
+    base = run.baseline.judged if run.baseline else None
+    outcomes = {column.outcome for column in columns}
+    same = run.baseline is not None and outcomes == {run.baseline.outcome}
+    if base is not None and same:
+        axes.axhline(base.estimate, color=VERMILION, lw=1, zorder=1)
+        axes.annotate(
+            f"baseline {numbers.typeset(numbers.plain(base.estimate))}",
+            (1, base.estimate),
+            xycoords=("axes fraction", "data"),
+            xytext=(3, 0),
+            textcoords="offset points",
+            va="center",
+            color=VERMILION,
+            fontsize=8,
+        )
+    axes.set_xlim(-0.8, len(columns) - 0.2)
+    axes.set_ylabel("Estimate")
+    axes.grid(axis="y", color=FAINT, lw=0.5)
+    significant = any(c.judged and c.judged.p_value < 0.05 for c in columns)  # noqa: PLR2004 - 5%
+    _above(
+        axes,
+        "blue: significant at 5%, grey: not"
+        if significant
+        else "no estimate is significant at 5%",
+    )
+    _bare(axes, "x")
+
+
+def _choices(
+    run: RunFolder, columns: Sequence[Column]
+) -> tuple[tuple[str, str, tuple[bool, ...]], ...]:
+    """(path, choice, made in which columns); empty where a matrix would say nothing.
+
+    One path whose values are all different (leave one out) is told by labels instead.
+    """
+    paths = dict.fromkeys(path for column in columns for path in column.changes)
+    rows: list[tuple[str, str, tuple[bool, ...]]] = []
+    for path in paths:
+        taken = [
+            _said(run, column.changes[path])
+            if path in column.changes
+            else "as modelled"
+            for column in columns
+        ]
+        kinds = list(dict.fromkeys(sorted(taken)))
+        if len(kinds) == 1:
+            continue
+        rows += [
+            (path, kind, tuple(value == kind for value in taken)) for kind in kinds
+        ]
+    if len(rows) > _MOST_CHOICES or len(rows) >= len(columns) > 1 == len(
+        {path for path, _, _ in rows}
+    ):
+        return ()
+    return tuple(rows)
+
+
+def _said(run: RunFolder, value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, Mapping):
+        name = value.get("name")
+        inner = ", ".join(
+            f"{k} {_said(run, v)}" for k, v in value.items() if k != "name"
+        )
+        return " ".join(str(part) for part in (name, inner) if part)
+    if isinstance(value, list | tuple):
+        return ", ".join(_said(run, item) for item in value) or "none"
+    return run.label(str(value))
+
+
+def _draw_choices(
+    axes: Axes,
+    columns: Sequence[Column],
+    choices: Sequence[tuple[str, str, tuple[bool, ...]]],
+) -> None:
+    size = max(1.2, min(3.4, 220 / len(columns)))
+    paths = list(dict.fromkeys(path for path, _, _ in choices))
+    # Half a line of air between the choices of different paths.
+    places = [n + 0.5 * paths.index(path) for n, (path, _, _) in enumerate(choices)]
+    for place, (_, _, made) in zip(places, choices, strict=True):
+        at = [x for x, yes in enumerate(made) if yes]
+        axes.axhline(place, color=FAINT, lw=0.4, zorder=0)
+        axes.plot(at, [place] * len(at), "s", color=INK, ms=size)
+    labels, previous = [], ""
+    for path, kind, _ in choices:
+        start = f"{spoken(path.split('.')[-1])}: " if path != previous else ""
+        labels.append(start + textwrap.shorten(kind, 34, placeholder="…"))
+        previous = path
+    axes.set_yticks(places, labels, fontsize=7.5)
+    axes.set_ylim(places[-1] + 0.6, -0.6)
+    axes.set_xticks([])
+    axes.set_xlabel(f"{len(columns)} specifications, sorted by estimate")
+    _bare(axes, "xy")
+
+
+def _name_extremes(axes: Axes, run: RunFolder, columns: Sequence[Column]) -> None:
+    for place, side in ((0, "left"), (len(columns) - 1, "right")):
+        row = columns[place].judged
+        if row is None:
+            continue
+        axes.annotate(
+            run.label(columns[place].value),
+            (place, row.estimate),
+            xytext=(6 if side == "left" else -6, 10 if side == "left" else -14),
+            textcoords="offset points",
+            ha=side,
+            fontsize=8,
+            color=INK,
+        )
+
+
+# --- density of draws --------------------------------------------------------------
+
+
+def _density_sketches(run: RunFolder, heading: Heading) -> Iterator[Sketch]:
+    for column in heading.columns:
+        for plot in column.plots:
+            if plot.kind != "density":
+                continue
+            frame = run.frame(column, plot.frame)
+            values = _draws(frame, plot)
+            if len(values) < 2:  # noqa: PLR2004 - no distribution
+                continue
+            words = [heading.name, column.line, column.value]
+            yield Sketch(
+                stem="_".join(file_stem(word) for word in words if word),
+                caption=plot.title
+                or f"{heading.title}: estimates in {len(values)} random draws",
+                description=f"{len(values)} draws",
+                draw=partial(_draw_density, run, column, plot, values),
+            )
+
+
+def _draws(frame: Frame | None, plot: Drawing) -> tuple[float, ...]:
+    if frame is None:
+        return ()
+    numeric = [name for name in frame.columns if frame.is_numeric(name)]
+    wanted = [plot.options.get("column"), "estimate", *numeric]
+    name = next((name for name in wanted if name in frame.columns), None)
+    if name is None:
+        return ()
+    return tuple(v for v in frame.numbers(str(name)) if math.isfinite(v))
+
+
+def _draw_density(
+    run: RunFolder, column: Column, plot: Drawing, values: Sequence[float]
+) -> Figure:
+    import numpy as np
+
+    figure, axes = _canvas(3.2)
+    draws = np.asarray(values)
+    line = _first_number(
+        plot.options.get("line"),
+        plot.options.get("estimate"),
+        column.draws.get("estimate"),
+        column.judged.estimate if column.judged else None,
+        run.baseline.judged.estimate if run.baseline and run.baseline.judged else None,
+    )
+    axes.hist(draws, bins="fd" if draws.size > 30 else 10, density=True, color=FAINT)  # noqa: PLR2004 - Freedman-Diaconis needs a sample
+    grid, height = _kernel_density(draws)
+    axes.plot(grid, height, color=BLUE, lw=1.8)
+    axes.plot(
+        draws, np.zeros_like(draws), "|", color=BLUE, ms=6, alpha=0.35, clip_on=False
+    )
+    axes.axvline(0, color=GREY, lw=0.8, zorder=0)
+    if line is not None:
+        axes.axvline(line, color=VERMILION, lw=1.6)
+        axes.annotate(
+            f"our estimate {numbers.typeset(numbers.plain(line))}",
+            (line, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(0, 3),
+            textcoords="offset points",
+            ha="center",
+            color=VERMILION,
+            fontsize=8.5,
+        )
+    test = column.test("randomization")
+    value = _first_number(
+        plot.options.get("p_value"),
+        test.p_value if test else None,
+        column.draws.get("p_value"),
+    )
+    corner = [f"{len(values)} draws"]
+    if value is not None:
+        text = numbers.p_value(value)
+        corner.append(f"exact p {text if text.startswith('<') else '= ' + text}")
+    right = line is not None and line > float(np.median(draws))
+    _corner(axes, "\n".join(corner), left=right)
+    axes.set_yticks([])
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel(_broken(f"Estimate of {_estimated(run, column)} in a draw", 70))
+    axes.set_ylabel("Density")
+    _bare(axes, "y")
+    return figure
+
+
+def _estimated(run: RunFolder, column: Column) -> str:
+    return run.label(column.treatment[0]) if column.treatment else "the effect"
+
+
+def _kernel_density(draws: Any) -> tuple[Any, Any]:
+    """Gaussian kernel density, Silverman's (1986) rule of thumb, on 300 points."""
+    import numpy as np
+
+    low, high = np.quantile(draws, [0.25, 0.75])
+    spread = min(draws.std(ddof=1), (high - low) / 1.349) or draws.std(ddof=1) or 1.0
+    width = 0.9 * spread * draws.size ** (-0.2)
+    grid = np.linspace(draws.min() - 3 * width, draws.max() + 3 * width, 300)
+    z = (grid[:, None] - draws[None, :]) / width
+    height = np.exp(-0.5 * z**2).sum(axis=1) / (
+        draws.size * width * math.sqrt(2 * math.pi)
+    )
+    return grid, height
+
+
+def _first_number(*candidates: Any) -> float | None:
+    for candidate in candidates:
+        if isinstance(candidate, int | float) and math.isfinite(candidate):
+            return float(candidate)
+    return None
+
+
+# --- scatter of a frame ------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Cloud:
+    """Points of one group."""
+
+    name: str
+    marker: str
+    colour: str
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+
+
+def _scatter_sketches(run: RunFolder, heading: Heading) -> Iterator[Sketch]:
+    for column in heading.columns:
+        for plot in column.plots:
+            if plot.kind != "scatter":
+                continue
+            clouds = _clouds(run.frame(column, plot.frame), plot)
+            if not clouds:
+                continue
+            x, y = (str(plot.options[axis]) for axis in "xy")
+            words = [heading.name, column.line, column.value, plot.frame]
+            what = plot.title or f"{spoken(y)} against {spoken(x)}"
+            yield Sketch(
+                stem="_".join(file_stem(word) for word in words if word),
+                caption=f"{heading.title}, {spoken(column.line)}: {what}",
+                description="points: "
+                + "; ".join(f"{c.name or 'all'} {len(c.x)}" for c in clouds),
+                draw=partial(_draw_scatter, plot, clouds),
+                wide=_is_wide([x, y, *(cloud.name for cloud in clouds)]),
+            )
+
+
+def _clouds(frame: Frame | None, plot: Drawing) -> tuple[_Cloud, ...]:
+    """Finite points by group, groups as they first occur; at most one per colour.
+
+    Options of the plot: `x`, `y` and `group` (may be left out) name columns of the
+    frame, `line` is a value of `y` to draw a line at.
+    """
+    x, y, group = (str(plot.options.get(key, "")) for key in ("x", "y", "group"))
+    if frame is None or not {x, y} <= {*frame.columns}:
+        return ()
+    names = frame.text(group) if group in frame.columns else [""] * len(frame.rows)
+    points: dict[str, list[tuple[float, float]]] = {}
+    for name, *point in zip(names, frame.numbers(x), frame.numbers(y), strict=True):
+        if _finite(*point):
+            points.setdefault(name, []).append((point[0], point[1]))
+    if len(points) > len(SERIES):
+        points = {"": [point for some in points.values() for point in some]}
+    looks = zip(points.items(), _MARKERS, SERIES, strict=False)
+    return tuple(
+        _Cloud(name, marker, colour, *zip(*some, strict=True))
+        for (name, some), marker, colour in looks
+    )
+
+
+def _draw_scatter(plot: Drawing, clouds: Sequence[_Cloud]) -> Figure:
+    figure, axes = _canvas(3.6)
+    axes.axhline(0, color=GREY, lw=0.8, zorder=0)
+    for cloud in clouds:
+        axes.plot(
+            cloud.x, cloud.y, cloud.marker, color=cloud.colour, ms=5, alpha=0.75, mew=0
+        )
+    if len(clouds) > 1:
+        _legend(axes, [(c.name, c.marker, c.colour) for c in clouds], 2)
+    line = _first_number(plot.options.get("line"))
+    if line is not None:
+        axes.axhline(line, color=INK, lw=1, zorder=1)
+        axes.annotate(
+            f"estimate {numbers.typeset(numbers.plain(line))}",
+            (1, line),
+            xycoords=("axes fraction", "data"),
+            xytext=(3, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8,
+        )
+    axes.set_xlabel(spoken(str(plot.options["x"])).capitalize())
+    axes.set_ylabel(spoken(str(plot.options["y"])).capitalize())
+    axes.grid(color=FAINT, lw=0.5)
+    return figure
+
+
+# --- house style -------------------------------------------------------------------
+
+
+def _style(fonts: Sequence[str]) -> Any:
+    return {
+        "font.family": list(fonts),
+        "font.size": 9,
+        "axes.labelsize": 9,
+        "axes.labelcolor": INK,
+        "axes.edgecolor": GREY,
+        "axes.linewidth": 0.7,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.axisbelow": True,
+        "axes.unicode_minus": True,
+        # A label with a $ is a label, not mathematics.
+        "text.parse_math": False,
+        "text.color": INK,
+        "xtick.color": GREY,
+        "ytick.color": GREY,
+        "xtick.labelcolor": INK,
+        "ytick.labelcolor": INK,
+        "pdf.fonttype": 42,
+        "svg.hashsalt": "estimand",
+        "savefig.dpi": 200,
+    }
+
+
+@cache
+def _fonts() -> tuple[str, ...]:
+    """DejaVu Sans, then the first font of this machine that has Chinese."""
+    from matplotlib import font_manager
+
+    wanted = (
+        "Noto Sans CJK SC",
+        "Noto Sans CJK JP",
+        "Source Han Sans SC",
+        "Source Han Sans CN",
+        "PingFang SC",
+        "Hiragino Sans GB",
+        "Microsoft YaHei",
+        "SimHei",
+        "WenQuanYi Zen Hei",
+        "WenQuanYi Micro Hei",
+        "Arial Unicode MS",
+    )
+    have = {font.name for font in font_manager.fontManager.ttflist}
+    return ("DejaVu Sans", *(name for name in wanted if name in have))
+
+
+def _canvas(height: float) -> tuple[Figure, Axes]:
+    """A figure without pyplot: no global state, Agg only."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(_WIDTH, height))
+    FigureCanvasAgg(figure)
+    return figure, figure.add_subplot()
+
+
+def _bytes(figure: Figure, form: str, box: BboxBase) -> bytes:
+    # Clocks and versions in metadata would make equal figures differ.
+    metadata: dict[str, dict[str, Any]] = {
+        "pdf": {"CreationDate": None, "Producer": None, "Creator": None},
+        "svg": {"Date": None, "Creator": None},
+        "png": {"Software": None},
+    }
+    out = io.BytesIO()
+    figure.savefig(out, format=form, metadata=metadata.get(form), bbox_inches=box)
+    return out.getvalue()
+
+
+def _bare(axes: Axes, sides: str) -> None:
+    """No ticks and no frame on these sides."""
+    for side in sides:
+        axes.tick_params(axis="x" if side == "x" else "y", length=0)
+        axes.spines["bottom" if side == "x" else "left"].set_visible(False)
+
+
+def _corner(axes: Axes, text: str, *, left: bool = True) -> None:
+    if text:
+        axes.annotate(
+            text,
+            (0.01 if left else 0.99, 0.985),
+            xycoords="axes fraction",
+            ha="left" if left else "right",
+            va="top",
+            fontsize=8.5,
+            color=INK,
+            bbox={"fc": "white", "ec": "none", "alpha": 0.8, "pad": 1.5},
+        )
+
+
+def _above(axes: Axes, text: str) -> None:
+    axes.annotate(
+        text,
+        (0, 1),
+        xycoords="axes fraction",
+        xytext=(0, 4),
+        textcoords="offset points",
+        fontsize=8,
+        color=GREY,
+    )
+
+
+def _drawable(row: Coefficient) -> bool:
+    return _finite(row.estimate, row.conf_low, row.conf_high)
+
+
+def _finite(*values: float) -> bool:
+    return all(map(math.isfinite, values))
+
+
+def _whole(row: Coefficient) -> int:
+    return int(row.at("event_time") or 0)
+
+
+def _level(columns: Sequence[Column]) -> str:
+    return f"{100 * columns[0].confidence:g}%"
+
+
+def _column_label(run: RunFolder, column: Column, mark: str) -> str:
+    words = [spoken(column.line)]
+    if column.value:
+        words.append(run.label(column.value))
+    return _broken(f"{mark} {', '.join(words)}", 34)
+
+
+def _broken(text: str, width: int) -> str:
+    return textwrap.fill(text, width)

@@ -1,0 +1,1200 @@
+"""Rendering from a hand-made run folder: castle doctrine, as its issue prints it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import random
+import re
+import subprocess
+import sys
+from pathlib import Path
+from shutil import which
+from typing import Any
+
+import pytest
+
+from framework.errors import SpecError, StorageError
+from framework.render import markdown_table, render, terminal_table
+from framework.render import numbers as n
+from framework.render.content import regression_table, tables_of
+from framework.render.figures import save, sketches_of, undrawn
+from framework.render.html import page
+from framework.render.plain import csv_text, harmless
+from framework.render.run import RunFolder
+from framework.render.table import Block, Cell, Head, Row, Table, merge_equal
+from framework.render.tex import document, escape, latex
+
+COEFFICIENTS = [
+    "heading",
+    "check",
+    "value",
+    "estimator",
+    "outcome",
+    "equation",
+    "estimand",
+    "term",
+    "estimate",
+    "std_error",
+    "statistic",
+    "p_value",
+    "conf_low",
+    "conf_high",
+    "event_time",
+    "order",
+    "variable",
+]
+STATES = [
+    "Alabama",
+    "Alaska",
+    "Arizona",
+    "Arkansas",
+    "California",
+    "Colorado",
+    "Connecticut",
+    "Delaware",
+    "Florida",
+    "Georgia",
+    "Hawaii",
+    "Idaho",
+    "Illinois",
+    "Indiana",
+    "Iowa",
+    "Kansas",
+    "Kentucky",
+    "Louisiana",
+    "Maine",
+    "Maryland",
+    "Massachusetts",
+    "Michigan",
+    "Minnesota",
+    "Mississippi",
+    "Missouri",
+    "Montana",
+    "Nebraska",
+    "Nevada",
+    "Ohio",
+    "Oklahoma",
+    "Oregon",
+    "Pennsylvania",
+    "Tennessee",
+    "Texas",
+    "Utah",
+    "Vermont",
+    "Virginia",
+    "Washington",
+    "Wisconsin",
+    "Wyoming",
+]
+
+
+def _normal_p(t: float) -> float:
+    return math.erfc(abs(t) / math.sqrt(2))
+
+
+class Maker:
+    """Writes a run folder column by column, as the record layer does."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.columns: list[dict[str, Any]] = []
+        self.coefficients: list[dict[str, Any]] = []
+        self.scalars: list[tuple[str, str, str, str, float]] = []
+        self.tests: list[tuple[Any, ...]] = []
+        (path / "frames").mkdir(parents=True, exist_ok=True)
+
+    def column(self, heading: str, line: str, value: str = "", **said: Any) -> None:
+        address = ".".join(part for part in (heading, line, value) if part)
+        base: dict[str, Any] = {
+            "address": address,
+            "heading": heading,
+            "line": line,
+            "value": value or None,
+            "status": "done",
+            "estimator": "twfe",
+            "outcome": "l_homicide",
+            "treatment": ["post"],
+            "controls": [],
+            "fixed_effects": ["sid", "year"],
+            "inference": "clustered by sid",
+            "weights": "",
+            "sample": [],
+            "estimand": "att",
+            "confidence": 0.95,
+            "changes": {"line": line},
+            "formula": "l_homicide on post, with sid and year fixed effects",
+            "fingerprint": "ab12",
+            "cached": False,
+            "seconds": 0.04,
+            "ledger": [
+                {
+                    "stage": "estimation",
+                    "name": "complete rows",
+                    "rows_in": 550,
+                    "rows_out": 550,
+                    "cells": 0,
+                    "detail": "no row dropped",
+                }
+            ],
+            "notes": [],
+            "acknowledged": [],
+            "problems": [],
+            "verdicts": [],
+            "plots": [],
+            "frames": {},
+            "draws": None,
+        }
+        self.columns.append({**base, **said})
+
+    def row(
+        self, term: str, estimate: float, error: float, estimand: str = "att", **at: Any
+    ) -> None:
+        column = self.columns[-1]
+        t = estimate / error if error > 0 else math.nan
+        self.coefficients.append(
+            {
+                "heading": column["heading"],
+                "check": column["line"],
+                "value": column["value"] or "",
+                "estimator": column["estimator"],
+                "outcome": column["outcome"],
+                "equation": "main",
+                "estimand": estimand,
+                "term": term,
+                "estimate": repr(estimate),
+                "std_error": repr(error),
+                "statistic": repr(t),
+                "p_value": repr(_normal_p(t)) if error > 0 else "",
+                "conf_low": repr(estimate - 2.01 * error),
+                "conf_high": repr(estimate + 2.01 * error),
+                **at,
+            }
+        )
+
+    def scalar(self, **values: float) -> None:
+        column = self.columns[-1]
+        key = (column["heading"], column["line"], column["value"] or "")
+        self.scalars += [(*key, name, value) for name, value in values.items()]
+
+    def test(self, name: str, p: float | str, reason: str = "") -> None:
+        column = self.columns[-1]
+        key = (column["heading"], column["line"], column["value"] or "")
+        self.tests.append((*key, name, "in words", 1.2, "4, 49", p, reason))
+
+    def frame(self, name: str, header: list[str], rows: list[list[Any]]) -> None:
+        column = self.columns[-1]
+        file = f"frames/{column['address']}.{name}.csv"
+        column["frames"] = {**column["frames"], name: file}
+        _write_csv(self.path / file, header, rows)
+
+    def finish(self, **manifest: Any) -> Path:
+        _write_csv(
+            self.path / "coefficients.csv",
+            COEFFICIENTS,
+            [[row.get(c, "") for c in COEFFICIENTS] for row in self.coefficients],
+        )
+        _write_csv(
+            self.path / "scalars.csv",
+            ["heading", "check", "value", "name", "number"],
+            self.scalars,
+        )
+        _write_csv(
+            self.path / "tests.csv",
+            [
+                "heading",
+                "check",
+                "value",
+                "name",
+                "null",
+                "statistic",
+                "df",
+                "p_value",
+                "reason",
+            ],
+            self.tests,
+        )
+        base = {
+            "study": "castle",
+            "run_id": "20261122-080000-3f9a",
+            "created": "2026-11-22T08:00:00+00:00",
+            "finished": "2026-11-22T08:00:09+00:00",
+            "title": None,
+            "seed": 111,
+            "versions": {"estimand": "0.1.0", "pyfixest": "0.60.0"},
+            "hashes": {"spec": "aa", "data": "bb", "code": "cc"},
+            "generated": None,
+            "labels": {},
+            "report": {},
+            "families": {},
+            "data": {
+                "source": "causaldata: castle",
+                "sha256": "f" * 64,
+                "rows": 550,
+                "columns": 139,
+                "ledger": [
+                    {
+                        "stage": "source",
+                        "name": "castle",
+                        "rows_in": 550,
+                        "rows_out": 550,
+                        "cells": 0,
+                        "detail": "550 rows, 139 columns",
+                    },
+                    {
+                        "stage": "step",
+                        "name": "outliers",
+                        "rows_in": 550,
+                        "rows_out": 550,
+                        "cells": 52,
+                        "detail": "winsorized 52 cells of l_income at [0.01, 0.99]",
+                    },
+                ],
+                "notes": [],
+            },
+            "columns": self.columns,
+            "verdicts": {},
+            "published": [],
+        }
+        text = json.dumps({**base, **manifest}, ensure_ascii=False)
+        (self.path / "manifest.json").write_text(text, encoding="utf-8")
+        return self.path
+
+
+def _write_csv(path: Path, header: Any, rows: Any) -> None:
+    with path.open("w", newline="", encoding="utf-8") as handle:
+        csv.writer(handle).writerows([header, *rows])
+
+
+def castle(path: Path) -> Path:
+    """Everything a report can show: done, refused, draws, curve, describe, events."""
+    random.seed(1)
+    m = Maker(path)
+    base = {
+        "n_obs": 550,
+        "n_units": 50,
+        "n_treated_units": 21,
+        "n_clusters": 50,
+        "outcome_mean_before": 1.5237,
+        "r2": 0.9122,
+        "r2_within": 0.0071,
+    }
+    m.column("descriptive", "summary", estimator="describe", estimand="description")
+    m.frame(
+        "summary",
+        ["variable", "n", "mean", "sd", "min", "max"],
+        [
+            ["l_homicide", 550, 1.4177612, 0.5722, -0.35, 2.7],
+            ["post", 550, 0.1454545, 0.35287, 0, 1],
+            ["l_income", 550, 10.4123, 0.1544, 10.1, 10.96],
+        ],
+    )
+    m.column(
+        "main",
+        "unweighted",
+        changes={},
+        verdicts=[
+            {
+                "expectation": "positive",
+                "status": "cannot be judged",
+                "reason": "the 95% interval, -0.037 to 0.200, has both signs",
+            }
+        ],
+    )
+    m.row("post", 0.0818116169, 0.0588742181)
+    m.scalar(**base)
+    m.column("main", "law_year", changes={"treatment.shift": -1})
+    m.row("post", 0.0693984285, 0.0571)
+    m.scalar(**base)
+    m.column(
+        "main",
+        "controls",
+        controls=["l_income", "l_prisoner", "poverty"],
+        notes=["2 singleton rows dropped"],
+        verdicts=[
+            {
+                "expectation": "same_sign",
+                "status": "holds",
+                "reason": "0.0867 and 0.0818 are both positive",
+            }
+        ],
+    )
+    m.row("post", 0.0867123, 0.0312345)
+    m.row("l_income", -0.4521, 0.3912, "coefficient")
+    m.row("l_prisoner", 0.0000123, 0.0000051, "coefficient")
+    m.row("poverty", -0.00001, 0.0072, "coefficient")
+    m.scalar(**{**base, "n_obs": 548, "r2_within": 0.0212})
+    m.column(
+        "main",
+        "two_way",
+        inference="clustered by sid and year",
+        acknowledged=["few_clusters"],
+    )
+    m.row("post", 0.0818116169, 0.0411)
+    m.scalar(**{**base, "n_clusters": 11})
+    m.column(
+        "main",
+        "few",
+        status="refused",
+        problems=[
+            {
+                "code": "I04",
+                "what": "the wild bootstrap needs 11 or more clusters, there are 8",
+                "why": "with 8 clusters there are 256 sign vectors",
+                "fix": "inference: {cluster: sid}",
+                "acknowledge": "few_clusters",
+            }
+        ],
+    )
+    m.column(
+        "dynamics",
+        "event_study",
+        estimator="event_study",
+        estimand="by_event_time",
+        plots=[
+            {
+                "kind": "event_study",
+                "frame": "coefficients",
+                "title": "",
+                "options": {"reference": -1},
+            }
+        ],
+        verdicts=[
+            {
+                "expectation": "flat_pretrend",
+                "status": "cannot be judged",
+                "reason": "not rejected (p = 0.412), but without a bound that shows "
+                "nothing: violations below 0.11 would go unseen",
+            }
+        ],
+    )
+    path_of = (-0.02, 0.03, -0.01, 0.012, None, 0.04, 0.09, 0.11, 0.08, 0.13)
+    for time, value in enumerate(path_of, start=-5):
+        if value is not None:
+            m.row(
+                "post", value, 0.03 + abs(time) / 200, "by_event_time", event_time=time
+            )
+    m.test("joint_pretrend", 0.41234)
+    m.frame(
+        "support",
+        ["event_time", "treated_units"],
+        [[t, 21 - abs(t)] for t in range(-5, 5)],
+    )
+    m.scalar(**base)
+    for name, low in (("callaway_santanna", 0.01), ("sun_abraham", 0.02)):
+        m.column(
+            "dynamics",
+            "modern",
+            name,
+            estimator=name,
+            estimand="by_event_time",
+            changes={"estimator": name},
+        )
+        for time, value in enumerate(path_of, start=-5):
+            if value is not None:
+                m.row(
+                    "post", value + low, 0.04, "by_event_time", event_time=float(time)
+                )
+        m.scalar(**base)
+    m.column("leads", "anticipation", changes={"estimator.leads": [1, 2]})
+    m.row("post", 0.0712, 0.0571)
+    m.row("post", 0.0112, 0.0271, "lag", order=1)
+    m.row("post", -0.0312, 0.0271, "lead", order=-1)
+    m.row("post", -0.0112, 0.0291, "lead", order=-2)
+    m.scalar(**base)
+    for outcome, value in (("l_larceny", 0.0061), ("l_motor", 0.0294)):
+        m.column(
+            "other_crime",
+            "falsification",
+            outcome,
+            outcome=outcome,
+            changes={"outcome": outcome},
+            verdicts=[
+                {
+                    "expectation": "equivalent",
+                    "status": "fails",
+                    "reason": "0.07 > 0.03",
+                }
+            ],
+        )
+        m.row("post", value, 0.0231)
+        m.scalar(**base)
+    for number, state in enumerate(STATES):
+        m.column(
+            "states",
+            "leave_one_out",
+            state,
+            sample=[f"sid is not {state}"],
+            verdicts=[
+                {
+                    "expectation": "same_sign",
+                    "status": "holds",
+                    "reason": "all positive",
+                }
+            ],
+            changes={"without.sid": state},
+            **(
+                {"status": "failed", "problems": [{"code": "W01", "what": "timed out"}]}
+                if number == 7
+                else {}
+            ),
+        )
+        if number != 7:
+            m.row("post", 0.0818 + random.gauss(0, 0.012), 0.058)
+            m.scalar(**base)
+    m.column(
+        "placebo",
+        "states",
+        draws={"permute": "treatment", "times": 300},
+        plots=[
+            {
+                "kind": "density",
+                "frame": "draws",
+                "title": "",
+                "options": {"column": "estimate", "line": 0.0818},
+            }
+        ],
+        verdicts=[
+            {
+                "expectation": "extreme",
+                "status": "fails",
+                "reason": "31 of 300 draws are at least as far from zero: p = 0.106",
+            }
+        ],
+    )
+    m.frame(
+        "draws",
+        ["draw", "estimate"],
+        [[i, random.gauss(0, 0.05)] for i in range(300)],
+    )
+    m.row("post", 0.0818116169, 0.0588742181)
+    m.test("randomization", 0.10631)
+    m.scalar(**base)
+    (path / "spec.yaml").write_text(
+        "study: castle\ndata:\n  source: {package: causaldata, dataset: castle}\n"
+        "  panel: {unit: sid, time: year}\nmodel:\n  outcome: l_homicide\n"
+        "  treatment: post\n  fixed_effects: [sid, year]\n"
+        "  inference: {cluster: sid}\n  estimator: twfe\n",
+        encoding="utf-8",
+    )
+    return m.finish(
+        title="Do stand-your-ground laws raise homicides?",
+        labels={
+            "l_homicide": "log homicide rate",
+            "l_larceny": "log larceny rate",
+            "l_motor": "log motor theft rate",
+            "post": "Castle law",
+            "sid": "State",
+            "year": "Year",
+            "l_income": "log income",
+            "l_prisoner": "log prisoners",
+            "poverty": "Poverty, %",
+            "callaway_santanna": "Callaway–Sant'Anna",
+            "sun_abraham": "Sun–Abraham",
+        },
+        report={"main": {"title": "Castle laws and homicide"}},
+        verdicts={"holds": 1, "fails": 3, "cannot be judged": 2},
+        published=[
+            {
+                "address": "main.unweighted.post",
+                "printed": "0.0818 (0.0589)",
+                "ours": {
+                    "estimate": 0.0818116169,
+                    "std_error": 0.0588742181,
+                    "stars": "",
+                },
+                "difference": 1.16169e-05,
+                "agrees": True,
+                "text": "bacondecomp, vignette",
+            },
+            {
+                "address": "main.law_year.post",
+                "printed": "0.0711** (0.0571)",
+                "ours": {"estimate": 0.0693984285, "std_error": 0.0571, "stars": ""},
+                "difference": -0.0017015715,
+                "agrees": False,
+                "text": "",
+            },
+        ],
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return castle(tmp_path / "castle" / "run")
+
+
+def hostile(path: Path) -> Path:
+    """Chinese and dangerous labels, and a curve of two crossed choices."""
+    random.seed(2)
+    m = Maker(path)
+    evil = "=cmd|' /C calc'!A0"
+    m.column(
+        "regions",
+        "plain",
+        changes={},
+        outcome=evil,
+        treatment=["人工智能试验区"],
+        controls=["a"],
+        notes=["<script>alert(1)</script> \\input{/etc/passwd} 100% & $x_1$"],
+    )
+    m.row("人工智能试验区", 0.0638, 0.0255)
+    m.row("<b>&\\evil{}_%$#~^", -0.0000001, 0.3, "coefficient")
+    m.row("城市×年份", 0.00001, 0.00002, "coefficient")
+    m.scalar(n_obs=2574.0)
+    for outcome in ("y1", "y2"):
+        for controls in ([], ["eco", "fe"], ["eco"]):
+            for estimator in ("twfe", "imputation", "did2s"):
+                value = f"{outcome}, {len(controls)}, {estimator}"
+                m.column(
+                    "curve",
+                    "all",
+                    value,
+                    changes={
+                        "outcome": outcome,
+                        "controls": controls,
+                        "estimator": {"name": estimator},
+                    },
+                )
+                m.row("人工智能试验区", random.gauss(0.06, 0.03), 0.02)
+    return m.finish(
+        title=evil,
+        labels={"post": "@SUM(A1)", "fe": "金融", "eco": "经济"},
+        generated="These data are simulated: no number describes the world.",
+        report={"regions": {"title": "+地区 & \\evil <i>"}},
+    )
+
+
+@pytest.fixture
+def hostile_folder(tmp_path: Path) -> Path:
+    return hostile(tmp_path / "aipz" / "run")
+
+
+# --- reading -----------------------------------------------------------------------
+
+
+def test_a_run_is_read_back_in_the_order_of_the_study(folder: Path) -> None:
+    run = RunFolder.read(folder)
+    assert [heading.name for heading in run.headings] == [
+        "descriptive", "main", "dynamics", "leads", "other_crime", "states", "placebo",
+    ]  # fmt: skip
+    main = run.heading("main")
+    assert [column.line for column in main.columns][-1] == "few"
+    assert run.baseline is not None
+    assert run.baseline.address == "main.unweighted"
+    judged = run.baseline.judged
+    assert judged is not None
+    assert judged.estimate == 0.0818116169
+    events = run.heading("dynamics").columns[1].event_times
+    assert [row.at("event_time") for row in events] == [
+        -5, -4, -3, -2, 0, 1, 2, 3, 4,
+    ]  # fmt: skip
+
+
+def test_the_run_decides_which_coefficient_is_judged(tmp_path: Path) -> None:
+    m = Maker(tmp_path)
+    about = {"estimand": "att", "term": "b", "index": {}}
+    m.column("h", "l", judged=about)
+    m.row("a", 1.0, 0.1)
+    m.row("b", 2.0, 0.1)
+    column = RunFolder.read(m.finish()).columns[0]
+    assert column.judged is not None
+    assert column.judged.term == "b"
+
+
+@pytest.mark.parametrize("content", [None, "{broken", "[1]"])
+def test_a_folder_that_is_no_run_says_so(tmp_path: Path, content: str | None) -> None:
+    if content is not None:
+        (tmp_path / "manifest.json").write_text(content)
+    with pytest.raises(StorageError, match="R01"):
+        render(tmp_path)
+
+
+def test_a_truncated_csv_is_refused(folder: Path) -> None:
+    file = folder / "coefficients.csv"
+    file.write_text(file.read_text(encoding="utf-8")[:-20], encoding="utf-8")
+    with pytest.raises(StorageError, match="fields"):
+        RunFolder.read(folder)
+
+
+def test_an_unknown_heading_lists_what_exists(folder: Path) -> None:
+    with pytest.raises(StorageError, match="main"):
+        terminal_table(RunFolder.read(folder), "mian")
+
+
+def test_a_frame_outside_the_run_is_not_read(folder: Path) -> None:
+    (folder.parent / "secret.csv").write_text("a\n1\n")
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    manifest["columns"][0]["frames"] = {"x": "../secret.csv"}
+    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    run = RunFolder.read(folder)
+    assert run.frame(run.columns[0], "x") is None
+
+
+# --- numbers -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "places", "text"),
+    [
+        (0.0818116, 4, "0.0818"),
+        (-0.00001, 4, "0.0000"),
+        (-0.0, 3, "0.000"),
+        (-0.00051, 3, "-0.001"),
+        (1234567.891, 1, "1,234,567.9"),
+        (1.23e-8, None, "1.23e-08"),
+        (math.nan, 3, ""),
+        (-math.inf, 3, "-∞"),
+    ],
+)
+def test_fixed(value: float, places: int | None, text: str) -> None:
+    assert n.fixed(value, places) == text
+
+
+@pytest.mark.parametrize(
+    ("error", "places"),
+    [
+        (0.0589, 4),
+        (0.31, 3),
+        (1.7, 2),
+        (130.2, 0),
+        (0.0021, 4),
+        (0.00031, 5),
+        (1e-7, None),
+    ],
+)
+def test_decimals_show_the_digits_of_the_standard_error(
+    error: float, places: int | None
+) -> None:
+    assert n.decimals(error) == places
+
+
+@pytest.mark.parametrize(
+    ("p", "mark"),
+    [(0.0099, "***"), (0.01, "**"), (0.05, "*"), (0.1, ""), (math.nan, "")],
+)
+def test_stars_are_strict(p: float, mark: str) -> None:
+    assert n.stars(p) == mark
+
+
+def test_no_output_ever_prints_minus_zero(folder: Path) -> None:
+    files = render(folder, formats=("html", "md", "csv", "tex"), figures=())
+    for file in files:
+        assert not re.search(r"[-−]0\.0+\b(?!\d)", file.read_text(encoding="utf-8"))
+
+
+# --- what a table says -------------------------------------------------------------
+
+
+def _rows(table: Table) -> dict[str, tuple[str, ...]]:
+    return {
+        r.label: tuple(c.text + c.stars for c in r.cells) for r in table.rows if r.label
+    }
+
+
+def test_the_regression_table_of_the_castle_study(folder: Path) -> None:
+    run = RunFolder.read(folder)
+    table = regression_table(run, run.heading("main"))
+    assert table is not None
+    assert table.title == "Castle laws and homicide"
+    assert table.heads[0].per_column() == (
+        "unweighted", "law year", "controls", "two way", "few",
+    )  # fmt: skip
+    rows = _rows(table)
+    assert rows["Castle law"] == ("0.0818", "0.0694", "0.0867***", "0.0818**", "—")
+    assert rows["State fixed effects"] == ("Yes", "Yes", "Yes", "Yes", "—")
+    assert rows["Observations"] == ("550", "550", "548", "550", "—")
+    assert rows["Treated units"][0] == "21"
+    assert rows["Mean of outcome before treatment"][0] == "1.524"
+    assert rows["R² (within)"] == ("0.007", "0.007", "0.021", "0.007", "—")
+    assert rows["Standard errors"][3] == "clustered by sid and year"
+    assert rows["Expectations"] == ("?", "", "✓", "", "—")
+    # Controls are in the table, so no row summarises them.
+    assert "Controls" not in rows
+    errors = [r.cells[0].text for r in table.rows if r.role == "error"]
+    assert errors[0] == "(0.0589)"
+    notes = " ".join(table.footer)
+    assert "* p<0.10, ** p<0.05, *** p<0.01" in notes
+    assert "(5) refused: the wild bootstrap needs 11" in notes
+    assert "Fix: inference: {cluster: sid}" in notes
+    assert "(4) refusal knowingly overridden: few_clusters" in notes
+    assert "(3) ✓ same_sign holds: 0.0867 and 0.0818" in notes
+
+
+def test_chosen_rows_and_baseline(folder: Path) -> None:
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    manifest["report"] = {
+        "main": {"rows": ["post", "nonsense"]},
+        "leads": {"baseline": "first", "rows": ["Castle law[-1]", "post"]},
+        "dynamics": {"rows": ["post[0]", "post[1]"]},
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    run = RunFolder.read(folder)
+    table = regression_table(run, run.heading("main"))
+    assert table is not None
+    rows = _rows(table)
+    assert "log income" not in rows
+    assert rows["Controls"] == ("No", "No", "Yes", "No", "—")
+    assert any("'nonsense'" in note for note in table.notes)
+    leads = regression_table(run, run.heading("leads"))
+    assert leads is not None
+    assert leads.heads[0].per_column() == ("baseline", "anticipation")
+    assert _rows(leads)["Castle law"] == ("0.0818", "0.0712")
+    dynamics = regression_table(run, run.heading("dynamics"))
+    assert dynamics is not None
+    assert [r.label for r in dynamics.blocks[0].rows if r.label] == ["0", "1"]
+
+
+def test_event_times_stand_in_their_own_block_in_order(folder: Path) -> None:
+    run = RunFolder.read(folder)
+    table = regression_table(run, run.heading("dynamics"))
+    assert table is not None
+    block = table.blocks[0]
+    assert block.title == "Periods since treatment"
+    assert [row.label for row in block.rows if row.label] == [
+        "−5", "−4", "−3", "−2", "0", "1", "2", "3", "4",
+    ]  # fmt: skip
+    # A float event time (4.0) of another estimator is the same row.
+    assert all(cell.text for cell in block.rows[0].cells)
+    assert _rows(table)["Pre-trends, joint p"] == ("0.412", "", "")
+
+
+def test_leads_and_lags_stand_in_order_of_time(folder: Path) -> None:
+    run = RunFolder.read(folder)
+    table = regression_table(run, run.heading("leads"))
+    assert table is not None
+    labels = [r.label for r in table.blocks[0].rows if r.label]
+    assert labels == [
+        "Castle law, lead 2", "Castle law, lead 1", "Castle law", "Castle law, lag 1",
+    ]  # fmt: skip
+
+
+def test_described_variables_are_a_table(folder: Path) -> None:
+    run = RunFolder.read(folder)
+    (table,) = tables_of(run, run.heading("descriptive"))
+    assert table.heads[0].stub == "Variable"
+    assert table.heads[0].per_column() == ("N", "Mean", "Std. dev.", "Min", "Max")
+    assert _rows(table)["Castle law"] == ("550", "0.145", "0.353", "0.000", "1.000")
+
+
+def test_a_long_line_is_a_curve_and_its_table_is_csv_only(folder: Path) -> None:
+    files = render(folder, formats=("csv", "md"), figures=())
+    names = {file.name for file in files}
+    assert "states_leave_one_out.csv" in names
+    assert "states_leave_one_out.md" not in names
+    with (folder / "tables" / "states_leave_one_out.csv").open(
+        encoding="utf-8-sig"
+    ) as f:
+        rows = list(csv.DictReader(f))
+    assert len(rows) == len(STATES)
+    done = [float(row["estimate"]) for row in rows if row["status"] == "done"]
+    assert done == sorted(done)
+    assert rows[-1]["value"] == "Delaware"
+    assert "timed out" in rows[-1]["reason"]
+    table = markdown_table(RunFolder.read(folder), "states")
+    assert "40 values; 1 without a number" in table
+    assert r"leave one out ✓ same\_sign holds: all positive" in table
+    page_text = render(folder, formats=(), figures=())[0].read_text(encoding="utf-8")
+    assert page_text.count("all positive") == 1
+
+
+def test_verdicts_of_a_curve_are_counted_and_faults_named(tmp_path: Path) -> None:
+    m = Maker(tmp_path)
+    for number in range(20):
+        status = "fails" if number in (3, 9) else "holds"
+        said = {"expectation": "same_sign", "status": status, "reason": f"r{number}"}
+        m.column("h", "loo", f"v{number}", verdicts=[said])
+        m.row("post", 0.1, 0.02)
+    (table,) = tables_of(run := RunFolder.read(m.finish()), run.headings[0])
+    assert table.verdicts == (
+        "loo ✓ same_sign holds: 18 of 20 values.",
+        "loo ✗ same_sign fails: 2 of 20 values. v3: r3; v9: r9.",
+    )
+
+
+def test_published_numbers_stand_beside_ours(folder: Path) -> None:
+    run = RunFolder.read(folder)
+    published = tables_of(run, run.heading("main"))[1]
+    rows = _rows(published)
+    assert rows["unweighted: Castle law"] == (
+        "0.0818 (0.0589)", "0.0818 (0.0589)", "1.2e-05", "✓\u00a0agrees",
+    )  # fmt: skip
+    assert rows["law year: Castle law"][3] == "✗\u00a0differs"
+
+
+def test_data_prepared_differently_is_told_with_its_columns(tmp_path: Path) -> None:
+    m = Maker(tmp_path)
+    m.column("h", "raw", panel="k2")
+    line = {"stage": "step", "name": "fill", "rows_in": 9, "rows_out": 7}
+    m.finish(
+        panels={"k2": {"rows": 7, "ledger": [line], "notes": []}},
+        overrides=["model.controls=[a]"],
+    )
+    text = render(tmp_path, formats=(), figures=())[0].read_text(encoding="utf-8")
+    assert 'Preparation for <span class="mono">h.raw</span>' in text
+    assert "estimand run castle.yaml &#39;model.controls=[a]&#39;" in text
+
+
+def test_no_column_is_ever_missing(folder: Path) -> None:
+    run = RunFolder.read(folder)
+    report = render(folder, formats=(), figures=())[0].read_text(encoding="utf-8")
+    for column in run.columns:
+        if not column.done:
+            assert column.address in report
+
+
+def test_a_heading_without_any_number_says_why(tmp_path: Path) -> None:
+    m = Maker(tmp_path)
+    m.column(
+        "modern", "cs", status="not_built", problems=[{"code": "", "what": "cs is new"}]
+    )
+    text = terminal_table(RunFolder.read(m.finish()), "modern", 80)
+    assert "— not built yet" in text
+    assert "cs is new." in text
+
+
+# --- writers -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_the_terminal_table_fits(
+    folder: Path, hostile_folder: Path, width: int
+) -> None:
+    from rich.cells import cell_len
+
+    for path in (folder, hostile_folder):
+        run = RunFolder.read(path)
+        for heading in run.headings:
+            for line in terminal_table(run, heading.name, width).splitlines():
+                assert cell_len(line) <= width, line
+
+
+def test_the_terminal_aligns_decimal_points(folder: Path) -> None:
+    text = terminal_table(RunFolder.read(folder), "leads", 80)
+    points = {
+        line.index(".") for line in text.splitlines() if re.search(r"0\.0\d{3}", line)
+    }
+    assert len(points) == 1
+
+
+def test_the_terminal_repeats_stub_and_numbers_in_every_part(folder: Path) -> None:
+    text = terminal_table(RunFolder.read(folder), "main", 60)
+    for mark in ("(1)", "(2)", "(3)", "(4)", "(5)"):
+        assert mark in text
+    assert text.count("Observations") > 1
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\t=1", " =1", "\r1"])
+def test_text_cells_are_no_formulas(text: str) -> None:
+    assert harmless(text) == f"'{text}"
+
+
+def test_numbers_in_csv_stay_numbers() -> None:
+    table = Table(
+        stem="t",
+        title="t",
+        heads=(Head((("=head", 1), ("b", 1))),),
+        blocks=(Block((Row("+row", (Cell("-0.5", "", "number"), Cell("-x"))),)),),
+    )
+    rows = list(csv.reader(csv_text(table).splitlines()))
+    assert rows == [["", "'=head", "b"], ["'+row", "-0.5", "'-x"]]
+
+
+def test_no_label_reaches_a_file_unescaped(hostile_folder: Path) -> None:
+    files = render(hostile_folder, formats=("html", "md", "csv", "tex"), figures=())
+    for file in files:
+        text = file.read_text(encoding="utf-8-sig")
+        if file.suffix == ".html":
+            assert "<script>" not in text
+            assert "<i>" not in text
+            assert "<b>&amp" not in text
+            assert "Content-Security-Policy" in text
+            assert "style=" not in text.replace("style-src", "")
+        if file.suffix == ".tex":
+            assert "\\input" not in text
+            assert "\\evil" not in text
+        if file.suffix == ".csv":
+            for row in csv.reader(text.splitlines()):
+                for cell in row:
+                    assert not cell.startswith(("=", "+", "@"))
+        if file.suffix == ".md":
+            assert "<script>" not in text
+
+
+def test_every_special_character_of_latex_is_escaped() -> None:
+    assert escape("100% of a_b & c#{}$~^\\") == (
+        r"100\% of a\_b \& c\#\{\}\$\textasciitilde{}\textasciicircum{}\textbackslash{}"
+    )
+
+
+def test_latex_has_booktabs_rules_hanging_stars_and_notes(folder: Path) -> None:
+    run = RunFolder.read(folder)
+    text = latex(tables_of(run, run.heading("main"))[0])
+    assert (
+        text.index(r"\toprule") < text.index(r"\midrule") < text.index(r"\bottomrule")
+    )
+    assert r"0.0867\rlap{$^{***}$}" in text
+    assert r"\llap{(}0.0589\rlap{)}" in text
+    assert r"\begin{tablenotes}" in text
+    assert r"\label{tab:main}" in text
+    assert text.count("{") == text.count("}") + text.count(r"\{") - text.count(r"\}")
+
+
+def test_wide_tables_continue_on_a_further_page() -> None:
+    table = Table(
+        stem="wide",
+        title="Wide",
+        heads=(
+            Head(merge_equal(["line"] * 10)),
+            Head(tuple((f"({i})", 1) for i in range(1, 11))),
+        ),
+        blocks=(
+            Block((Row("x", tuple(Cell(str(i), "", "number") for i in range(10))),)),
+            Block((Row("first only", (Cell("1"), *[Cell()] * 9)),)),
+        ),
+        notes=("A note.",),
+    )
+    first, second = table.pages(8)
+    assert (first.width, second.width) == (5, 5)
+    assert second.title == "Wide (continued)"
+    assert (first.notes, second.notes) == ((), ("A note.",))
+    assert first.heads[0].cells == (("line", 5),)
+    # A row without a word in a part is left out of it.
+    assert [row.label for row in second.rows] == ["x"]
+    assert latex(table).count(r"\begin{tabular}") == 2
+
+
+def test_markdown_keeps_stars_and_pipes(hostile_folder: Path, folder: Path) -> None:
+    text = markdown_table(RunFolder.read(folder), "main")
+    assert r"0.0867\*\*\*" in text
+    lines = [line for line in text.splitlines() if line.startswith("| ")]
+    bars = [len(re.findall(r"(?<!\\)\|", line)) for line in lines]
+    assert bars[:20] == [7] * 20
+    hostile_text = markdown_table(RunFolder.read(hostile_folder), "regions")
+    assert r"=cmd\|' /C" in hostile_text
+
+
+def test_html_has_real_header_cells_and_a_caption(folder: Path) -> None:
+    run = RunFolder.read(folder)
+    text = page(tables_of(run, run.heading("dynamics"))[0])
+    assert '<th scope="colgroup" colspan="2" class="span">modern</th>' in text
+    assert "<caption>Dynamics</caption>" in text
+    assert '<th scope="row" class="stub inner">−5</th>' in text
+
+
+def test_word_opens_and_has_one_border_element_per_cell(
+    folder: Path, hostile_folder: Path
+) -> None:
+    from docx import Document
+    from docx.oxml.ns import qn
+
+    for path, stem in ((folder, "main"), (hostile_folder, "regions")):
+        render(path, formats=("docx",), figures=())
+        document = Document(str(path / "tables" / f"{stem}.docx"))
+        (table,) = document.tables
+        for cell in table._tbl.iter(qn("w:tcPr")):
+            assert len(cell.findall(qn("w:tcBorders"))) == 1
+    text = [cell.text for row in table.rows for cell in row.cells]
+    assert "人工智能试验区" in text
+
+
+def test_a_table_without_notes_has_no_empty_last_row(tmp_path: Path) -> None:
+    from docx import Document
+
+    from framework.render.word import word
+
+    table = Table("t", "T", (Head((("a", 1),)),), (Block((Row("x", (Cell("1"),)),)),))
+    file = tmp_path / "t.docx"
+    file.write_bytes(word(table))
+    assert len(Document(str(file)).tables[0].rows) == 2
+
+
+# --- the whole ---------------------------------------------------------------------
+
+
+def test_render_writes_every_format_and_the_same_bytes_again(folder: Path) -> None:
+    first = {file: file.read_bytes() for file in render(folder)}
+    names = {file.relative_to(folder).as_posix() for file in first}
+    assert {f"tables/main.{s}" for s in ("tex", "docx", "html", "md", "csv")} <= names
+    assert {"figures/main.png", "figures/main.pdf", "figures/states.png"} <= names
+    assert {"figures/dynamics_event_study.pdf", "figures/placebo.png"} <= names
+    # Leads have one column, descriptive has none: nothing to draw.
+    assert not {"figures/leads.png", "figures/descriptive.png"} & names
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    kept = [c for c in manifest["columns"] if c["heading"] in ("main", "states")]
+    (folder / "manifest.json").write_text(json.dumps({**manifest, "columns": kept}))
+    _, *again = render(folder, formats=("html", "md", "csv", "tex"))
+    assert len(again) > 10
+    assert [file.name for file in again if file.read_bytes() != first[file]] == []
+    assert not [f for f in folder.rglob(".*") if f.is_file()]
+
+
+def test_the_report_opens_with_the_verdicts_and_needs_nothing_else(
+    hostile_folder: Path, folder: Path
+) -> None:
+    text = render(folder, formats=(), figures=("png",))[0].read_text(encoding="utf-8")
+    assert text.index("expectations hold") < text.index("<nav")
+    assert "Do stand-your-ground laws raise homicides?" in text
+    assert "fixed_effects: [sid, year]" in text
+    assert "data:image/svg+xml;base64," in text
+    assert not re.search(r'(?:src|href)="(?!data:|#)', text)
+    assert "<script" not in text
+    simulated = render(hostile_folder, formats=(), figures=())[0]
+    page_text = simulated.read_text(encoding="utf-8")
+    assert page_text.index("These data are simulated") < page_text.index("<nav")
+
+
+def test_the_content_policy_names_the_style_sheet_exactly(folder: Path) -> None:
+    import base64
+    import hashlib
+
+    text = render(folder, formats=(), figures=())[0].read_text(encoding="utf-8")
+    style = re.search(r"<style>(.*?)</style>", text, re.DOTALL)
+    assert style is not None
+    digest = base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode()
+    policy = re.search(r'Policy" content="(.*?)"', text)
+    assert policy is not None
+    assert f"sha256-{digest}" in policy[1].replace("&#39;", "'").replace("&#43;", "+")
+
+
+def test_figures_are_drawn_for_chinese_labels_and_choices(hostile_folder: Path) -> None:
+    import warnings
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        render(hostile_folder, formats=(), figures=("png",))
+    assert (hostile_folder / "figures" / "curve.png").stat().st_size > 10_000
+    from framework.render.figures import _fonts
+
+    if len(_fonts()) > 1:  # without a CJK font matplotlib rightly warns
+        assert [str(w.message) for w in caught if "Glyph" in str(w.message)] == []
+
+
+COMPARISONS = [
+    ["never", 0.59, 0.07],
+    ["never", 0.17, 0.11],
+    ["later", 0.02, -0.08],
+    ["later", "", 0.3],
+]
+
+
+def scatter(path: Path, rows: list[list[Any]], **options: Any) -> RunFolder:
+    """A run of one column that asks for a scatter of its frame `comparisons`."""
+    m = Maker(path)
+    asked = {"x": "weight", "y": "estimate", "group": "kind", "line": 0.08, **options}
+    plot = {"kind": "scatter", "frame": "comparisons", "title": "", "options": asked}
+    m.column("bacon", "pairs", plots=[plot])
+    m.frame("comparisons", ["kind", "weight", "estimate"], rows)
+    return RunFolder.read(m.finish())
+
+
+def drawn(run: RunFolder, name: str) -> Any:
+    """The axes of a heading's only figure."""
+    (sketch,) = sketches_of(run, run.heading(name))
+    (axes,) = sketch.draw().axes
+    return axes
+
+
+def points(axes: Any, marker: str) -> list[list[tuple[float, float]]]:
+    """Points of every series that is drawn with a marker, the legend's left out."""
+    lines = [line for line in axes.get_lines() if line.get_marker() == marker]
+    found = [[(float(x), float(y)) for x, y in line.get_xydata()] for line in lines]
+    return [series for series in found if series]
+
+
+def test_a_scatter_has_its_groups_and_its_line(tmp_path: Path) -> None:
+    run = scatter(tmp_path, COMPARISONS)
+    axes = drawn(run, "bacon")
+    assert points(axes, "o") == [[(0.59, 0.07), (0.17, 0.11)]]
+    assert points(axes, "^") == [[(0.02, -0.08)]]  # a cell is missing in the fourth
+    assert [t.get_text() for t in axes.get_legend().get_texts()] == ["never", "later"]
+    assert [t.get_text() for t in axes.texts] == ["estimate 0.0800"]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("Weight", "Estimate")
+    (sketch,) = sketches_of(run, run.heading("bacon"))
+    assert sketch.description == "points: never 2; later 1"
+    assert undrawn(run.heading("bacon")) == ()
+    assert save(sketch, ("pdf",)) == save(sketch, ("pdf",))
+
+
+def test_groups_beyond_the_colours_are_drawn_as_one(tmp_path: Path) -> None:
+    rows = [[f"group {k}", 0.1 * k, 0.2] for k in range(9)]
+    axes = drawn(scatter(tmp_path, rows, line=None), "bacon")
+    assert len(points(axes, "o")[0]) == 9
+    assert axes.get_legend() is None
+    assert list(axes.texts) == []
+
+
+@pytest.mark.parametrize("options", [{"x": "n"}, {"y": None}])
+def test_a_scatter_of_columns_that_are_not_there_is_no_figure(
+    options: dict[str, Any], tmp_path: Path
+) -> None:
+    run = scatter(tmp_path, COMPARISONS, **options)
+    assert sketches_of(run, run.heading("bacon")) == ()
+
+
+def test_a_scatter_of_chinese_groups_asks_for_a_font_that_has_them(
+    tmp_path: Path,
+) -> None:
+    run = scatter(tmp_path, [["\u4e1c\u90e8", 0.1, 0.2], ["west", 0.2, 0.1]])
+    (sketch,) = sketches_of(run, run.heading("bacon"))
+    assert sketch.wide
+
+
+def test_simultaneous_bands_stand_around_the_intervals(tmp_path: Path) -> None:
+    options = {"reference": -1, "bands": "bands"}
+    plot = {"kind": "event_study", "frame": "coefficients", "options": options}
+    m = Maker(tmp_path)
+    m.column("dynamics", "events", plots=[{**plot, "title": ""}])
+    for time in (-2, 0, 1):
+        m.row("post", 0.1 * time, 0.05, "by_event_time", event_time=time)
+    header = ["estimand", "event_time", "conf_low", "conf_high"]
+    bands = [["by_event_time", t, 0.1 * t - 0.2, 0.1 * t + 0.2] for t in (-2, 0, 1)]
+    m.frame("bands", header, [["att", "", -0.3, 0.3], *bands])
+    run = RunFolder.read(m.finish())
+    assert points(drawn(run, "dynamics"), "_") == [
+        [(t, 0.1 * t - 0.2), (t, 0.1 * t + 0.2)] for t in (-2, 0, 1)
+    ]
+    (sketch,) = sketches_of(run, run.heading("dynamics"))
+    assert sketch.caption.endswith("(thin: bands that hold for all periods at once)")
+
+
+def test_matplotlib_and_word_load_only_when_needed(folder: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from framework.render import render;"
+        f"render(Path({str(folder)!r}), formats=('html','md','csv','tex'), figures=());"
+        "print([m for m in ('matplotlib','docx','pandas','maketables','mlflow')"
+        " if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_an_unknown_format_is_named_with_a_guess(folder: Path) -> None:
+    with pytest.raises(SpecError, match="did you mean 'docx'"):
+        render(folder, formats=("dox",))
+
+
+def test_a_folder_that_cannot_be_written_is_a_storage_error(folder: Path) -> None:
+    (folder / "tables").write_text("in the way")
+    with pytest.raises(StorageError, match="R03"):
+        render(folder, formats=("md",), figures=())
+
+
+@pytest.mark.system
+@pytest.mark.skipif(which("pdflatex") is None, reason="no LaTeX on this machine")
+def test_the_fragments_compile(folder: Path, tmp_path: Path) -> None:
+    render(folder, formats=("tex",), figures=())
+    files = sorted((folder / "tables").glob("*.tex"))
+    source = document([file.read_text(encoding="utf-8") for file in files])
+    (tmp_path / "all.tex").write_text(source, encoding="utf-8")
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "all.tex"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "Overfull" not in done.stdout
