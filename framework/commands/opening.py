@@ -1,0 +1,134 @@
+"""A study and its settings from a path and what was typed after it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from framework.errors import EstimandError, Problem, SpecError
+from framework.spec.study import Override, Reading, Study, open_study, read_study
+
+if TYPE_CHECKING:
+    from framework.settings import Settings
+
+
+def open_with(path: Path, args: Sequence[str] = ()) -> tuple[Study, Settings]:
+    """The study with its overrides, and how to run it.
+
+    Raises:
+        EstimandError: every problem of the study, the overrides and the settings.
+    """
+    from framework.settings import settings
+
+    changes, conf = read_overrides(args)
+    return open_study(path, changes), settings(conf)
+
+
+def read_overrides(
+    args: Sequence[str],
+) -> tuple[tuple[Override, ...], tuple[str, ...]]:
+    """What was typed, split into changes of the study and settings.
+
+    Raises:
+        EstimandError: every argument that can't be read, or that sweeps.
+    """
+    if not args:
+        return (), ()
+    from framework.overrides import split
+
+    found = split(args)
+    if found.sweeps:
+        texts = " ".join(f"'{o.text}'" for o in found.sweeps)
+        raise SpecError(
+            "X22",
+            f"{found.sweeps[0].text} names several values",
+            fix=f"estimand sweep STUDY {texts}, or one value",
+            place=found.sweeps[0].place,
+        )
+    changes = tuple(Override(o.path, o.value, o.text, o.position) for o in found.study)
+    return changes, found.conf
+
+
+def changes_typed(args: Sequence[str]) -> tuple[str, ...]:
+    """The changes of the study as typed, without settings: they move no number."""
+    return tuple(change.text for change in read_overrides(args)[0])
+
+
+def survey(path: Path, args: Sequence[str] = ()) -> list[Problem]:
+    """Every problem that can be found without estimating: study, data, design.
+
+    A study whose text has faults still has its data read and its model resolved as far
+    as they are valid, so that all faults are mended in one go.
+    """
+    try:
+        changes, _ = read_overrides(args)
+        reading = read_study(path, changes)
+    except EstimandError as error:
+        return list(error.problems)
+    found = list(reading.problems)
+    if reading.study is not None:
+        from framework.plan import plan
+
+        try:
+            found += [p for e in plan(reading.study) for p in e.problems]
+        except EstimandError as error:
+            found += error.problems
+    found += data_problems(reading)
+    return distinct(found)
+
+
+def distinct(found: Iterable[Problem]) -> list[Problem]:
+    """Each fault once, at the most precise path that anybody gave it."""
+    kept: list[Problem] = []
+    for problem in found:
+        for at, other in enumerate(kept):
+            same = (problem.code, problem.what) == (other.code, other.what)
+            if same and _along(problem.path, other.path):
+                if len(problem.path) > len(other.path):
+                    kept[at] = problem
+                break
+        else:
+            kept.append(problem)
+    return kept
+
+
+def _along(one: str, other: str) -> bool:
+    """Whether one path leads to the other; without a path, anywhere."""
+    short, long = sorted((one, other), key=len)
+    return not short or f"{long}.".startswith(f"{short}.")
+
+
+def data_problems(reading: Reading) -> list[Problem]:
+    """Problems of the data and of the model's design, as far as both are valid."""
+    from framework.data.design import build
+    from framework.data.prepare import Prepared
+    from framework.plan import shielded
+    from framework.spec import choices
+    from framework.spec.study import project_of
+
+    data, model = reading.data, reading.model
+    if data is None:
+        return []
+    if any(choices.is_planned("step", s["name"]) for s in data.steps.values()):
+        return []
+    root = reading.path.parent.resolve()
+    apart = shielded(model, data.groups) if model else frozenset[str]()
+    panel, found = Prepared(root, project_of(root)).survey(data, apart)
+    if (
+        panel is not None
+        and model is not None
+        and not choices.is_planned("estimator", model.estimator["name"])
+    ):
+        estimator = choices.build("estimator", model.estimator)
+        said = [p.path.rpartition(".")[2] for p in found]
+        try:
+            build(panel, data, model, estimator)  # type: ignore[arg-type]  # the kind says so
+        except EstimandError as error:
+            # A column that contradicts the dictionary was named once.
+            found += [
+                p
+                for p in error.problems
+                if not any(f"'{column}'" in p.what for column in said)
+            ]
+    return [p.at(place=reading.origins.place(p.path.split("."))) for p in found]

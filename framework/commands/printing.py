@@ -1,0 +1,199 @@
+"""What the terminal shows: problems, plans, tables, verdicts. Results go to stdout."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from framework.errors import EstimandError, Problem
+
+if TYPE_CHECKING:
+    from framework.commands.running import Ran
+    from framework.expect import Verdict
+    from framework.plan import Estimation
+
+_MARKS = {"holds": "✓", "fails": "✗", "cannot be judged": "?"}
+_COUNTED = {"holds": "hold", "fails": "fail", "cannot be judged": "cannot be judged"}
+#: A line with more values is summed up.
+_MOST_VALUES = 12
+_FIRST = 2
+
+
+def width() -> int:
+    """Columns of the terminal, 80 where there is none."""
+    return shutil.get_terminal_size((80, 24)).columns
+
+
+def out(*lines: str) -> None:
+    """Results, on stdout."""
+    for line in lines:
+        print(line)
+
+
+def log(*lines: str) -> None:
+    """Everything else, on stderr."""
+    for line in lines:
+        print(line, file=sys.stderr)
+
+
+def as_json(value: Any) -> None:
+    """One JSON document on stdout."""
+    print(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+
+
+def problems(found: Iterable[Problem]) -> None:
+    """Every problem, as written in its own words."""
+    log(*(str(problem) for problem in found))
+
+
+def fault(error: EstimandError, *, json_wanted: bool) -> int:
+    """Print an error; its exit code."""
+    if json_wanted:
+        as_json(
+            {
+                "exit_code": error.exit_code,
+                "problems": [p.to_dict() for p in error.problems],
+            }
+        )
+    problems(error.problems)
+    count = len(error.problems)
+    if count > 1:
+        log(f"{count} problems.")
+    return error.exit_code
+
+
+def wrapped(text: str, indent: str = "", first: str = "") -> list[str]:
+    """Text in lines that fit the terminal."""
+    import textwrap
+
+    return textwrap.wrap(
+        text,
+        width=max(width(), 40),
+        initial_indent=first or indent,
+        subsequent_indent=indent,
+        break_long_words=False,
+    )
+
+
+def tables(ran: Ran) -> None:
+    """Every heading's table."""
+    from framework.render import RunFolder, terminal_table
+
+    run = RunFolder.read(ran.folder)
+    for heading in run.headings:
+        out(terminal_table(run, heading.name, width()), "")
+
+
+def verdicts(ran: Ran) -> None:
+    """What was expected and what came of it; long lines in one sentence."""
+    from framework.commands.running import verdicts_of
+
+    found = verdicts_of(ran)
+    if not found:
+        return
+    out("Expectations")
+    lines: dict[tuple[str, str], list[tuple[str, Verdict]]] = {}
+    for address, verdict in found:
+        line = ".".join(address.split(".")[:2])
+        lines.setdefault((line, verdict.expectation), []).append((address, verdict))
+    for (line, expectation), held in lines.items():
+        if len(held) <= _MOST_VALUES:
+            for address, verdict in held:
+                _verdict(address, verdict)
+            continue
+        well = sum(v.status == "holds" for _, v in held)
+        mark = _MARKS["holds" if well == len(held) else "fails"]
+        out(
+            *wrapped(
+                f"{mark} {line}: {expectation} — holds at {well} of {len(held)} values",
+                "      ",
+                "  ",
+            )
+        )
+        for address, verdict in [h for h in held if h[1].status != "holds"][
+            :_MOST_VALUES
+        ]:
+            _verdict(address, verdict)
+    statuses = [str(v.status) for _, v in found]
+    said = ", ".join(
+        f"{statuses.count(status)} {word}"
+        for status, word in _COUNTED.items()
+        if statuses.count(status)
+    )
+    out(f"  {said}", "")
+
+
+def _verdict(address: str, verdict: Verdict) -> None:
+    head = f"{_MARKS[verdict.status]} {address}: {verdict.expectation} — "
+    text = f"{head}{verdict.status}. {verdict.reason}"
+    out(*wrapped(text, indent="      ", first="  "))
+
+
+def published(ran: Ran) -> None:
+    """How many printed numbers ours agree with, and the first that do not."""
+    manifest = json.loads((ran.folder / "manifest.json").read_text(encoding="utf-8"))
+    rows = manifest.get("published") or []
+    if not rows:
+        return
+    differ = [row for row in rows if not row["agrees"]]
+    out(f"Published numbers: {len(rows) - len(differ)} of {len(rows)} agree")
+    if manifest.get("generated"):
+        said = f"{manifest['generated']} The printed numbers are not theirs."
+        out(*wrapped(said, "  ", "  "), "")
+        return
+    for row in differ[:_MOST_VALUES]:
+        out(*wrapped(f"{row['address']}: {row['text']}", "      ", "  ✗ "))
+    if len(differ) > _MOST_VALUES:
+        out(f"  … and {len(differ) - _MOST_VALUES} more; all are in the report")
+    out("")
+
+
+def failures(ran: Ran) -> None:
+    """Every estimation without numbers, its reason and how to run it again."""
+    from framework.commands.running import problems_of
+
+    for column in ran.failed:
+        problems(problems_of(column))
+    if ran.failed:
+        study = ran.study.document.source
+        first = ran.failed[0].estimation.address
+        log(
+            f"{len(ran.failed)} of {len(ran.shown)} estimations have no numbers. One "
+            f"again: estimand run {study} --only {first}"
+        )
+
+
+def summary(ran: Ran) -> None:
+    """Where everything is."""
+    total = len(ran.shown)
+    reused = f" ({ran.reused} from earlier runs)" if ran.reused else ""
+    out(
+        f"{total - len(ran.failed)} of {total} estimations{reused}. "
+        f"Report: {ran.folder / 'report.html'}"
+    )
+
+
+def plan_table(estimations: Sequence[Estimation], rows: dict[str, list[str]]) -> None:
+    """Every estimation with its formula and rows; long lines by their first values."""
+    lines: dict[tuple[str, str], list[Estimation]] = {}
+    for estimation in estimations:
+        if not estimation.hidden:
+            key = (estimation.heading, estimation.line)
+            lines.setdefault(key, []).append(estimation)
+    heading = None
+    for (name, line), held in lines.items():
+        if name != heading:
+            heading = name
+            out("", heading)
+        shown = held if len(held) <= _MOST_VALUES else held[:_FIRST]
+        for estimation in shown:
+            label = ".".join(p for p in (estimation.line, estimation.value) if p)
+            first, *more = rows[estimation.address]
+            out(*wrapped(first, indent="      ", first=f"  {label}  "))
+            for text in more:
+                out(*wrapped(text, indent="        ", first="      "))
+        if len(held) > len(shown):
+            out(f"  {line}  … and {len(held) - len(shown)} more values")

@@ -1,0 +1,485 @@
+"""Running a study: prepare, estimate, judge, record, render; MLflow comes last."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from framework import registry
+from framework.cache import (
+    Cell,
+    Failure,
+    Job,
+    Store,
+    engines_hash,
+    fingerprint,
+    source_hash,
+)
+from framework.data.prepare import Prepared
+from framework.errors import (
+    FINISHED_WITH_FAILURES,
+    OK,
+    EstimandError,
+    Phase,
+    Problem,
+)
+from framework.expect import Judged, judge
+from framework.families import adjust
+from framework.plan import (
+    Estimation,
+    is_built,
+    levels_of,
+    panel_of,
+    plan,
+    protected,
+    trees,
+)
+from framework.published import Compared, compare, faults
+from framework.record import Column, RunInputs, versions, write_run
+from framework.spec import choices
+from framework.spec.study import Study, project_root
+from framework.spec.tree import Origin
+
+if TYPE_CHECKING:
+    from framework.execute import Executor, Progress
+    from framework.expect import Verdict
+    from framework.panel import Panel
+    from framework.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A finished run.
+
+    Attributes:
+        folder: `runs/<study>/<run id>`.
+        columns: every estimation and what became of it, in the study's order.
+        computed, reused: estimations computed now, and taken from earlier runs.
+    """
+
+    study: Study
+    folder: Path
+    columns: tuple[Column, ...]
+    computed: int
+    reused: int
+
+    @property
+    def shown(self) -> tuple[Column, ...]:
+        return tuple(c for c in self.columns if not c.estimation.hidden)
+
+    @property
+    def failed(self) -> tuple[Column, ...]:
+        return tuple(c for c in self.shown if not isinstance(c.outcome, Cell))
+
+    @property
+    def expectations_failed(self) -> bool:
+        return any(v.status == "fails" for c in self.columns for v in c.verdicts)
+
+    @property
+    def exit_code(self) -> int:
+        return FINISHED_WITH_FAILURES if self.failed else OK
+
+
+@dataclass(slots=True)
+class _Work:
+    """What the steps of a run hand to each other."""
+
+    study: Study
+    runs: Path
+    store: Store
+    prepared: Prepared
+    estimations: list[Estimation] = field(default_factory=list)
+    panels: dict[str, Panel] = field(default_factory=dict)
+    sources: dict[str, Panel] = field(default_factory=dict)  # before their steps
+    keys: dict[str, str] = field(default_factory=dict)  # address -> panel key
+    jobs: dict[str, Job] = field(default_factory=dict)  # address -> job
+
+
+def run_study(
+    study: Study,
+    settings: Settings,
+    *,
+    only: Sequence[str] = (),
+    overrides: Sequence[str] = (),
+    output: Path | None = None,
+    progress: Progress | None = None,
+    render: Callable[[Path], None] | None = None,
+) -> Ran:
+    """Run a study and write its record.
+
+    Args:
+        study: as opened.
+        settings: how to run.
+        only: addresses to keep.
+        overrides: changes of the study as typed, for the record.
+        output: a second copy of the run's folder.
+        progress: shows how far it is.
+        render: draws tables and figures into the folder.
+
+    Raises:
+        EstimandError: a problem of the whole study (nothing was run, or nothing gave a
+            number), or of the disk.
+    """
+    created = datetime.now(UTC)
+    work = start(study, settings.runs)
+    plan_run(work, only)
+    outcomes = _execute(work, settings, progress)
+    columns = _columns(work, outcomes)
+    _stop_if_nothing(columns)
+    judged = _judged(work, columns)
+    adjusted = _adjusted(study, judged)
+    verdicts = judge(judged, adjusted)
+    columns = tuple(
+        replace(c, verdicts=verdicts.get(c.estimation.address, ())) for c in columns
+    )
+    compared = _compared(study, judged, changed=bool(only or overrides))
+    shown = tuple(c for c in columns if not c.estimation.hidden)
+    inputs = _inputs(work, shown, compared, overrides, created)
+    folder = write_run(inputs, settings.runs, output=output, render=render)
+    return Ran(
+        study,
+        folder,
+        columns,
+        computed=sum(isinstance(o, Cell) and not c for o, c in outcomes.values()),
+        reused=sum(c for _, c in outcomes.values()),
+    )
+
+
+def _compared(
+    study: Study, judged: Sequence[Judged], *, changed: bool
+) -> tuple[Compared, ...]:
+    """Printed numbers beside ours; of a part of the study, only those of that part.
+
+    A study with overrides is another study: nothing was printed about it.
+    """
+    if not study.published:
+        return ()
+    rows = compare(study.published, judged)
+    if not changed:
+        return rows
+    known = {j.address for j in judged}
+    untouched = not study.overridden
+    return tuple(
+        row
+        for row in rows
+        if untouched and any(row.address.startswith(f"{a}.") for a in known)
+    )
+
+
+def start(study: Study, runs: Path) -> _Work:
+    """The store and the preparation of a study's data."""
+    store = Store(runs)
+    code = f"{source_hash()} {engines_hash()}"
+    prepared = Prepared(study.root, project_root(study), store, code)
+    return _Work(study, runs, store, prepared)
+
+
+def plan_run(
+    work: _Work, only: Sequence[str] = (), *, build: bool = True
+) -> list[Estimation]:
+    """Estimations with their panels prepared and their jobs made.
+
+    A problem of the data that the study's own model has is the whole study's; one that
+    a line brings in (another step, another filter) is that line's.
+
+    Args:
+        work: the study and its store.
+        only: addresses to keep.
+        build: compute costly steps; False leaves the estimations that need one without
+            a panel.
+    """
+    study, prepared = work.study, work.prepared
+    if unread := faults(study.published or {}):
+        place = Origin(study.document, ("published",)).place()
+        raise EstimandError(p.at(place=place) for p in unread)
+    planned = plan(study, levels=levels_of(study, prepared, build=build), only=only)
+    for estimation in planned:
+        ready = estimation.runs and (build or is_built(study, estimation, prepared))
+        work.estimations.append(_prepare(work, estimation) if ready else estimation)
+    return work.estimations
+
+
+def _prepare(work: _Work, estimation: Estimation) -> Estimation:
+    try:
+        panel = panel_of(work.study, estimation, work.prepared)
+    except EstimandError as error:
+        if estimation.data == work.study.tree["data"]:
+            raise EstimandError(
+                p.at(place=work.study.origins.place(p.path.split(".")))
+                for p in error.problems
+            ) from error
+        problems = tuple(estimation.located(p) for p in error.problems)
+        return replace(estimation, problems=problems)
+    work.panels.setdefault(panel.key, panel)
+    work.keys[estimation.address] = panel.key
+    job = job_of(work.study, estimation, panel.key)
+    if (estimation.draws or {}).get("rebuild"):
+        data, model = trees(estimation)
+        source = work.prepared.unprepared(data)
+        work.sources[source.key] = source
+        shielded = tuple(sorted(protected(work.study, model)))
+        job = replace(job, source=source.key, protected=shielded)
+    work.jobs[estimation.address] = job
+    return estimation
+
+
+def job_of(study: Study, estimation: Estimation, panel: str) -> Job:
+    """The job of an estimation, named by everything its numbers depend on."""
+    plugins = list(choices.entries("estimator", estimation.model["estimator"]))
+    for flat in (estimation.data.get("spatial_weights") or {}).values():
+        plugins += choices.entries("matrix", flat)
+    beside = {
+        key: estimation.data.get(key)
+        for key in ("groups", "spatial_weights", "missing", "panel")
+    }
+    data_key = f"{panel} {json.dumps(beside, sort_keys=True, default=str)}"
+    name = fingerprint(
+        estimation.model, data_key, estimation.draws, study.seed, plugins
+    )
+    return Job(
+        fingerprint=name,
+        address=estimation.address,
+        panel=panel,
+        data=estimation.data,
+        model=estimation.model,
+        draws=estimation.draws,
+        seed=study.seed,
+    )
+
+
+def _execute(
+    work: _Work, settings: Settings, progress: Progress | None
+) -> dict[str, tuple[Cell | Failure, bool]]:
+    """Fingerprint -> outcome, and whether it was finished before."""
+    from framework.execute import execute
+
+    jobs = list(work.jobs.values())
+    finished = {j.fingerprint for j in jobs if work.store.contains(j.fingerprint)}
+    for job in jobs:
+        if job.fingerprint not in finished and not work.store.contains_panel(job.panel):
+            work.store.save_panel(work.panels[job.panel])
+        if job.source and not work.store.contains_panel(job.source):
+            work.store.save_panel(work.sources[job.source])
+    outcomes = execute(
+        jobs, work.store, executor_of(settings, work.runs), progress=progress
+    )
+    return {
+        name: (outcome, name in finished and isinstance(outcome, Cell))
+        for name, outcome in outcomes.items()
+    }
+
+
+def executor_of(settings: Settings, runs: Path) -> Executor:
+    """The executor that the settings name."""
+    from framework.execute import Inline, Processes
+
+    chosen = settings.executor
+    if chosen.name == "inline":
+        return Inline(runs)
+    return Processes(
+        runs,
+        workers=chosen.workers or "auto",
+        time_limit=chosen.time_limit,
+        memory_limit=chosen.memory_limit,
+    )
+
+
+def _columns(
+    work: _Work, outcomes: Mapping[str, tuple[Cell | Failure, bool]]
+) -> tuple[Column, ...]:
+    columns: list[Column] = []
+    for estimation in work.estimations:
+        job = work.jobs.get(estimation.address)
+        outcome, cached = outcomes[job.fingerprint] if job else (None, False)
+        if isinstance(outcome, Failure):
+            outcome = replace(
+                outcome,
+                # A cell shared by two lines has failed for both.
+                problems=tuple(
+                    estimation.located(replace(p, address="")) for p in outcome.problems
+                ),
+            )
+        columns.append(
+            Column(
+                estimation,
+                outcome,
+                cached=cached,
+                panel=work.keys.get(estimation.address, ""),
+            )
+        )
+    return tuple(columns)
+
+
+def _keep_trace(runs: Path, job: Job, failure: Failure) -> str:
+    """Write the trace of a failure nobody foresaw; its path, for the message."""
+    if not any(p.phase is Phase.WORKER for p in failure.problems):
+        return "the trace"
+    path = runs / ".cells" / "traces" / f"{job.fingerprint[:16]}.txt"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"{job.address}\n\n{failure.trace}", encoding="utf-8")
+    return str(path)
+
+
+def _stop_if_nothing(columns: Sequence[Column]) -> None:
+    """Where nothing gave a number, the problems are the study's."""
+    if any(isinstance(c.outcome, Cell) for c in columns):
+        return
+    problems = [p for c in columns for p in problems_of(c)]
+    unique: dict[tuple[str, str, str], Problem] = {}
+    for problem in problems:
+        key = (problem.code, problem.what, str(problem.place))
+        unique.setdefault(key, problem)
+    raise EstimandError(unique.values())
+
+
+def problems_of(column: Column) -> tuple[Problem, ...]:
+    """Why a column has no numbers."""
+    if isinstance(column.outcome, Failure):
+        return column.outcome.problems
+    found = column.estimation.problems
+    if not found and column.outcome is None:
+        found = tuple(
+            Problem(
+                Phase.SPEC,
+                "X10",
+                f"needs {what}, which is announced but not built",
+                address=column.estimation.address,
+                place=column.estimation.place,
+            )
+            for what in column.estimation.not_built
+        )
+    return found
+
+
+def _judged(work: _Work, columns: Sequence[Column]) -> list[Judged]:
+    found: list[Judged] = []
+    for column in columns:
+        e = column.estimation
+        asked = e.model.get("estimand")
+        estimand = (asked,) if isinstance(asked, str) else tuple(asked or ())
+        problem = "; ".join(p.what for p in problems_of(column)[:1])
+        found.append(
+            Judged(
+                address=e.address,
+                cell=column.outcome if isinstance(column.outcome, Cell) else None,
+                estimand=estimand,
+                confidence=float(e.model.get("confidence", 0.95)),
+                expect=e.expect,
+                against=e.against if e.against != e.address else "",
+                problem=problem,
+                draws=e.draws,
+                panel=work.keys.get(e.address, ""),
+            )
+        )
+    return found
+
+
+def _adjusted(study: Study, judged: Sequence[Judged]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, choice in study.families.items():
+        family = [
+            j for j in judged if j.address == name or j.address.startswith(f"{name}.")
+        ]
+        found |= adjust(family, choice, name=name, seed=study.seed)
+    return found
+
+
+def _inputs(
+    work: _Work,
+    columns: tuple[Column, ...],
+    compared: Sequence[Compared],
+    overrides: Sequence[str],
+    created: datetime,
+) -> RunInputs:
+    study = work.study
+    base = next(
+        (
+            c.panel
+            for c in columns
+            if c.panel and c.estimation.data == study.tree["data"]
+        ),
+        next(iter(work.panels)),
+    )
+    panel = work.panels[base]
+    first = panel.ledger[0] if panel.ledger else None
+    labels = {
+        name: entry.label for name, entry in study.data.columns.items() if entry.label
+    }
+    return RunInputs(
+        study=study.name,
+        title=study.title or None,
+        seed=study.seed,
+        spec=study.document.text,
+        sources=dict(study.texts[1:]),
+        overrides=tuple(overrides),
+        panels=work.panels,
+        base=base,
+        source=first.name if first else "",
+        source_sha256=work.prepared.source_sha(study.data),
+        columns=columns,
+        versions={**versions(), **_plugin_versions(columns)},
+        code=source_hash(),
+        labels={**labels, **study.labels},
+        report=study.report,
+        families=study.families,
+        published=tuple(c.to_dict() for c in compared),
+        generated=work.prepared.simulated(study.data),
+        created=created,
+        finished=datetime.now(UTC),
+    )
+
+
+def _plugin_versions(columns: Sequence[Column]) -> dict[str, str]:
+    """Distributions of other people's estimators and steps that were used."""
+    from importlib import metadata
+
+    used = {("estimator", c.estimation.model["estimator"]["name"]) for c in columns}
+    used |= {
+        ("step", flat["name"])
+        for c in columns
+        for flat in (c.estimation.data.get("steps") or {}).values()
+    }
+    found = [registry.find(kind, name) for kind, name in used]  # type: ignore[arg-type]  # two literals
+    names = {e.distribution for e in found if isinstance(e, registry.Entry)} - {""}
+    return {name: metadata.version(name) for name in sorted(names)}
+
+
+def renderer(settings: Settings) -> Callable[[Path], None]:
+    """Draws tables, figures and the report as the settings ask."""
+
+    def draw(folder: Path) -> None:
+        from framework.render import render
+
+        render(folder, settings.report.formats, settings.report.figures)
+
+    return draw
+
+
+def sync(folder: Path, settings: Settings) -> str:
+    """Show a run in MLflow; the page or experiment, "" when tracking is off."""
+    if not settings.tracking.enabled:
+        return ""
+    from framework.record.tracking import TrackingConfig
+    from framework.record.tracking import sync as show
+
+    return show(folder, TrackingConfig(settings.runs, **settings.tracking.model_dump()))
+
+
+def verdicts_of(ran: Ran) -> list[tuple[str, Verdict]]:
+    """(address, verdict) of every expectation, those of a line once."""
+    found: list[tuple[str, Verdict]] = []
+    seen: set[tuple[str, str]] = set()
+    for column in ran.shown:
+        e = column.estimation
+        for verdict in column.verdicts:
+            line = f"{e.heading}.{e.line}"
+            if verdict.of_line:
+                if (line, verdict.expectation) in seen:
+                    continue
+                seen.add((line, verdict.expectation))
+            found.append((line if verdict.of_line else e.address, verdict))
+    return found

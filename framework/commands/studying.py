@@ -1,0 +1,227 @@
+"""`validate`, `plan` and `run`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from framework.commands import printing
+from framework.commands.opening import (
+    changes_typed,
+    distinct,
+    open_with,
+    read_overrides,
+    survey,
+)
+from framework.errors import (
+    EXPECTATION_FAILED,
+    OK,
+    EstimandError,
+    Phase,
+    Problem,
+)
+from framework.plan import Estimation, columns_checked
+from framework.plan import plan as plan_study
+from framework.spec.study import Study, open_study
+
+if TYPE_CHECKING:
+    from framework.commands.running import Ran
+
+
+# -- validate -------------------------------------------------------------------------
+
+
+def validate(options: argparse.Namespace) -> int:
+    """Check studies against the language, the plugins and the data's header."""
+    reports = [_validated(path, data=options.data) for path in options.studies]
+    if options.json:
+        printing.as_json([_as_dict(r) for r in reports])
+    for path, problems, study, planned in reports:
+        if problems:
+            printing.problems(problems)
+            continue
+        if not options.json and study is not None:
+            _say_valid(path, study, planned)
+    found = [p for _, problems, _, _ in reports for p in problems]
+    if len(found) > 1:
+        printing.log(f"{len(found)} problems.")
+    return EstimandError(found).exit_code if found else OK
+
+
+_Report = tuple[Path, list[Problem], "Study | None", tuple[Estimation, ...]]
+
+
+def _validated(path: Path, *, data: bool) -> _Report:
+    if data:
+        problems = survey(path)
+        if problems:
+            return path, problems, None, ()
+    try:
+        study = open_study(path)
+        planned = plan_study(study)
+    except EstimandError as error:
+        return path, list(error.problems), None, ()
+    problems = [p for e in planned for p in e.problems]
+    return path, problems, study, planned
+
+
+def _say_valid(path: Path, study: Study, planned: tuple[Estimation, ...]) -> None:
+    shown = [e for e in planned if not e.hidden]
+    waiting = [e for e in shown if e.not_built]
+    spread = " (more once `every` meets the data)" if _has_every(shown) else ""
+    printing.out(f"{path}: valid, {len(shown)} estimations{spread}")
+    if not columns_checked(study):
+        printing.out("  columns are not checked: this source needs reading (--data)")
+    needs: dict[str, list[str]] = {}
+    for estimation in waiting:
+        for what in estimation.not_built:
+            needs.setdefault(what, []).append(estimation.address)
+    for what, addresses in needs.items():
+        listed = ", ".join(addresses[:4]) + (", …" if len(addresses) > 4 else "")  # noqa: PLR2004 - as many as fit a line
+        said = f"not built yet: {what} (needed by {len(addresses)}: {listed})"
+        printing.out(*printing.wrapped(said, "    ", "  "))
+
+
+def _has_every(planned: list[Estimation]) -> bool:
+    return any("<every value>" in e.value for e in planned)
+
+
+def _as_dict(report: _Report) -> dict[str, Any]:
+    path, problems, study, planned = report
+    return {
+        "study": study.name if study else None,
+        "path": str(path),
+        "valid": not problems,
+        "problems": [p.to_dict() for p in problems],
+        "estimations": [
+            {"address": e.address, "not_built": list(e.not_built)}
+            for e in planned
+            if not e.hidden
+        ],
+    }
+
+
+# -- plan -----------------------------------------------------------------------------
+
+
+def plan(options: argparse.Namespace) -> int:
+    """Every estimation with formula, rows, seed and what is cached; nothing is fitted."""
+    from framework.commands.planning import described
+    from framework.commands.running import plan_run, start
+
+    study, settings = open_with(options.study, options.overrides)
+    work = start(study, settings.runs)
+    planned = plan_run(work, options.only, build=False)
+    rows = {e.address: described(work, e) for e in planned if not e.hidden}
+    if options.json:
+        printing.as_json(
+            {
+                "study": study.name,
+                "seed": study.seed,
+                "estimations": [
+                    rows[e.address].to_dict() for e in planned if e.address in rows
+                ],
+            }
+        )
+        return OK
+    source = next(iter(work.panels.values()), None)
+    shown = [e for e in planned if not e.hidden]
+    printing.out(f"{study.name}: {len(shown)} estimations, seed {study.seed}")
+    for line in source.ledger if source else ():
+        printing.out(*printing.wrapped(_ledger(line), "    ", "  "))
+    printing.plan_table(planned, {a: r.lines() for a, r in rows.items()})
+    printing.out("", "Nothing was estimated.")
+    return OK
+
+
+def _ledger(line: Any) -> str:
+    rows = f"{line.rows_in} -> {line.rows_out} rows"
+    rows = f"{line.rows_out} rows" if line.rows_in == line.rows_out else rows
+    cells = f", {line.cells} cells" if line.cells else ""
+    detail = f" ({line.detail})" if line.detail else ""
+    return f"{line.name}: {rows}{cells}{detail}"
+
+
+# -- run ------------------------------------------------------------------------------
+
+
+def run(options: argparse.Namespace) -> int:
+    """Estimate a study; tables come before MLflow is written."""
+    from framework.commands.running import renderer, run_study
+    from framework.commands.watching import Bar
+    from framework.record import check_output
+
+    try:
+        study, settings = open_with(options.study, options.overrides)
+        plan_study(study)
+    except EstimandError:
+        problems = survey(options.study, options.overrides)
+        if problems:
+            raise EstimandError(problems) from None
+        raise
+    if settings.sweep.overrides:
+        read_overrides(settings.sweep.overrides)
+    if options.output is not None:
+        check_output(options.output)
+    try:
+        ran = run_study(
+            study,
+            settings,
+            only=options.only,
+            overrides=changes_typed(options.overrides),
+            output=options.output,
+            progress=Bar(quiet=options.quiet),
+            render=renderer(settings),
+        )
+    except EstimandError as error:
+        if error.exit_code > Phase.DESIGN or any(p.address for p in error.problems):
+            raise
+        # The data stopped it before the model met them: say what is wrong with both.
+        more = survey(options.study, options.overrides)
+        raise EstimandError(distinct([*error.problems, *more])) from None
+    return finish(ran, settings, options)
+
+
+def finish(ran: Ran, settings: Any, options: argparse.Namespace) -> int:
+    """Say what came out, then show it in MLflow."""
+    from framework.commands.running import sync
+
+    if options.json:
+        printing.as_json(_ran_as_dict(ran))
+    else:
+        printing.tables(ran)
+        printing.verdicts(ran)
+        printing.published(ran)
+    printing.failures(ran)
+    if not options.json:
+        printing.summary(ran)
+    sync(ran.folder, settings)
+    if ran.failed:
+        return ran.exit_code
+    if options.strict and ran.expectations_failed:
+        return EXPECTATION_FAILED
+    return OK
+
+
+def _ran_as_dict(ran: Ran) -> dict[str, Any]:
+    from framework.commands.running import verdicts_of
+
+    return {
+        "study": ran.study.name,
+        "folder": str(ran.folder),
+        "report": str(ran.folder / "report.html"),
+        "computed": ran.computed,
+        "reused": ran.reused,
+        "estimations": len(ran.shown),
+        "failed": [c.estimation.address for c in ran.failed],
+        "verdicts": [
+            {
+                "address": address,
+                "expectation": v.expectation,
+                "status": v.status,
+                "reason": v.reason,
+            }
+            for address, v in verdicts_of(ran)
+        ],
+    }

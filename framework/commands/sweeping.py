@@ -1,0 +1,100 @@
+"""`sweep`: the study's model over a grid, as a Hydra multirun.
+
+A sweep on the command line is the line `sweep.grid` of the study: `path=a,b` is the
+same `each`. Hydra composes `conf/` once, our sweeper unfolds the grid, our launcher
+hands all jobs over at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from framework.cache import Cell
+from framework.commands.running import Ran, problems_of, renderer, run_study
+from framework.commands.studying import finish
+from framework.commands.watching import Bar
+from framework.errors import EstimandError, SpecError
+from framework.spec.study import Override, Values, open_study
+from framework.spec.tree import Origin
+from framework.vary import sweep_line, with_line
+
+if TYPE_CHECKING:
+    from framework.overrides import Job
+    from framework.settings import Settings
+
+
+def sweep(options: argparse.Namespace) -> int:
+    """Run the grid and report it."""
+    from framework.multirun import multirun
+    from framework.overrides import split
+
+    found = split(options.overrides)
+    finished: list[tuple[Ran, Settings]] = []
+
+    def run_jobs(jobs: Sequence[Job], settings: Settings) -> list[Any]:
+        ran = run_grid(options, jobs, settings)
+        finished.append((ran, settings))
+        return [_value(ran, f"sweep.grid.{job.name}") for job in jobs]
+
+    multirun(found, run_jobs)
+    if not finished:
+        raise SpecError(
+            "X22",
+            "nothing to sweep",
+            fix="name several values: model.estimator=twfe,event_study, or a named "
+            "sweep: sweep=robustness",
+        )
+    ran, settings = finished[0]
+    return finish(ran, settings, options)
+
+
+def run_grid(
+    options: argparse.Namespace, jobs: Sequence[Job], settings: Settings
+) -> Ran:
+    """The study with the line `sweep.grid`, of which only that line runs."""
+    swept = jobs[0].swept if jobs else ()
+    if not swept:
+        raise SpecError(
+            "X22",
+            "no override names several values",
+            fix="model.estimator=twfe,event_study, or `estimand run` for one",
+        )
+    if "seed" in swept:
+        raise SpecError("X22", "a seed is not swept: every value has the same draws")
+    fixed = tuple(
+        Override(path, value, text=f"{path}={name}", position=i)
+        for i, (path, (name, value)) in enumerate(jobs[0].changes.items(), start=1)
+        if path not in swept
+    )
+    study = open_study(options.study, fixed)
+    cases = tuple(
+        (job.name, {path: job.changes[path][1] for path in swept}) for job in jobs
+    )
+    line = sweep_line(Values("case", cases, Origin(study.document)))
+    if "sweep" in study.checks:
+        raise SpecError(
+            "X22",
+            "the study has a heading `sweep` of its own",
+            fix="rename that heading: `sweep` is the command line's",
+        )
+    return run_study(
+        with_line(study, line),
+        settings,
+        only=["sweep"],
+        overrides=options.overrides,
+        output=options.output,
+        progress=Bar(quiet=options.quiet),
+        render=renderer(settings),
+    )
+
+
+def _value(ran: Ran, address: str) -> Any:
+    """A job's cell, or the exception that says why there is none."""
+    for column in ran.columns:
+        if column.estimation.address == address:
+            if isinstance(column.outcome, Cell):
+                return column.outcome
+            return EstimandError(problems_of(column))
+    raise KeyError(address)

@@ -1,0 +1,74 @@
+"""A progress bar on stderr, for work that takes more than a second."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+_PATIENCE = 1.0
+
+
+@dataclass(slots=True)
+class Bar:
+    """`framework.execute.Progress` on a terminal; silent in pipes and when quick."""
+
+    quiet: bool = False
+    _total: int = 0
+    _done: int = 0
+    _cached: int = 0
+    _failed: int = 0
+    _started: float = 0.0
+    _bar: Any = None
+    _task: Any = field(default=None)
+
+    def start(self, total: int, cached: int) -> None:
+        """Begin; the bar appears only when work is left."""
+        self._total, self._cached, self._done = total, cached, cached
+        self._started = time.monotonic()
+        if self.quiet or cached == total or not sys.stderr.isatty():
+            return
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._bar.start()
+        self._task = self._bar.add_task("estimating", total=total, completed=cached)
+
+    def advance(self, address: str, seconds: float, ok: bool) -> None:
+        """One more is over."""
+        del seconds
+        self._done += 1
+        self._failed += not ok
+        if self._bar is not None:
+            failed = f", {self._failed} failed" if self._failed else ""
+            self._bar.update(
+                self._task, advance=1, description=f"estimated {address}{failed}"
+            )
+
+    def stop(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+        took = time.monotonic() - self._started
+        if not self.quiet and not sys.stderr.isatty() and took > _PATIENCE:
+            print(
+                f"{self._done} of {self._total} estimations ({self._cached} from earlier "
+                f"runs) in {took:.1f} s",
+                file=sys.stderr,
+            )
