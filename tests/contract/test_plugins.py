@@ -1,0 +1,185 @@
+"""The kit over every registered plugin, built in or installed.
+
+A plugin whose options have no defaults is run with those below: a new one adds its line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from framework import registry
+from framework.testing import (
+    check_estimator,
+    check_generator,
+    check_learner,
+    check_matrix,
+    check_step,
+)
+
+CITIES = [f"city {u * 37 % 101:03d}" for u in range(60)]
+OTHER = pd.DataFrame({"city": CITIES, "area": [float(i) for i in range(1, 61)]})
+BORDERS = pd.DataFrame(
+    {"one": CITIES, "other": [*CITIES[1:], CITIES[0]], "weight": 1.0}
+)
+PLACES = {"latitude": "latitude", "longitude": "longitude"}
+FRONTIER = {
+    "inputs": ["land", "labor"],
+    "outputs": ["gdp"],
+    "returns": "constant",
+    "frontier": "yearly",
+}
+
+NOT_ZERO = "its statistic is the distance from the mean without correlation, not zero"
+
+CHECKS = {
+    "estimator": check_estimator,
+    "step": check_step,
+    "matrix": check_matrix,
+    "learner": check_learner,
+    "generator": check_generator,
+}
+
+#: What the kit is given, options of the plugin and its own arguments, each set a case;
+#: columns are the kit's.
+ARGUMENTS: Mapping[tuple[str, str], tuple[Mapping[str, Any], ...]] = {
+    ("estimator", "double_ml"): (
+        {
+            "learner": "linear",
+            "folds": 2,
+            "repetitions": 1,
+            "exempt": {"unit_names": "folds are drawn by the names of the units"},
+        },
+        # In the kit's panel nobody is treated before 2013: no overlap there.
+        {
+            "kind": "irm",
+            "learner": "linear",
+            "folds": 2,
+            "repetitions": 1,
+            "kinds": ["cross_section"],
+        },
+        {
+            "kind": "pliv",
+            "learner": "linear",
+            "folds": 2,
+            "repetitions": 1,
+            "kinds": ["repeated_cross_sections", "cross_section"],
+        },
+    ),
+    ("estimator", "event_study"): ({}, {"window": [-3, 2], "ends": "bin"}),
+    ("estimator", "twfe"): (
+        {},
+        {"leads": [1, 2], "lags": [1], "kinds": ["panel"]},
+    ),
+    # Mixtures of two quick learners: what is tested is the mixing.
+    ("learner", "best"): ({"learners": ["linear", "ridge"]},),
+    ("learner", "stacking"): ({"learners": ["linear", "ridge"]},),
+    ("learner", "boosting"): ({"trees": 10},),
+    ("learner", "extra_trees"): ({"trees": 10},),
+    ("learner", "forest"): ({"trees": 10},),
+    ("step", "critic"): ({"columns": ["gdp", "land", "labor"]},),
+    ("step", "directional"): (FRONTIER,),
+    ("step", "entropy_weight"): ({"columns": ["gdp", "land", "labor"]},),
+    ("step", "malmquist"): (FRONTIER | {"frontier": "adjacent"},),
+    ("step", "pca_index"): ({"columns": ["gdp", "land", "labor"]},),
+    ("step", "radial"): (FRONTIER | {"orientation": "input"},),
+    ("step", "structure_angle"): ({"shares": ["a", "b", "c"]},),
+    ("step", "topsis"): ({"columns": ["gdp", "land", "labor"]},),
+    # Its efficiency scores take minutes of linear programs.
+    ("generator", "aipz"): ({"efficiency": False},),
+    ("estimator", "local_moran"): ({"permutations": 99},),
+    ("estimator", "morans_i"): (
+        {"exempt": {"numbers": NOT_ZERO}, "permutations": 99},
+        {"exempt": {"numbers": NOT_ZERO}, "of": "residuals", "variance": "normal"},
+    ),
+    ("estimator", "spatial_panel"): (
+        {"lag": "all"},
+        {"lag": "errors", "correction": "elhorst"},
+        {"lag": ["covariates", "errors"], "correction": "none"},
+        {"lag": "none"},
+    ),
+    ("matrix", "block"): ({"column": "region"},),
+    ("matrix", "contiguity"): (
+        {
+            "edges": "borders.csv",
+            "frames": {"edges": BORDERS},
+            "pair": ["one", "other"],
+        },
+    ),
+    ("matrix", "economic_distance"): (
+        {"income": "gdp", "at": 2010},
+        {"income": "gdp", "at": 2010, "form": "product"} | PLACES,
+    ),
+    ("matrix", "from_file"): (
+        {
+            "path": "borders.csv",
+            "form": "pairs",
+            "pairs": ["one", "other", "weight"],
+            "frames": {"weights": BORDERS},
+        },
+    ),
+    ("matrix", "inverse_distance"): (PLACES, {"cutoff_km": 3000.0} | PLACES),
+    ("matrix", "k_nearest"): ({"k": 4} | PLACES,),
+    ("step", "above"): (
+        {"column": "gdp", "cut": "mean"},
+        {"column": "gdp", "cut": "median", "at": 2012},
+    ),
+    ("step", "asinh"): ({"columns": "x1"},),
+    ("step", "at"): ({"column": "gdp", "year": 2014},),
+    ("step", "derive"): ({"formula": "gdp / land - 1"},),
+    ("step", "dummies"): ({"column": "industry"},),
+    ("step", "indicator"): ({"where": "year >= 2013 and gdp > 2"},),
+    ("step", "interpolate"): ({}, {"columns": ["gaps"]}),
+    ("step", "keep"): ({"where": "year >= 2012"},),
+    ("step", "lag"): ({"columns": "gdp"}, {"columns": ["x1", "gdp"], "periods": 2}),
+    ("step", "lead"): ({"columns": {"next": "gaps"}},),
+    ("step", "log"): ({"columns": "gdp"}, {"columns": ["gdp", "land"]}),
+    ("step", "log1p"): ({"columns": "gdp"},),
+    ("step", "merge"): (
+        {
+            "source": "other.csv",
+            "on": "city",
+            "columns": {"size_of_land": "area"},
+            "frames": {"made.source": OTHER},
+        },
+    ),
+    ("step", "quantiles"): ({"column": "gdp", "number": 4},),
+    ("step", "ratio"): ({"over": "gdp", "under": "land"},),
+    ("step", "recode"): ({"columns": "size", "map": {0: 1, 1: 2}},),
+    ("step", "sbm"): (FRONTIER,),
+    ("step", "share"): ({"of": "land", "total": ["land", "labor"]},),
+    ("step", "square"): ({"columns": "x1"},),
+    ("step", "standardize"): ({"columns": "x1"}, {"columns": ["x1"]}),
+    ("step", "winsorize"): (
+        {"limits": [0.01, 0.99]},
+        {"limits": [0.05, 0.95], "columns": ["gdp"]},
+    ),
+}
+#: Rules that can't hold for a plugin, with the reason. The kit refuses idle ones.
+EXEMPT: Mapping[tuple[str, str], Mapping[str, str]] = {}
+
+
+def cases() -> Iterator[Any]:
+    for kind in registry.KINDS:
+        for name in registry.names(kind):
+            for number, arguments in enumerate(ARGUMENTS.get((kind, name), ({},))):
+                yield pytest.param(kind, name, arguments, id=f"{kind}-{name}-{number}")
+
+
+@pytest.mark.parametrize(("kind", "name", "arguments"), list(cases()))
+def test_the_plugin_keeps_the_contract(
+    kind: registry.Kind, name: str, arguments: Mapping[str, Any]
+) -> None:
+    CHECKS[kind](
+        registry.get(kind, name),
+        **({"exempt": EXEMPT.get((kind, name), {})} | dict(arguments)),
+    )
+
+
+def test_every_line_here_is_of_a_plugin_that_exists() -> None:
+    named = {*ARGUMENTS, *EXEMPT}
+    known = {(kind, name) for kind in registry.KINDS for name in registry.names(kind)}
+    assert named <= known
