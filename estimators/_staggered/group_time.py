@@ -1,0 +1,361 @@
+"""What `callaway_santanna` reports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from estimators._math import group_time as gt
+from estimators._math.group_time import Averages, Cells, GroupTime
+from estimators._math.projection import Codes, Flags, Floats
+from estimators._math.two_period import NotFitted, att
+from estimators._staggered.grid import Grid, effects_of_model, grid
+from estimators._staggered.report import Effect, Effects, joint, result, shown
+from framework.errors import EstimandError, IdentificationError, Problem
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from framework.contract import Request
+    from framework.result import Result, Test
+
+
+@dataclass(frozen=True, slots=True)
+class GroupTimeOptions:
+    """Options as in `CallawaySantanna`."""
+
+    method: str
+    control_group: str
+    base_period: str
+    window: tuple[int, int] | None
+    overall: str
+    always_treated: str | None
+    bootstrap: int
+
+
+def group_time(
+    request: Request, options: GroupTimeOptions, *, min_clusters: int
+) -> Result:
+    """Cells, their averages, the tests of both."""
+    effects_of_model(request)
+    panel = grid(
+        request, always_treated=options.always_treated, min_clusters=min_clusters
+    )
+    cells, notes = _cells(panel, options)
+    plain = panel.balanced and not panel.controls and panel.steady_weights
+    found = (_by_means if plain else _one_by_one)(panel, cells, options)
+    if not panel.steady_weights:
+        notes.append(
+            "The weights change within units: every group-time effect uses those of its "
+            "base period, cohort shares those of each unit's first row."
+        )
+    if not panel.balanced:
+        notes.append(
+            "The panel has gaps: every group-time effect uses the units seen in both "
+            "its periods (frame group_time)."
+        )
+    averages = averages_of(panel, panel.first_weight(), cells, found)
+    rows = rows_of(averages, panel)
+    overall = overall_of(rows, averages, panel.cohorts)
+    rows["by_event_time"] = shown(rows["by_event_time"], options.window)
+    rows["att"] = [overall[options.overall]] if overall else []
+    if overall and "att" in (request.estimand or ("att",)):
+        notes.append(f"att is {MEANING[options.overall]}.")
+    reference = -panel.anticipation - 1 if options.base_period == "universal" else None
+    return result(
+        request,
+        panel,
+        Effects(
+            rows=rows,
+            reference=reference,
+            frames={
+                "group_time": cells_frame(panel, cells, found),
+                "averages": averages_frame(overall),
+            },
+            tests=(pretrend_of_cells(panel, cells, found),),
+            notes=tuple(notes + _spoken(options, panel)),
+        ),
+        bootstrap=options.bootstrap,
+    )
+
+
+#: What `att` is, by the option `overall`.
+MEANING = {
+    "simple": "the mean over all treated cells, each weighing its cohort's size",
+    "by_cohort": "the mean over cohorts (by size) of their mean effects",
+    "by_period": "the plain mean over periods of the effects in them",
+    "by_event_time": "the plain mean over event times from 0 on",
+}
+
+
+def _cells(panel: Grid, options: GroupTimeOptions) -> tuple[Cells, list[str]]:
+    """Cells that have treated units, controls and a cohort with an effect."""
+    if options.control_group == "never_treated" and np.isfinite(panel.cohort).all():
+        raise IdentificationError(
+            "E04",
+            "control_group is never_treated, and every unit is treated in the end",
+            fix="estimator.control_group: not_yet_treated",
+        )
+    cells = gt.cells(
+        panel.periods, panel.cohorts, panel.anticipation, options.base_period
+    )
+    usable = _usable(panel, cells, options)
+    notes = []
+    lost = ~usable & (cells.event_time >= 0)
+    if lost.any():
+        last = sorted({int(panel.periods[t]) for t in cells.t[lost]})
+        notes.append(
+            f"{int(lost.sum())} treated cells have no control left (periods "
+            f"{', '.join(map(str, last))}): they are not part of any average."
+        )
+    cells = cells.keep(usable)
+    with_effect = np.unique(cells.cohort[cells.event_time >= 0])
+    alone = np.setdiff1d(np.arange(len(panel.cohorts)), with_effect)
+    if len(alone):
+        listed = ", ".join(f"{panel.cohorts[j]:.0f}" for j in alone)
+        notes.append(f"No effect of cohort {listed} is identified: it is control only.")
+        cells = cells.keep(np.isin(cells.cohort, with_effect))
+    if not len(cells):
+        raise IdentificationError(
+            "E10",
+            "no group-time effect is identified in this sample",
+            why="No cohort has a period before treatment, one after, and a control "
+            "group in both.",
+            fix="a longer panel, or another control group",
+        )
+    return cells, notes
+
+
+def _usable(panel: Grid, cells: Cells, options: GroupTimeOptions) -> Flags:
+    """Cells (m,) with a treated and a control unit seen in both periods."""
+    if not panel.balanced:
+        pairs = [
+            (
+                _pair(panel, cells, c, _own(panel, cells, c)),
+                _pair(panel, cells, c, _controls(panel, cells, c, options)),
+            )
+            for c in range(len(cells))
+        ]
+        found = [bool(own.any() and other.any()) for own, other in pairs]
+    else:
+        levels = np.unique(panel.cohort)
+        found = [
+            bool(_controls(panel, cells, c, options, levels).any())
+            for c in range(len(cells))
+        ]
+    return np.array(found, dtype=bool)
+
+
+def _own(panel: Grid, cells: Cells, c: int) -> Flags:
+    return np.asarray(panel.cohort == panel.cohorts[cells.cohort[c]])
+
+
+def _controls(
+    panel: Grid,
+    cells: Cells,
+    c: int,
+    options: GroupTimeOptions,
+    cohort: Floats | None = None,
+) -> Flags:
+    """Controls of a cell among the units, or among some cohorts."""
+    later = int(panel.periods[max(cells.t[c], cells.base[c])])
+    g = float(panel.cohorts[cells.cohort[c]])
+    of = panel.cohort if cohort is None else cohort
+    return gt.controls(g, later, of, panel.anticipation, options.control_group)
+
+
+def _pair(panel: Grid, cells: Cells, c: int, units: Flags) -> Flags:
+    return np.asarray(units & panel.seen[:, cells.t[c]] & panel.seen[:, cells.base[c]])
+
+
+def _by_means(panel: Grid, cells: Cells, options: GroupTimeOptions) -> GroupTime:
+    levels = np.unique(panel.cohort)
+
+    def is_control(c: int) -> Flags:
+        return _controls(panel, cells, c, options, levels)
+
+    def sums(rows: Floats, units: Codes) -> tuple[Codes, Floats]:
+        if panel.own_clusters:
+            return panel.cluster[units], rows
+        return np.arange(panel.n_clusters), panel.by_cluster(rows, units)
+
+    return gt.by_means(
+        panel.Y,
+        panel.first_weight(),
+        panel.cohort,
+        panel.cohorts,
+        cells,
+        is_control,
+        sums,
+        panel.n_clusters,
+    )
+
+
+def _one_by_one(panel: Grid, cells: Cells, options: GroupTimeOptions) -> GroupTime:
+    """Every cell on the units seen in both its periods, with covariates."""
+    m = len(cells)
+    estimate, psi = np.zeros(m), np.zeros((panel.n_clusters, m))
+    n_treated, n_control = np.zeros(m, dtype=np.int64), np.zeros(m, dtype=np.int64)
+    problems: list[str] = []
+    for c in range(m):
+        t, b = cells.t[c], cells.base[c]
+        own = _pair(panel, cells, c, _own(panel, cells, c))
+        other = _pair(panel, cells, c, _controls(panel, cells, c, options))
+        units = np.flatnonzero(own | other)
+        n_treated[c], n_control[c] = own.sum(), other.sum()
+        X = np.column_stack([np.ones(len(units)), *panel.X[:, units, b]])
+        method = options.method if panel.controls else "regression"
+        try:
+            effect = att(
+                panel.Y[units, t] - panel.Y[units, b],
+                own[units].astype(np.float64),
+                _centred(X),
+                panel.weight[units, b],
+                method,
+            )
+        except NotFitted as reason:
+            g = panel.cohorts[cells.cohort[c]]
+            problems.append(f"cohort {g:.0f} in {panel.periods[t]}: {reason}")
+            continue
+        estimate[c] = effect.estimate
+        psi[:, c] = panel.by_cluster(effect.psi[:, None], units)[:, 0]
+    if problems:
+        raise EstimandError(_no_overlap(problems, options))
+    return GroupTime(estimate, psi, n_treated, n_control)
+
+
+def _centred(X: Floats) -> Floats:
+    """Covariates in standard deviations: the estimate is the same, the logit stable."""
+    out = X.copy()
+    for j in range(1, X.shape[1]):
+        spread = float(np.std(X[:, j]))
+        if spread > 0:
+            out[:, j] = (X[:, j] - X[:, j].mean()) / spread
+    return out
+
+
+def _no_overlap(problems: list[str], options: GroupTimeOptions) -> list[Problem]:
+    first, more = problems[0], len(problems) - 1
+    fix = "fewer controls, or controls: [] on this line"
+    if options.method != "regression":
+        fix = f"estimator.method: regression, or {fix}"
+    return list(
+        IdentificationError(
+            "I11",
+            f"{len(problems)} group-time effects can't be adjusted for the covariates "
+            f"({first}" + (f"; and {more} more)" if more else ")"),
+            why="Leaving them out in silence would change what is averaged.",
+            fix=fix,
+        ).problems
+    )
+
+
+def averages_of(
+    panel: Grid, weight: Floats, cells: Cells, found: GroupTime
+) -> Averages:
+    """Averages over cells by estimated shares of the cohorts among all units."""
+    total = weight.sum()
+    member = panel.cohort[:, None] == panel.cohorts[None, :]
+    share = (weight @ member) / total
+    psi = panel.by_cluster((weight / total)[:, None] * (member - share))
+    return Averages(cells, found, share, psi)
+
+
+def rows_of(averages: Averages, panel: Grid) -> dict[str, list[Effect]]:
+    """Effects by event time, cohort and period."""
+    cells = averages.cells
+    after = cells.event_time >= 0
+    events = [
+        Effect(*averages.over(cells.event_time == e), int(e))
+        for e in np.unique(cells.event_time)
+    ]
+    cohorts = [
+        Effect(*averages.of_cohort(int(j), after), int(panel.cohorts[j]))
+        for j in np.unique(cells.cohort[after])
+    ]
+    periods = [
+        Effect(*averages.over(after & (cells.t == t)), int(panel.periods[t]))
+        for t in np.unique(cells.t[after])
+    ]
+    return {"by_event_time": events, "by_cohort": cohorts, "by_period": periods}
+
+
+def overall_of(
+    rows: dict[str, list[Effect]], averages: Averages, cohorts: Floats
+) -> dict[str, Effect]:
+    """The four overall averages."""
+    after = averages.cells.event_time >= 0
+    events = [e for e in rows["by_event_time"] if e.at is not None and e.at >= 0]
+    by_cohort = rows["by_cohort"]
+    of_cohorts = averages.weighted(
+        np.array([e.estimate for e in by_cohort]),
+        np.column_stack([e.psi for e in by_cohort]),
+        np.searchsorted(cohorts, [e.at or 0 for e in by_cohort]),
+    )
+    return {
+        "simple": Effect(*averages.over(after)),
+        "by_cohort": Effect(*of_cohorts),
+        "by_period": Effect(*_plain(rows["by_period"])),
+        "by_event_time": Effect(*_plain(events)),
+    }
+
+
+def _plain(effects: list[Effect]) -> tuple[float, Floats]:
+    return gt.mean_of([(e.estimate, e.psi) for e in effects])
+
+
+def pretrend_of_cells(
+    panel: Grid, cells: Cells, found: GroupTime, df_t: float = np.inf
+) -> Test:
+    """Wald test of all group-time effects before treatment (and anticipation)."""
+    before = np.flatnonzero(cells.event_time < -panel.anticipation)
+    return joint(
+        "joint_pretrend_cells",
+        "all group-time effects before treatment are 0",
+        [Effect(float(found.estimate[c]), found.psi[:, c]) for c in before],
+        df_t,
+    )
+
+
+def cells_frame(panel: Grid, cells: Cells, found: GroupTime) -> pd.DataFrame:
+    """Every cell with its base period and the units behind it."""
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            "cohort": panel.cohorts[cells.cohort].astype(np.int64),
+            "period": panel.periods[cells.t],
+            "base_period": panel.periods[cells.base],
+            "event_time": cells.event_time,
+            "estimate": found.estimate,
+            "std_error": np.sqrt(np.einsum("cm,cm->m", found.psi, found.psi)),
+            "n_treated": found.n_treated,
+            "n_control": found.n_control,
+        }
+    )
+
+
+def averages_frame(overall: dict[str, Effect]) -> pd.DataFrame:
+    """The four overall averages."""
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            "average": list(overall),
+            "estimate": [e.estimate for e in overall.values()],
+            "std_error": [e.std_error for e in overall.values()],
+        }
+    )
+
+
+def _spoken(options: GroupTimeOptions, panel: Grid) -> list[str]:
+    controls = options.control_group.replace("_", "-")
+    said = f"Controls: {controls} units; base period {options.base_period}"
+    if panel.anticipation:
+        said += f", {panel.anticipation} periods of anticipation"
+    if panel.controls:
+        said += f"; {options.method.replace('_', ' ')} with {len(panel.controls)} "
+        said += "covariates at their base period"
+    return [said + "."]

@@ -1,0 +1,308 @@
+"""From effects with influence functions to a `Result`: one form for all estimators."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from estimators._linear.design import FEW_TREATED
+from estimators._linear.report import POWER
+from estimators._math.multiplier import simultaneous
+from estimators._math.projection import Floats
+from estimators._math.sandwich import wald
+from framework.errors import IdentificationError
+from framework.result import COEFFICIENT_COLUMNS, Plot, Result, Test
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from estimators._staggered.grid import Grid
+    from framework.contract import Request
+
+#: Index column of each estimand's rows.
+INDEX = {"by_event_time": "event_time", "by_cohort": "cohort", "by_period": "period"}
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """One number: `psi` (C,) is its influence function summed by cluster.
+
+    Attributes:
+        at: event time, cohort or period, as its estimand has it.
+    """
+
+    estimate: float
+    psi: Floats
+    at: int | None = None
+
+    @property
+    def std_error(self) -> float:
+        return float(np.sqrt(self.psi @ self.psi))
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """What a staggered estimator found.
+
+    Attributes:
+        rows: estimand -> its effects, in the order of the index.
+        reference: event time that is zero by construction, None without one.
+        df_t: degrees of freedom of the t distribution, inf = normal.
+        untested: event time whose effect follows from the others before treatment.
+        frames: further tables; `support` is made here.
+        tests: tests beside the joint pre-trend test.
+        scalars: scalars that differ from those of the panel.
+        notes: sentences about the method as it was used.
+    """
+
+    rows: Mapping[str, Sequence[Effect]]
+    reference: int | None
+    df_t: float = np.inf
+    untested: int | None = None
+    frames: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    tests: tuple[Test, ...] = ()
+    scalars: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def shown(effects: Sequence[Effect], window: tuple[int, int] | None) -> list[Effect]:
+    """Effects whose event time lies in the window."""
+    if window is None:
+        return list(effects)
+    low, high = window
+    return [e for e in effects if e.at is not None and low <= e.at <= high]
+
+
+def result(
+    request: Request, grid: Grid, effects: Effects, *, bootstrap: int = 0
+) -> Result:
+    """Rows of the estimands asked for, joint pre-trend test, support, scalars.
+
+    Args:
+        request: the estimation.
+        grid: the panel.
+        effects: every estimand's effects.
+        bootstrap: multiplier draws for simultaneous bands, 0 = none.
+
+    Raises:
+        IdentificationError: E10 an estimand that was asked for has no effect.
+    """
+    events = effects.rows["by_event_time"]
+    rows: list[tuple[str, Effect]] = []
+    for estimand in request.estimand or ("att",):
+        found = effects.rows.get(estimand, ())
+        if not found:
+            raise IdentificationError(
+                "E10",
+                f"no {estimand} effect is identified in this sample",
+                why="No treated unit has both a row after and one before treatment "
+                "with a control group beside them.",
+                fix="see the frame of cohorts: a longer panel, or another control group",
+            )
+        rows += [(estimand, effect) for effect in found]
+    before = [
+        e
+        for e in events
+        if e.at is not None and e.at < -grid.anticipation and e.at != effects.untested
+    ]
+    ahead = f" more than {grid.anticipation} periods" if grid.anticipation else ""
+    null = f"all coefficients{ahead} before treatment are 0"
+    pretrend = joint("joint_pretrend", null, before, effects.df_t)
+    frames = {"support": _support(grid), **effects.frames}
+    notes = [*grid.notes, *effects.notes]
+    if effects.reference is not None:
+        notes.insert(
+            0,
+            f"Event time {effects.reference} is the reference: zero by construction.",
+        )
+    notes += _thin(frames["support"], events, request)
+    if bootstrap:
+        frames["bands"], critical = _bands(request, rows, bootstrap)
+        notes.append(
+            f"Simultaneous {request.confidence:.0%} bands (frame bands) reach "
+            f"{critical:.3f} standard errors, from {bootstrap} multiplier draws of "
+            f"'{grid.cluster_term}'."
+        )
+    plots: tuple[Plot, ...] = ()
+    if "by_event_time" in request.estimand:
+        options: dict[str, Any] = {"test": "joint_pretrend"}
+        if effects.reference is not None:
+            options["reference"] = effects.reference
+        if bootstrap:
+            options["bands"] = "bands"
+        plots = (Plot("event_study", "coefficients", options=options),)
+    return Result(
+        coefficients=_table(request, grid, rows, effects.df_t),
+        influence=_influence(grid, [e for _, e in rows]),
+        scalars={**_scalars(grid, rows[0][1], effects.df_t), **effects.scalars},
+        tests=(pretrend, *effects.tests),
+        frames=frames,
+        plots=plots,
+        notes=tuple(notes),
+    )
+
+
+def joint(name: str, null: str, effects: Sequence[Effect], df_t: float) -> Test:
+    """Wald test that all effects are zero: F with df_t, chi2 when that is infinite."""
+    from scipy.special import chdtrc, fdtrc
+
+    if not effects:
+        return Test(name, null, reason="no such coefficient in this estimation")
+    estimate = np.array([e.estimate for e in effects])
+    psi = np.column_stack([e.psi for e in effects])
+    q = len(effects)
+    F, rank = wald(estimate, psi.T @ psi)
+    if rank < q:
+        return Test(
+            name,
+            null,
+            reason=f"the covariance of the {q} coefficients has rank {rank} (I06): "
+            "too few clusters for a joint test",
+        )
+    if np.isinf(df_t):
+        return Test(name, null, F * q, f"{q}", float(chdtrc(q, F * q)))
+    return Test(name, null, F, f"{q}, {df_t:g}", float(fdtrc(q, df_t, F)))
+
+
+def _table(
+    request: Request, grid: Grid, rows: Sequence[tuple[str, Effect]], df_t: float
+) -> pd.DataFrame:
+    import pandas as pd
+    from scipy.special import stdtr, stdtrit
+
+    estimate = np.array([e.estimate for _, e in rows])
+    error = np.array([e.std_error for _, e in rows])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = estimate / error
+    reach = float(stdtrit(df_t, 0.5 + request.confidence / 2)) * error
+    columns: dict[str, Any] = dict(
+        zip(
+            COEFFICIENT_COLUMNS,
+            (
+                ["main"] * len(rows),
+                [estimand for estimand, _ in rows],
+                [grid.treatment] * len(rows),
+                estimate,
+                error,
+                t,
+                2.0 * stdtr(df_t, -np.abs(t)),
+                estimate - reach,
+                estimate + reach,
+            ),
+            strict=True,
+        )
+    )
+    asked = {estimand for estimand, _ in rows}
+    for estimand, name in INDEX.items():
+        if name == "event_time" or estimand in asked:
+            columns[name] = pd.array(
+                [e.at if kind == estimand else None for kind, e in rows], dtype="Int64"
+            )
+    return pd.DataFrame(columns)
+
+
+def _influence(grid: Grid, effects: Sequence[Effect]) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame(
+        np.column_stack([e.psi for e in effects]),
+        index=pd.Index(grid.cluster_ids, name=grid.cluster_term),
+        columns=range(len(effects)),
+    )
+
+
+def _support(grid: Grid) -> pd.DataFrame:
+    """Rows, units and cohorts of the treated under every event time."""
+    import pandas as pd
+
+    rows = []
+    relative = grid.event_time
+    treated = grid.seen & np.isfinite(relative)
+    for k in np.unique(relative[treated]):
+        on = treated & (relative == k)
+        units = on.any(axis=1)
+        rows.append(
+            {
+                "event_time": int(k),
+                "n_units": int(units.sum()),
+                "n_obs": int(on.sum()),
+                "n_cohorts": len(np.unique(grid.cohort[units])),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _thin(
+    support: pd.DataFrame, events: Sequence[Effect], request: Request
+) -> list[str]:
+    if "by_event_time" not in request.estimand:
+        return []
+    reported = [e.at for e in events]
+    thin = support[support.event_time.isin(reported) & (support.n_units < FEW_TREATED)]
+    if thin.empty:
+        return []
+    listed = ", ".join(str(k) for k in thin.event_time)
+    note = (
+        f"Event times {listed} rest on fewer than {FEW_TREATED} units (frame support): "
+        "their standard errors are far too small."
+    )
+    return [note]
+
+
+def _bands(
+    request: Request, rows: Sequence[tuple[str, Effect]], draws: int
+) -> tuple[pd.DataFrame, float]:
+    """Bands that hold for all rows of an estimand at once; critical value of the first."""
+    import pandas as pd
+
+    found: list[dict[str, Any]] = []
+    first = np.nan
+    for estimand in dict.fromkeys(kind for kind, _ in rows):
+        some = [e for kind, e in rows if kind == estimand]
+        psi = np.column_stack([e.psi for e in some])
+        critical = simultaneous(psi, request.confidence, draws, request.seed)
+        first = critical if np.isnan(first) else first
+        found += [
+            {
+                "estimand": estimand,
+                INDEX.get(estimand, "event_time"): e.at,
+                "estimate": e.estimate,
+                "conf_low": e.estimate - critical * e.std_error,
+                "conf_high": e.estimate + critical * e.std_error,
+                "critical": critical,
+            }
+            for e in some
+        ]
+    frame = pd.DataFrame(found)
+    for name in INDEX.values():
+        if name in frame:
+            frame[name] = frame[name].astype("Int64")
+    return frame, first
+
+
+def _scalars(grid: Grid, first: Effect, df_t: float) -> dict[str, float]:
+    from scipy.special import stdtrit
+
+    design = grid.design
+    on = grid.seen & (grid.event_time >= 0)
+    before = grid.seen & np.isfinite(grid.cohort)[:, None] & (grid.event_time < 0)
+    both = stdtrit(df_t, 0.975) + stdtrit(df_t, POWER)
+    found = {
+        "n_obs": design.n,
+        "n_units": len(grid.cohort),
+        "n_periods": len(grid.periods),
+        "n_treated_obs": on.sum(),
+        "n_treated_units": on.any(axis=1).sum(),
+        "n_clusters": grid.n_clusters,
+        "df_t": df_t,
+        "outcome_mean": np.average(grid.Y, weights=grid.weight),
+        "mde": both * first.std_error,
+    }
+    if before.any():
+        found["outcome_mean_before"] = np.average(
+            grid.Y[before], weights=grid.weight[before]
+        )
+    return {name: float(value) for name, value in found.items()}

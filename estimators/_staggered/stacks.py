@@ -1,0 +1,300 @@
+"""What `stacked` and `lp_did` report: cohorts against their clean controls, pooled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from estimators._math.projection import Codes, Flags
+from estimators._math.sub_experiments import SubExperiment, pooled
+from estimators._staggered.grid import Grid, effects_of_model, grid
+from estimators._staggered.report import Effect, Effects, result
+from framework.errors import IdentificationError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from framework.contract import Request
+    from framework.result import Result
+
+
+@dataclass(frozen=True, slots=True)
+class StackOptions:
+    """Options as in `Stacked`."""
+
+    window: tuple[int, int]
+    reference: int
+    weighting: str
+    never_treated_only: bool
+    always_treated: str | None
+    bootstrap: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectionOptions:
+    """Options as in `LpDid`."""
+
+    window: tuple[int, int] | None
+    weighting: str
+    always_treated: str | None
+    bootstrap: int
+
+
+def stacked(request: Request, options: StackOptions, *, min_clusters: int) -> Result:
+    """One data set per cohort, stacked, with effects common to all cohorts.
+
+    Raises:
+        IdentificationError: E02 a reference within anticipation, E10 no cohort with a
+            whole window, and those of `grid`.
+    """
+    effects_of_model(request)
+    panel = grid(
+        request, always_treated=options.always_treated, min_clusters=min_clusters
+    )
+    if -panel.anticipation <= options.reference:
+        raise IdentificationError(
+            "E07",
+            f"reference {options.reference} lies within the {panel.anticipation} "
+            "periods of anticipation",
+            fix=f"estimator.reference: {-panel.anticipation - 1}",
+        )
+    low, high = options.window
+    offsets = np.array([k for k in range(low, high + 1) if k != options.reference])
+    stacks, used, notes = _stacks(panel, options, offsets)
+    total = sum(len(s.treated) for s in stacks.values())
+    if options.weighting == "treated":
+        others = sum(len(s.control) for s in stacks.values())
+        stacks = {
+            g: SubExperiment(
+                s.treated,
+                s.control,
+                s.dy,
+                len(s.treated) / total / (len(s.control) / others),
+            )
+            for g, s in stacks.items()
+        }
+    beta, psi, share = pooled(list(stacks.values()), len(panel.cohort))
+    width = high - low + 1
+    rows = width * sum(len(s.dy) for s in stacks.values())
+    K = len(offsets) + width * len(stacks)
+    psi = panel.by_cluster(psi) * _factor(panel, np.asarray(used.any(axis=1)), rows, K)
+    events = [Effect(float(beta[j]), psi[:, j], int(k)) for j, k in enumerate(offsets)]
+    notes.append(
+        f"{len(stacks)} sub-experiments, {rows} stacked rows of {int(used.sum())} "
+        "distinct ones; units in several count as one cluster."
+    )
+    return _report(
+        request,
+        panel,
+        events,
+        options.reference,
+        _stack_frame(stacks, share),
+        used,
+        notes,
+        options.bootstrap,
+    )
+
+
+def _stacks(
+    panel: Grid, options: StackOptions, offsets: Codes
+) -> tuple[dict[float, SubExperiment], Flags, list[str]]:
+    """Sub-experiments by cohort and the rows (N, T) that any of them uses."""
+    low, high = options.window
+    position = {int(p): t for t, p in enumerate(panel.periods)}
+    stacks: dict[float, SubExperiment] = {}
+    used = np.zeros_like(panel.seen)
+    outside, gaps = [], 0
+    for g in panel.cohorts:
+        whole = [position.get(int(g) + k) for k in range(low, high + 1)]
+        columns = np.array([t for t in whole if t is not None])
+        if len(columns) < len(whole):
+            outside.append(f"{g:.0f}")
+            continue
+        clean = np.isinf(panel.cohort)
+        if not options.never_treated_only:
+            clean |= panel.cohort > g + high + panel.anticipation
+        there = panel.seen[:, columns].all(axis=1)
+        member = (panel.cohort == g) | clean
+        gaps += int((member & ~there).sum())
+        own = np.flatnonzero((panel.cohort == g) & there)
+        other = np.flatnonzero(clean & there)
+        if not len(own) or not len(other):
+            outside.append(f"{g:.0f}")
+            continue
+        units = np.append(own, other)
+        base = panel.Y[units, position[int(g) + options.reference]]
+        at = np.array([position[int(g) + int(k)] for k in offsets])
+        stacks[float(g)] = SubExperiment(
+            own, other, panel.Y[np.ix_(units, at)] - base[:, None]
+        )
+        used[np.ix_(units, columns)] = True
+    if not stacks:
+        raise IdentificationError(
+            "E10",
+            f"no cohort has all event times {low} to {high} and clean controls in them",
+            why="A sub-experiment needs its whole window.",
+            fix="a shorter estimator.window",
+        )
+    notes = []
+    if outside:
+        notes.append(
+            f"Cohorts {', '.join(outside)} have no whole window or no clean controls: "
+            "they are not part of the estimate."
+        )
+    if gaps:
+        notes.append(f"{gaps} units with gaps in a window are left out of it.")
+    return stacks, used, notes
+
+
+def local_projections(
+    request: Request, options: ProjectionOptions, *, min_clusters: int
+) -> Result:
+    """A regression of the long difference at every horizon, clean controls only.
+
+    Raises:
+        IdentificationError: E10 no horizon has treated units and clean controls, and
+            those of `grid`.
+    """
+    effects_of_model(request)
+    panel = grid(
+        request, always_treated=options.always_treated, min_clusters=min_clusters
+    )
+    relative = panel.event_time[panel.seen & np.isfinite(panel.event_time)]
+    low, high = options.window or (int(relative.min()), int(relative.max()))
+    reference = -panel.anticipation - 1
+    events: list[Effect] = []
+    frames = []
+    used = np.zeros_like(panel.seen)
+    for h in range(low, high + 1):
+        if h == reference:
+            continue
+        found = _horizon(panel, h, reference, options.weighting, used)
+        if found:
+            beta, psi, share = pooled(list(found.values()), len(panel.cohort))
+            units, rows, periods = _regressed(panel, h, reference)
+            psi = panel.by_cluster(psi) * _factor(panel, units, rows, 1 + periods)
+            events.append(Effect(float(beta[0]), psi[:, 0], h))
+            frames.append(_stack_frame(found, share).assign(event_time=h))
+    if not any(e.at is not None and e.at >= 0 for e in events):
+        raise IdentificationError(
+            "E10",
+            "no horizon has treated units with clean controls",
+            fix="a longer panel, or another estimator",
+        )
+    import pandas as pd
+
+    missing = sorted({*range(low, high + 1)} - {e.at for e in events} - {reference})
+    notes = []
+    if missing:
+        listed = ", ".join(map(str, missing))
+        notes.append(f"Event times {listed} have no clean controls: no effect there.")
+    kind = "treated units" if options.weighting == "treated" else "its variance"
+    notes.append(f"At every event time a cohort weighs by {kind}.")
+    return _report(
+        request,
+        panel,
+        events,
+        reference,
+        pd.concat(frames, ignore_index=True),
+        used,
+        notes,
+        options.bootstrap,
+    )
+
+
+def _horizon(
+    panel: Grid, h: int, reference: int, weighting: str, used: Flags
+) -> dict[float, SubExperiment]:
+    """Sub-experiments of one horizon; marks the rows (N, T) they use."""
+    position = {int(p): t for t, p in enumerate(panel.periods)}
+    found: dict[float, SubExperiment] = {}
+    for g in panel.cohorts:
+        t, b = position.get(int(g) + h), position.get(int(g) + reference)
+        if t is None or b is None:
+            continue
+        there = panel.seen[:, t] & panel.seen[:, b]
+        # Untreated at the horizon, and when the cohort starts.
+        clean = panel.cohort > g + max(h, 0) + panel.anticipation
+        own = np.flatnonzero((panel.cohort == g) & there)
+        other = np.flatnonzero(clean & there)
+        if not len(own) or not len(other):
+            continue
+        units = np.append(own, other)
+        dy = (panel.Y[units, t] - panel.Y[units, b])[:, None]
+        row_weight = 1.0
+        if weighting == "treated":
+            row_weight = len(units) / len(other)
+        found[float(g)] = SubExperiment(own, other, dy, row_weight=row_weight)
+        used[units, t] = used[units, b] = True
+    return found
+
+
+def _regressed(panel: Grid, h: int, reference: int) -> tuple[Flags, int, int]:
+    """Units, rows and periods of a horizon's regression, also where nobody starts."""
+    position = {int(p): t for t, p in enumerate(panel.periods)}
+    rows = periods = 0
+    units = np.zeros(len(panel.cohort), dtype=bool)
+    for g in panel.periods:
+        t, b = position.get(int(g) + h), position.get(int(g) + reference)
+        if t is None or b is None:
+            continue
+        clean = panel.cohort > g + max(h, 0) + panel.anticipation
+        member = (clean | (panel.cohort == g)) & panel.seen[:, t] & panel.seen[:, b]
+        units |= member
+        rows += int(member.sum())
+        periods += bool(member.any())
+    return units, rows, periods
+
+
+def _factor(panel: Grid, units: Flags, rows: int, K: int) -> float:
+    """Root of G/(G-1) (N-1)/(N-K) over the units' clusters and the rows that are used."""
+    G = len(np.unique(panel.cluster[units]))
+    return float(np.sqrt(G / (G - 1) * (rows - 1) / (rows - K)))
+
+
+def _stack_frame(stacks: dict[float, SubExperiment], share: np.ndarray) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            "cohort": [int(g) for g in stacks],
+            "n_treated": [len(s.treated) for s in stacks.values()],
+            "n_control": [len(s.control) for s in stacks.values()],
+            "weight": share,
+        }
+    )
+
+
+def _report(
+    request: Request,
+    panel: Grid,
+    events: list[Effect],
+    reference: int,
+    frame: pd.DataFrame,
+    used: Flags,
+    notes: list[str],
+    bootstrap: int,
+) -> Result:
+    after = [e for e in events if e.at is not None and e.at >= 0]
+    average = Effect(
+        float(np.mean([e.estimate for e in after])),
+        np.mean([e.psi for e in after], axis=0),
+    )
+    listed = f"{after[0].at} to {after[-1].at}"
+    if "att" in (request.estimand or ("att",)):
+        notes.append(f"att is the plain average over event times {listed}.")
+    return result(
+        request,
+        panel,
+        Effects(
+            rows={"att": [average], "by_event_time": events},
+            reference=reference,
+            df_t=panel.n_clusters - 1.0,
+            frames={"stacks": frame},
+            scalars={"n_obs": float(used.sum())},
+            notes=tuple(notes),
+        ),
+        bootstrap=bootstrap,
+    )

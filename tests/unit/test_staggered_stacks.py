@@ -1,0 +1,204 @@
+"""Stacked and local-projection estimators: against the regressions written out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from estimators.callaway_santanna import CallawaySantanna
+from estimators.lp_did import LpDid
+from estimators.stacked import Stacked
+from framework.errors import EstimandError
+from tests.build_cohorts import adoption, request_of
+from tests.build_panel import lsdv
+
+BOTH = ("att", "by_event_time")
+# dummies by pseudo-inverse
+DENSE = 1e-8
+
+
+def estimate(data: pd.DataFrame, plugin: Any, **changes: Any):
+    changes.setdefault("estimand", BOTH)
+    return plugin.estimate(request_of(data, **changes))
+
+
+def rows(result: Any, estimand: str) -> pd.DataFrame:
+    return result.coefficients[result.coefficients.estimand == estimand]
+
+
+def stack_by_hand(data: pd.DataFrame, low: int, high: int, never: bool) -> pd.DataFrame:
+    parts = []
+    for g in sorted(data["first"][np.isfinite(data["first"])].unique()):
+        window = data[(data.time >= g + low) & (data.time <= g + high)]
+        if window.time.nunique() < high - low + 1:
+            continue
+        clean = np.isinf(window["first"]) if never else window["first"] > g + high
+        part = window[(window["first"] == g) | clean].copy()
+        part = part[part.groupby("unit").time.transform("size") == high - low + 1]
+        part["treated"] = (part["first"] == g).astype(float)
+        part["event"] = (part.time - g).astype(int)
+        part["stack_unit"] = [f"{g}|{u}" for u in part.unit]
+        part["stack_time"] = [f"{g}|{t}" for t in part.time]
+        part["sub"] = g
+        parts.append(part)
+    stack = pd.concat(parts, ignore_index=True)
+    first = stack[stack.event == low]
+    sizes = first.groupby(["sub", "treated"]).size().unstack()
+    total = sizes.sum()
+    ratio = (sizes[1.0] / total[1.0]) / (sizes[0.0] / total[0.0])
+    stack["q"] = np.where(stack.treated == 1, 1.0, stack["sub"].map(ratio))
+    return stack
+
+
+@pytest.mark.parametrize("weighting", ["treated", "variance"])
+@pytest.mark.parametrize("never", [True, False])
+@pytest.mark.parametrize(("gaps", "cluster"), [(0.0, "unit"), (0.05, "region")])
+def test_the_stacked_regression_written_out(weighting, never, gaps, cluster):
+    data = adoption(1, gaps=gaps, periods=9)
+    low, high = -2, 2
+    plugin = Stacked(
+        window=(low, high),
+        weighting=weighting,
+        controls_are="never_treated" if never else "not_yet_treated",
+    )
+    result = estimate(data, plugin, clusters=[cluster])
+    stack = stack_by_hand(data, low, high, never)
+    names = []
+    for k in (-2, 0, 1, 2):
+        names.append(f"e{k + 9}")
+        stack[names[-1]] = stack.treated * (stack.event == k)
+    beta, error = lsdv(
+        stack,
+        "y",
+        names,
+        ["stack_unit", "stack_time"],
+        cluster,
+        "q" if weighting == "treated" else None,
+        nested=["stack_unit"],
+    )
+    events = rows(result, "by_event_time")
+    np.testing.assert_allclose(events.estimate, beta, atol=DENSE)
+    np.testing.assert_allclose(events.std_error, error, rtol=1e-7)
+    assert rows(result, "att").estimate.iloc[0] == pytest.approx(beta[1:].mean())
+    assert result.scalars["n_obs"] == stack.drop_duplicates(["unit", "time"]).shape[0]
+    assert len(result.frames["stacks"]) == stack["sub"].nunique()
+
+
+@pytest.mark.parametrize("weighting", ["treated", "variance"])
+@pytest.mark.parametrize("gaps", [0.0, 0.08])
+def test_every_horizon_is_its_regression(weighting, gaps):
+    data = adoption(2, gaps=gaps)
+    result = estimate(data, LpDid(weighting=weighting))
+    wide = data.pivot(index="unit", columns="time", values="y")
+    first = data.groupby("unit")["first"].first()
+    seen = 0
+    for row in rows(result, "by_event_time").itertuples():
+        h, parts = int(row.event_time), []
+        for t in wide.columns:
+            if t + h not in wide or t - 1 not in wide:
+                continue
+            part = pd.DataFrame({"dy": wide[t + h] - wide[t - 1], "first": first})
+            part["start"] = (part["first"] == t).astype(float)
+            clean = part["first"] > t + max(h, 0)
+            part = part[(part.start == 1) | clean].dropna(subset="dy")
+            if len(part):
+                n1, n0 = part.start.sum(), (1 - part.start).sum()
+                part["p"] = (n1 + n0) / n0 if n1 and n0 else 1.0
+                parts.append(part.assign(t=t).reset_index())
+        stack = pd.concat(parts, ignore_index=True)
+        weights = "p" if weighting == "treated" else None
+        beta, error = lsdv(stack, "dy", ["start"], ["t"], "unit", weights)
+        assert row.estimate == pytest.approx(beta[0], abs=DENSE)
+        assert row.std_error == pytest.approx(error[0], rel=1e-7)
+        seen += 1
+    assert seen > 7
+
+
+def test_reweighted_projections_are_the_not_yet_treated_group_time_effects():
+    data = adoption(3)
+    one = rows(estimate(data, LpDid()), "by_event_time").set_index("event_time")
+    other = rows(
+        estimate(data, CallawaySantanna(control_group="not_yet_treated")),
+        "by_event_time",
+    ).set_index("event_time")
+    shared = [e for e in one.index if e in other.index]
+    assert len(shared) > 7
+    np.testing.assert_allclose(one.estimate[shared], other.estimate[shared], atol=1e-11)
+
+
+def test_exact_without_errors_where_all_cohorts_are_shown():
+    data = adoption(4, noise=0.0, periods=9)
+    for plugin in (Stacked(window=(-2, 2)), LpDid(window=(-2, 2))):
+        events = rows(estimate(data, plugin), "by_event_time").set_index("event_time")
+        for k in (0, 1, 2):
+            on = (data.time - data["first"]) == k
+            assert events.estimate[k] == pytest.approx(
+                data.effect[on].mean(), abs=1e-10
+            )
+        assert events.estimate[-2] == pytest.approx(0, abs=1e-10)
+
+
+@pytest.mark.parametrize("plugin", [Stacked(), LpDid(bootstrap=99)], ids=["s", "lp"])
+def test_influence_scale_order_and_names(plugin):
+    data = adoption(5, periods=10)
+    result = estimate(data, plugin)
+    np.testing.assert_allclose(
+        np.sqrt((result.influence**2).sum()), result.coefficients.std_error, rtol=1e-12
+    )
+    one = result.coefficients
+    other = estimate(data.assign(y=1e6 * data.y), plugin).coefficients
+    np.testing.assert_allclose(other.estimate, 1e6 * one.estimate, rtol=1e-9)
+    np.testing.assert_allclose(other.std_error, 1e6 * one.std_error, rtol=1e-9)
+    shuffled = data.sample(frac=1, random_state=0)
+    shuffled["unit"] = [f"n{(37 * int(u[1:])) % 50:02d}" for u in shuffled.unit]
+    pd.testing.assert_frame_equal(
+        estimate(shuffled, plugin).coefficients, one, rtol=1e-9
+    )
+
+
+def test_cohorts_without_a_whole_window_are_named():
+    data = adoption(6)  # periods 1 to 8, cohorts 4, 6 and 7
+    result = estimate(data, Stacked(window=(-3, 2)))
+    assert set(result.frames["stacks"].cohort) == {4, 6}
+    assert any(n.startswith("Cohorts 7 have no whole") for n in result.notes)
+    with pytest.raises(EstimandError) as caught:
+        estimate(data, Stacked(window=(-7, 7)))
+    assert {p.code for p in caught.value.problems} == {"E10"}
+    with pytest.raises(ValueError, match="must hold the reference"):
+        Stacked(window=(0, 4))
+
+
+@pytest.mark.parametrize("plugin", [Stacked(), LpDid()], ids=["stacked", "lp_did"])
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"fixed_effects": ["unit", "time", "odd"]}, "E11"),
+        ({"clusters": ["unit", "time"]}, "I09"),
+        ({"clusters": ["half"]}, "I05"),
+        ({"cohort": None}, "E01"),
+        ({"outcome": "constant"}, "D06"),
+        ({"outcome": "holes"}, "D08"),
+    ],
+)
+def test_bad_inputs(plugin, change, code):
+    data = adoption(periods=10)
+    data["odd"] = data.index % 17
+    data["half"] = [int(u[1:]) % 2 for u in data.unit]
+    data["constant"] = 4.0
+    data["holes"] = data.y.where(data.index != 5)
+    with pytest.raises(EstimandError) as caught:
+        estimate(data, plugin, **change)
+    assert code in {p.code for p in caught.value.problems}
+
+
+def test_a_reference_that_anticipates_is_refused():
+    with pytest.raises(EstimandError) as caught:
+        estimate(adoption(periods=10), Stacked(), anticipation=1)
+    assert {p.code for p in caught.value.problems} == {"E07"}
+    fine = estimate(adoption(periods=10), Stacked(reference=-2), anticipation=1)
+    assert -1 in set(rows(fine, "by_event_time").event_time)
+    early = estimate(adoption(periods=10), LpDid(), anticipation=1)
+    assert early.plots[0].options["reference"] == -2
