@@ -1,0 +1,194 @@
+"""Covariance, scores and effects of a spatial panel model at its maximum."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from estimators._math.spatial_ml import Fit, Floats, Lag, Problem
+
+Codes = NDArray[np.int64]
+
+
+def covariance(fit: Fit) -> Floats:
+    """Inverse information (k + 3, k + 3) of b, rho, lambda, sigma2; 0 where absent."""
+    used = np.flatnonzero(np.diag(fit.information))
+    V = np.zeros_like(fit.information)
+    part = fit.information[np.ix_(used, used)]
+    # Parameters in their own units: sigma2 can be 1e-12 where b is 1.
+    root = np.sqrt(np.diag(part))
+    inverse = np.linalg.inv(part / np.outer(root, root))
+    V[np.ix_(used, used)] = inverse / np.outer(root, root)
+    return V
+
+
+def row_scores(problem: Problem, fit: Fit) -> Floats:
+    """Scores (N, T, k + 3) row by row; over all rows each adds up to zero."""
+    e, s2 = fit.e, fit.sigma2
+    n, t = e.shape
+    k = len(fit.b)
+    found = np.zeros((n, t, k + 3))
+    found[..., :k] = np.moveaxis(fit.Z * e / s2, 0, -1)
+    for at, A in ((k, fit.G), (k + 1, fit.H)):
+        if A is not None:
+            both = 0.5 * e * ((A + A.T) @ e)
+            found[..., at] = both / s2 - diagonal(problem, A)[:, None] * (
+                problem.periods_left / t
+            )
+    if fit.G is not None:
+        found[..., k] += fit.eta * e / s2
+    left = problem.units_left * problem.periods_left / (n * t)
+    found[..., k + 2] = (e**2 / s2 - left) / (2 * s2)
+    return found
+
+
+def diagonal(problem: Problem, A: Floats) -> Floats:
+    """What each unit adds to the trace in the score (n,)."""
+    own = np.diag(A)
+    return np.asarray(own - A.sum(axis=0) / len(A) if problem.shrunk else own)
+
+
+def clustered_middle(problem: Problem, fit: Fit, cluster: Codes) -> Floats:
+    """Covariance (k + 3, k + 3) of the score when clusters of units are independent.
+
+    Errors may be related in any way within a cluster. The products of errors of two
+    clusters are unrelated but not zero: with P_cd = sum of (g_ij + g_ji) e_i'e_j over
+    i in c, j in d they add half the sum of P_cd P_cd over c != d (the covariance of a
+    quadratic form), whatever the order of the units.
+
+    Args:
+        problem, fit: the model at its maximum.
+        cluster: (N,) codes 0..C-1.
+    """
+    rows = row_scores(problem, fit).sum(axis=1)
+    k, count = len(fit.b), int(cluster.max()) + 1
+    member = np.zeros((count, len(cluster)))
+    member[cluster, np.arange(len(cluster))] = 1.0
+    cross = fit.e @ fit.e.T
+    middle = np.zeros((k + 3, k + 3))
+    halves: dict[int, Floats] = {}
+    for at, A in ((k, fit.G), (k + 1, fit.H)):
+        if A is not None:
+            P = member @ ((A + A.T) * cross) @ member.T / fit.sigma2
+            off = P - np.diag(np.diag(P))
+            # The products between clusters leave the scores and enter below.
+            rows[:, at] -= (
+                0.5 * (((A + A.T) * cross) * ~same(cluster)).sum(axis=1) / fit.sigma2
+            )
+            halves[at] = off
+    for i, P in halves.items():
+        for j, R in halves.items():
+            middle[i, j] += 0.5 * float((P * R).sum())
+    summed = member @ rows
+    summed -= summed.mean(axis=0)
+    return np.asarray(middle + summed.T @ summed * (count / (count - 1)))
+
+
+def same(cluster: Codes) -> NDArray[np.bool_]:
+    """Pairs (N, N) of units in one cluster."""
+    return np.asarray(cluster[:, None] == cluster)
+
+
+def sandwich(V: Floats, middle: Floats) -> Floats:
+    """V B V for the parameters that the model has."""
+    return np.asarray(V @ middle @ V)
+
+
+def recoloured(scores: Floats, V: Floats, covariance_: Floats) -> Floats | None:
+    """Influence functions (rows, p) whose sum of squares is exactly `covariance_`.
+
+    scores @ V, turned as little as possible: an information matrix and the products
+    between units are expectations that no sum of rows gives exactly. None where there
+    are fewer rows than parameters.
+    """
+    used = np.flatnonzero(np.diag(V))
+    raw = (scores @ V)[:, used]
+    target = covariance_[np.ix_(used, used)]
+    size = np.sqrt(np.diag(target))
+    raw, target = raw / size, target / np.outer(size, size)
+    have = raw.T @ raw
+    values, vectors = np.linalg.eigh(have)
+    if values[0] <= 1e-10 * values[-1]:
+        return None
+    root = (vectors * np.sqrt(values)) @ vectors.T
+    back = (vectors / np.sqrt(values)) @ vectors.T
+    inner, turned = np.linalg.eigh(root @ target @ root)
+    middle = (turned * np.sqrt(np.maximum(inner, 0.0))) @ turned.T
+    found = np.zeros((len(scores), len(V)))
+    found[:, used] = raw @ (back @ middle @ back) * size
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Multipliers:
+    """Sums over the impact matrices (I - rho W1)^-1 (beta I + theta W2), over N.
+
+    Attributes:
+        own: mean diagonal of A, A W2, A W1 A, A W1 A W2 with A = (I - rho W1)^-1.
+        all: mean row sum of the same.
+    """
+
+    own: Floats
+    all: Floats
+
+
+def multipliers(
+    n: int, A: Floats | None, outcome: Lag | None, covariates: Any
+) -> Multipliers:
+    """Multipliers of LeSage and Pace (2009, ch. 2), for any weights.
+
+    Args:
+        n: units.
+        A: (I - rho W1)^-1, or None without a lag of the outcome.
+        outcome: the matrix W1, or None.
+        covariates: the matrix W2 of the lags of the covariates (sparse), or None.
+    """
+    ones = np.ones(n)
+    W2 = covariates
+    toward = np.zeros(n) if W2 is None else W2 @ ones
+    if outcome is None or A is None:
+        own = np.array([n, 0.0 if W2 is None else W2.trace(), 0.0, 0.0])
+        return Multipliers(own / n, np.array([n, toward.sum(), 0.0, 0.0]) / n)
+    # tr(A W1 A W2) is a sum over the cells of A W1 and A W2: no product of two dense
+    # matrices is formed.
+    AW1 = np.asarray((outcome.W.T @ A.T).T)
+    left = A.sum(axis=0)
+    twice = (outcome.W.T @ left) @ A
+    traces = [np.trace(A), 0.0, _cells(AW1, A), 0.0]
+    if W2 is not None:
+        AW2 = AW1 if W2 is outcome.W else np.asarray((W2.T @ A.T).T)
+        traces[1] = float(np.trace(AW2))
+        traces[3] = _cells(AW1, AW2)
+    total = [left.sum(), left @ toward, twice.sum(), twice @ toward]
+    return Multipliers(np.array(traces) / n, np.array(total) / n)
+
+
+def _cells(B: Floats, C: Floats) -> float:
+    """tr(B C)."""
+    return float(np.einsum("ij,ji->", B, C))
+
+
+def by_order(
+    n: int, rho: float, outcome: Lag | None, covariates: Any, orders: int
+) -> tuple[Floats, Floats]:
+    """Terms of A = I + rho W1 + rho^2 W1^2 + …: mean diagonal and mean row sum.
+
+    Returns:
+        Two arrays (orders, 2): of rho^q W1^q and of rho^q W1^q W2.
+    """
+    own, total = np.zeros((orders, 2)), np.zeros((orders, 2))
+    P = np.eye(n)
+    if covariates is not None:
+        links, toward = covariates.tocoo(), covariates @ np.ones(n)
+    for q in range(orders):
+        own[q, 0], total[q, 0] = np.trace(P), P.sum()
+        if covariates is not None:
+            own[q, 1] = float(links.data @ P[links.col, links.row])
+            total[q, 1] = float(P.sum(axis=0) @ toward)
+        if outcome is None:
+            break
+        P = rho * (outcome.W @ P)
+    return own / n, total / n

@@ -1,0 +1,1 @@
+"""Spatial panels: from a request to arrays, models, tests and effects."""

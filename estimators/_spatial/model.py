@@ -1,0 +1,348 @@
+"""A spatial panel model, estimated: scaled data, maximum, covariance, impacts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from estimators._math.spatial_inference import (
+    Multipliers,
+    clustered_middle,
+    covariance,
+    multipliers,
+    recoloured,
+    row_scores,
+    sandwich,
+)
+from estimators._math.spatial_ml import (
+    Correction,
+    Fit,
+    Floats,
+    Lag,
+    NoMaximumError,
+    Problem,
+    lagged,
+    maximise,
+    without_effects,
+)
+from estimators._spatial.panel import EXACT, Arrays
+from framework.errors import IdentificationError, NumericalError
+
+#: Units beyond which dense N x N matrices (0.8 GB each) are refused.
+MOST_UNITS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Lags:
+    """Which lags a model has, each with its matrix."""
+
+    outcome: Lag | None = None
+    covariates: Lag | None = None
+    errors: Lag | None = None
+
+    @property
+    def words(self) -> str:
+        """The model's usual name."""
+        key = (bool(self.outcome), bool(self.covariates), bool(self.errors))
+        return _NAMES[key]
+
+
+_NAMES = {
+    (False, False, False): "linear model without spatial lags",
+    (True, False, False): "spatial autoregressive model (SAR)",
+    (False, False, True): "spatial error model (SEM)",
+    (False, True, False): "spatial lag of X model (SLX)",
+    (True, True, False): "spatial Durbin model (SDM)",
+    (False, True, True): "spatial Durbin error model (SDEM)",
+    (True, False, True): "spatial autoregressive combined model (SAC)",
+    (True, True, True): "general nesting spatial model",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Estimated:
+    """A model at its maximum, in units of the data.
+
+    Attributes:
+        arrays, lags: what was estimated.
+        b: (k,) coefficients of X, then of W2 X where these are lagged.
+        V: (k + 3, k + 3) covariance of b, rho, lambda, sigma2; 0 where absent.
+        psi: influence functions (rows or clusters, k + 3), or None.
+        e: (N, T) residuals.
+        multipliers: of the impacts.
+    """
+
+    arrays: Arrays
+    lags: Lags
+    b: Floats
+    rho: float
+    lam: float
+    sigma2: float
+    log_likelihood: float
+    V: Floats
+    psi: Floats | None
+    e: Floats
+    multipliers: Multipliers
+
+    @property
+    def parameters(self) -> int:
+        """Parameters beside the fixed effects."""
+        return len(self.b) + bool(self.lags.outcome) + bool(self.lags.errors) + 1
+
+    @property
+    def constant(self) -> bool:
+        """Without fixed effects the last coefficient is the constant's."""
+        return not (self.arrays.unit or self.arrays.time)
+
+
+def estimated(
+    arrays: Arrays, lags: Lags, correction: Correction, *, clustered: bool = False
+) -> Estimated:
+    """Estimate.
+
+    Args:
+        arrays: the balanced panel.
+        lags: the model.
+        correction: for the fixed effects.
+        clustered: standard errors from the clusters of `arrays`.
+
+    Raises:
+        IdentificationError: I04 a lagged covariate repeats other columns, S03 the
+            matrix does not suit the correction.
+        NumericalError: N05 no maximum inside the parameter space, N02.
+    """
+    _suited(arrays, lags, correction)
+    # Powers of two change no digit, and no tolerance then depends on the units.
+    units = len(arrays.ids)
+    if units > MOST_UNITS and (lags.outcome or lags.errors):
+        raise NumericalError(
+            "N06",
+            f"{units:,} units: standard errors need dense matrices of "
+            f"{8 * units**2 / 1e9:.1f} GB each",
+            fix=f"lag: covariates, which needs none, or up to {MOST_UNITS:,} units",
+        )
+    if not arrays.regressors:
+        raise IdentificationError(
+            "I02", "no regressor is left beside the fixed effects"
+        )
+    size = _power(np.std(arrays.y))
+    X = arrays.X
+    sizes = np.array([_power(np.std(x)) for x in X])
+    X = X / sizes[:, None, None]
+    terms = list(arrays.terms)
+    Z, scale = X, list(sizes)
+    if lags.covariates is not None:
+        Z = np.concatenate([X, lagged(lags.covariates.W, X)])
+        scale += list(sizes)
+        terms += [f"W × {term}" for term in arrays.terms]
+    if not (arrays.unit or arrays.time):
+        Z = np.concatenate([Z, np.ones((1, *arrays.y.shape))])
+        scale.append(1.0)
+        terms.append("constant")
+    problem = Problem(
+        y=arrays.y / size,
+        Z=Z,
+        outcome=lags.outcome,
+        errors=lags.errors,
+        unit=arrays.unit,
+        time=arrays.time,
+        correction=correction,
+    )
+    _full_rank(problem, terms)
+    if problem.units_left * problem.periods_left <= len(Z) + 3:
+        raise IdentificationError(
+            "D05",
+            f"{arrays.y.size} rows for {len(Z) + 3} parameters and the fixed effects",
+        )
+    fit = _maximum(problem)
+    V, psi = _covariance(problem, fit, arrays, clustered=clustered)
+    back = np.array([size / s for s in scale] + [1.0, 1.0, size**2])
+    n = arrays.y.shape[0]
+    W2 = None if lags.covariates is None else lags.covariates.W
+    left = problem.units_left * problem.periods_left
+    return Estimated(
+        arrays=arrays,
+        lags=lags,
+        b=fit.b * back[: len(Z)],
+        rho=fit.rho,
+        lam=fit.lam,
+        sigma2=fit.sigma2 * size**2,
+        log_likelihood=fit.log_likelihood - left * float(np.log(size)),
+        V=V * np.outer(back, back),
+        psi=None if psi is None else psi * back,
+        e=fit.e * size,
+        multipliers=multipliers(n, fit.A, lags.outcome, W2),
+    )
+
+
+def _power(spread: Any) -> float:
+    return float(2.0 ** np.round(np.log2(float(spread) or 1.0)))
+
+
+def _suited(arrays: Arrays, lags: Lags, correction: Correction) -> None:
+    if correction == "none" or not arrays.time:
+        return
+    wrong = [
+        word
+        for word, lag in (("outcome", lags.outcome), ("errors", lags.errors))
+        if lag is not None and not lag.row_normalised
+    ]
+    if wrong:
+        raise IdentificationError(
+            "S03",
+            f"correction: {correction} with time effects needs weights whose rows sum "
+            f"to one; those of the {' and the '.join(wrong)} do not",
+            why="only then do deviations from period means follow the same model",
+            fix="transform: row on that matrix, or estimator.correction: none",
+            path="model.estimator.correction",
+        )
+
+
+def _full_rank(problem: Problem, terms: Sequence[str]) -> None:
+    Z = without_effects(problem.Z, problem).reshape(len(problem.Z), -1)
+    norm = np.linalg.norm(Z, axis=1)
+    full = np.linalg.norm(problem.Z.reshape(len(Z), -1), axis=1)
+    gone = norm <= EXACT * full
+    left = np.abs(np.diag(np.linalg.qr((Z / np.where(gone, 1.0, norm)[:, None]).T)[1]))
+    gone |= left < EXACT
+    if gone.any():
+        names = [f"'{terms[int(j)]}'" for j in np.flatnonzero(gone)]
+        raise IdentificationError(
+            "I04",
+            f"{', '.join(names)} can't be told from the other columns and the fixed "
+            "effects",
+            why="the lag of a covariate repeats what is already in the model",
+            fix="lag: outcome or errors, another matrix, or fewer controls",
+        )
+
+
+def _maximum(problem: Problem) -> Fit:
+    try:
+        with np.errstate(all="ignore"):
+            fit = maximise(problem)
+    except NoMaximumError as error:
+        raise NumericalError(
+            "N05",
+            f"the likelihood has no maximum inside the parameter space: {error}",
+            why="the spatial coefficient would be at its bound, which is no estimate",
+            fix="a matrix with fewer or normalised weights, or fewer lags",
+        ) from error
+    for lag, value in ((problem.outcome, fit.rho), (problem.errors, fit.lam)):
+        if lag is not None and not lag.range[0] < value < lag.range[1]:
+            raise NumericalError(
+                "N05",
+                f"the bias correction moves a spatial coefficient to {value:.4g}, out of "
+                "its parameter space",
+                fix="correction: lee_yu, which needs no formula for the bias",
+            )
+    return fit
+
+
+def _covariance(
+    problem: Problem, fit: Fit, arrays: Arrays, *, clustered: bool
+) -> tuple[Floats, Floats | None]:
+    V = covariance(fit)
+    scores = row_scores(problem, fit)
+    if not clustered or arrays.cluster is None:
+        return V, recoloured(scores.reshape(-1, scores.shape[-1]), V, V)
+    robust = sandwich(V, clustered_middle(problem, fit, arrays.cluster))
+    summed = np.zeros((int(arrays.cluster.max()) + 1, scores.shape[-1]))
+    np.add.at(summed, arrays.cluster, scores.sum(axis=1))
+    return robust, recoloured(summed, V, robust)
+
+
+# -- rows of the table -----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A reported number and its derivative (k + 3,) with respect to the parameters.
+
+    rho and lambda are not in units of the outcome: their equation is `spatial`.
+    """
+
+    term: str
+    estimand: str
+    estimate: float
+    gradient: Floats
+    judged: bool = False
+    equation: str = "main"
+
+
+def coefficients(m: Estimated) -> list[Row]:
+    """Treatment and controls, their lags, rho, lambda."""
+    names = list(m.arrays.terms)
+    judged = [r.judged for r in m.arrays.regressors]
+    if m.lags.covariates is not None:
+        names += [f"W × {term}" for term in m.arrays.terms]
+    if m.constant:
+        names.append("constant")
+    rows = []
+    for j, name in enumerate(names):
+        of_treatment = j < len(judged) and judged[j]
+        rows.append(Row(name, "coefficient", float(m.b[j]), unit(m, j), of_treatment))
+    k = len(m.b)
+    if m.lags.outcome is not None:
+        rows.append(Row("rho", "coefficient", m.rho, unit(m, k), equation="spatial"))
+    if m.lags.errors is not None:
+        lam = unit(m, k + 1)
+        rows.append(Row("lambda", "coefficient", m.lam, lam, equation="spatial"))
+    return rows
+
+
+def unit(m: Estimated, j: int) -> Floats:
+    """The derivative of parameter j."""
+    found = np.zeros(len(m.b) + 3)
+    found[j] = 1.0
+    return found
+
+
+def impacts(m: Estimated) -> list[Row]:
+    """Direct, indirect and total effects of every covariate (LeSage and Pace 2009)."""
+    own, every = m.multipliers.own, m.multipliers.all
+    rows = []
+    count, k = len(m.arrays.regressors), len(m.b)
+    lagged_too = m.lags.covariates is not None
+    for estimand, a in (
+        ("direct", own),
+        ("indirect", every - own),
+        ("total", every),
+    ):
+        for j, r in enumerate(m.arrays.regressors):
+            beta = float(m.b[j])
+            theta = float(m.b[count + j]) if lagged_too else 0.0
+            gradient = np.zeros(k + 3)
+            gradient[j] = a[0]
+            if lagged_too:
+                gradient[count + j] = a[1]
+            gradient[k] = beta * a[2] + theta * a[3]
+            estimate = float(beta * a[0] + theta * a[1])
+            rows.append(Row(r.term, estimand, estimate, gradient, r.judged))
+    return rows
+
+
+def in_order(rows: Sequence[Row], asked: Sequence[str]) -> list[Row]:
+    """What is asked for first; treatments come first within each estimand."""
+    known = dict.fromkeys([*asked, *(r.estimand for r in rows)])
+    place = {estimand: i for i, estimand in enumerate(known)}
+    return sorted(rows, key=lambda r: place[r.estimand])
+
+
+def without_zero(rows: Sequence[Row]) -> list[Row]:
+    """Impacts that are zero by construction (no lag reaches the outcome) have no row."""
+    return [r for r in rows if np.any(r.gradient)]
+
+
+__all__ = [
+    "Estimated",
+    "Lags",
+    "Row",
+    "coefficients",
+    "estimated",
+    "impacts",
+    "in_order",
+    "without_zero",
+]

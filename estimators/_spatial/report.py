@@ -1,0 +1,295 @@
+"""From an estimated spatial model to a `Result`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from estimators._math.spatial_inference import by_order
+from estimators._math.spatial_ml import Correction, Floats, Lag
+from estimators._spatial.model import (
+    Estimated,
+    Lags,
+    Row,
+    coefficients,
+    estimated,
+    impacts,
+    in_order,
+    without_zero,
+)
+from estimators._spatial.panel import Arrays, arrays_of, lag_of, survives
+from estimators._spatial.summary import summary
+from framework.contract import Request, SpatialWeights
+from framework.errors import NumericalError
+from framework.result import COEFFICIENT_COLUMNS, Result, Test
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Below this share of its variance, W x treatment says next to nothing.
+LITTLE_LEFT = 0.10
+_ORDERS = 5
+
+Used = Mapping[str, tuple[Lag, SpatialWeights]]
+
+
+def spatial_panel(
+    request: Request,
+    roles: Sequence[str],
+    correction: Correction,
+    *,
+    min_clusters: int,
+) -> Result:
+    """Estimate the model with lags in these roles and report it.
+
+    Args:
+        request: panel, matrices, what is asked for.
+        roles: those of `outcome`, `covariates`, `errors` that are lagged.
+        correction: for the fixed effects.
+        min_clusters: fewest clusters for clustered standard errors.
+
+    Raises:
+        EstimandError: as `arrays_of`, `lag_of` and `estimated`.
+    """
+    arrays = arrays_of(request, min_clusters=min_clusters)
+    used = {role: lag_of(request, role, arrays.ids) for role in roles}
+    lags = Lags(**{role: lag for role, (lag, _) in used.items()})
+    clustered = request.inference.name == "cluster"
+    m = estimated(arrays, lags, correction, clustered=clustered)
+    rows = coefficients(m)
+    if lags.outcome is not None or lags.covariates is not None:
+        rows = in_order([*rows, *without_zero(impacts(m))], request.estimand)
+    table = table_of(m, rows, request.confidence)
+    frames = {"spatial_weights": summary(used)} if used else {}
+    if lags.outcome is not None or lags.covariates is not None:
+        frames["impacts_by_order"] = _by_order(m)
+    return Result(
+        coefficients=table,
+        influence=_influence(m, rows, clustered=clustered),
+        scalars=_scalars(m, clustered=clustered),
+        tests=_tests(m),
+        frames=frames,
+        notes=tuple(_notes(m, used, correction)),
+    )
+
+
+def table_of(m: Estimated, rows: Sequence[Row], confidence: float) -> pd.DataFrame:
+    """Tidy coefficients with normal intervals (delta method).
+
+    Raises:
+        NumericalError: N02 a standard error that is not positive.
+    """
+    import pandas as pd
+    from scipy.special import ndtr, ndtri
+
+    R = np.column_stack([r.gradient for r in rows])
+    variance = np.einsum("ij,ik,kj->j", R, m.V, R)
+    estimate = np.array([r.estimate for r in rows])
+    if not (np.isfinite(variance) & (variance > 0) & np.isfinite(estimate)).all():
+        bad = int(np.argmin(np.where(np.isfinite(variance), variance, -1.0)))
+        raise NumericalError(
+            "N02",
+            f"the variance of '{rows[bad].term}' is {variance[bad]:.3g}",
+            why="the information matrix is singular, or there is a perfect fit",
+        )
+    error = np.sqrt(variance)
+    z = estimate / error
+    reach = float(ndtri(0.5 + confidence / 2)) * error
+    columns = (
+        [r.equation for r in rows],
+        [r.estimand for r in rows],
+        [r.term for r in rows],
+        estimate,
+        error,
+        z,
+        2.0 * ndtr(-np.abs(z)),
+        estimate - reach,
+        estimate + reach,
+    )
+    return pd.DataFrame(dict(zip(COEFFICIENT_COLUMNS, columns, strict=True)))
+
+
+def empty_table() -> pd.DataFrame:
+    """A table without coefficients."""
+    import pandas as pd
+
+    names = {"equation", "estimand", "term"}
+    return pd.DataFrame(
+        {
+            column: pd.Series([], dtype="str" if column in names else "float64")
+            for column in COEFFICIENT_COLUMNS
+        }
+    )
+
+
+def _influence(
+    m: Estimated, rows: Sequence[Row], *, clustered: bool
+) -> pd.DataFrame | None:
+    import pandas as pd
+
+    at = [i for i, r in enumerate(rows) if r.judged]
+    if m.psi is None or not at:
+        return None
+    R = np.column_stack([rows[i].gradient for i in at])
+    index: Any = pd.Index(m.arrays.rows, name="row")
+    if clustered:
+        ids = m.arrays.cluster_ids
+        index = pd.Index(np.asarray(ids), name="cluster")
+    return pd.DataFrame(m.psi @ R, index=index, columns=at)
+
+
+def _scalars(m: Estimated, *, clustered: bool) -> dict[str, float]:
+    arrays = m.arrays
+    n, t = arrays.y.shape
+    p = m.parameters
+    found: dict[str, float] = {
+        "n_obs": n * t,
+        "n_units": n,
+        "n_periods": t,
+        "df_t": np.inf,
+        "log_likelihood": m.log_likelihood,
+        "aic": 2 * p - 2 * m.log_likelihood,
+        "bic": p * float(np.log(n * t)) - 2 * m.log_likelihood,
+        "sigma2": m.sigma2,
+        "outcome_mean": float(arrays.y.mean()),
+    }
+    if clustered and arrays.cluster is not None:
+        found["n_clusters"] = int(arrays.cluster.max()) + 1
+    treated = [r.values for r in arrays.regressors if r.judged]
+    if treated:
+        on = treated[0] != 0
+        found["n_treated_obs"] = int(on.sum())
+        found["n_treated_units"] = int(on.any(axis=1).sum())
+    shares = _shares(m)
+    if shares:
+        found["lagged_treatment_residual_share"] = min(shares.values())
+    return {name: float(value) for name, value in found.items()}
+
+
+def _shares(m: Estimated) -> dict[str, float]:
+    """Treatment -> what fixed effects and regressors leave of its spatial lag."""
+    lag = m.lags.covariates
+    if lag is None:
+        return {}
+    return {
+        r.term: survives(r.values, lag.W, m.arrays)
+        for r in m.arrays.regressors
+        if r.judged
+    }
+
+
+def _tests(m: Estimated) -> tuple[Test, ...]:
+    if m.lags.covariates is None:
+        return ()
+    return tuple(durbin_tests(m))
+
+
+def durbin_tests(m: Estimated) -> list[Test]:
+    """Wald tests of the spatial Durbin model against SAR and SEM."""
+    count, k = len(m.arrays.regressors), len(m.b)
+    theta = m.b[count : 2 * count]
+    R = np.zeros((count, k + 3))
+    R[:, count : 2 * count] = np.eye(count)
+    found = [wald("wald_lag", NULLS["wald_lag"], theta, R, m.V)]
+    if m.lags.outcome is not None:
+        R = R.copy()
+        R[:, :count] = m.rho * np.eye(count)
+        R[:, k] = m.b[:count]
+        common = theta + m.rho * m.b[:count]
+        found.append(wald("wald_error", NULLS["wald_error"], common, R, m.V))
+    return found
+
+
+NULLS = {
+    "wald_lag": "no covariate of the neighbours matters (theta = 0)",
+    "wald_error": "the lags only filter the errors (theta + rho beta = 0)",
+}
+
+
+def wald(name: str, null: str, value: Floats, R: Floats, V: Floats) -> Test:
+    """Wald test that `value` (q,) with derivative R (q, p) is zero, or why there is none."""
+    from scipy.special import chdtrc
+
+    q = len(value)
+    middle = R @ V @ R.T
+    root = np.sqrt(np.diag(middle))
+    scaled = middle / np.outer(root, root)
+    if np.linalg.matrix_rank(scaled) < q:
+        return Test(
+            name,
+            null,
+            reason=f"the covariance of the {q} restrictions is singular (I06): too few "
+            "clusters for a joint test",
+        )
+    v = value / root
+    statistic = float(v @ np.linalg.solve(scaled, v))
+    return Test(name, null, statistic, f"{q}", float(chdtrc(q, statistic)))
+
+
+def _by_order(m: Estimated) -> pd.DataFrame:
+    """Impacts by order of neighbours: 0 the unit itself, 1 its neighbours."""
+    import pandas as pd
+
+    covariates = None if m.lags.covariates is None else m.lags.covariates.W
+    n, count = m.arrays.y.shape[0], len(m.arrays.regressors)
+    own, every = by_order(n, m.rho, m.lags.outcome, covariates, _ORDERS)
+    rows = []
+    for j, r in enumerate(m.arrays.regressors):
+        both = np.array([m.b[j], m.b[count + j] if covariates is not None else 0.0])
+        for q in range(_ORDERS):
+            # The lag of a covariate reaches one order further than its power of rho.
+            parts = [(own[q, 0], every[q, 0]), (own[q - 1, 1], every[q - 1, 1])]
+            direct = both[0] * parts[0][0] + (both[1] * parts[1][0] if q else 0.0)
+            total = both[0] * parts[0][1] + (both[1] * parts[1][1] if q else 0.0)
+            rows.append((r.term, q, direct, total - direct, total))
+    names = ["term", "order", "direct", "indirect", "total"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def effects_in_words(arrays: Arrays) -> str:
+    """Which fixed effects there are."""
+    if arrays.unit and arrays.time:
+        return "unit and time effects"
+    if arrays.unit or arrays.time:
+        return f"{'unit' if arrays.unit else 'time'} effects"
+    return "no fixed effects"
+
+
+def _notes(m: Estimated, used: Used, correction: Correction) -> list[str]:
+    notes = [f"{m.lags.words} with {effects_in_words(m.arrays)}, maximum likelihood"]
+    if m.arrays.unit or m.arrays.time:
+        notes[0] += {
+            "lee_yu": "; fixed effects taken out by the transformation of Lee and Yu",
+            "elhorst": "; bias corrected by Lee and Yu's formula as in Elhorst",
+            "none": "; not corrected for the fixed effects' bias",
+        }[correction]
+    matrices = {
+        w.name or role: f"'{w.name or role}' ({said_transform(w)})"
+        for role, (_, w) in used.items()
+    }
+    if matrices:
+        notes.append(f"spatial weights {', '.join(matrices.values())}")
+    if not all(lag.row_normalised for lag, _ in used.values()):
+        notes.append(
+            "rows of the weights do not sum to one: impacts are means over units of the "
+            "exact multipliers, not beta / (1 - rho)"
+        )
+    for term, share in _shares(m).items():
+        if share < LITTLE_LEFT:
+            notes.append(
+                f"only {share:.1%} of the variance of W × {term} is left after the fixed "
+                "effects and the other columns: its coefficient and the indirect effect "
+                "rest on little"
+            )
+    return [*notes, *m.arrays.notes]
+
+
+def said_transform(weights: SpatialWeights) -> str:
+    """How the weights are normalised."""
+    return {
+        "row": "row-normalised",
+        "spectral": "divided by the largest eigenvalue",
+        "none": "not normalised",
+    }[weights.transform]

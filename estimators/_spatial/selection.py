@@ -1,0 +1,272 @@
+"""Which spatial model: tests inside the fixed effects and Elhorst's path in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from estimators._math.spatial_autocorrelation import pesaran_cd
+from estimators._math.spatial_ml import Correction, Lag, Problem
+from estimators._math.spatial_tests import Multiplier, lagrange
+from estimators._spatial.model import Estimated, Lags, estimated
+from estimators._spatial.panel import Arrays, arrays_of, lag_of, without
+from estimators._spatial.report import durbin_tests, effects_in_words, empty_table
+from estimators._spatial.summary import summary
+from framework.contract import Request
+from framework.errors import IdentificationError
+from framework.result import Result, Test
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_LM = {
+    "lm_lag": "no lag of the outcome",
+    "lm_error": "no spatial correlation of the errors",
+    "robust_lm_lag": "no lag of the outcome, errors spatial or not",
+    "robust_lm_error": "no spatial errors, outcome lagged or not",
+}
+_LR = {
+    "lr_lag": "the Durbin model is a SAR model (theta = 0)",
+    "lr_error": "the Durbin model is a SEM model (theta + rho beta = 0)",
+}
+
+
+def spatial_selection(
+    request: Request, correction: Correction, *, level: float
+) -> Result:
+    """The tests, the models side by side, and the model that they select.
+
+    Raises:
+        EstimandError: as `arrays_of`, `lag_of` and `estimated`; X20 two matrices.
+    """
+    arrays = arrays_of(request)
+    lag, weights = lag_of(request, "outcome", arrays.ids)
+    _one_matrix(request)
+    models = {
+        "linear": estimated(arrays, Lags(), correction),
+        "SLX": estimated(arrays, Lags(covariates=lag), correction),
+        "SAR": estimated(arrays, Lags(outcome=lag), correction),
+        "SEM": estimated(arrays, Lags(errors=lag), correction),
+        "SDM": estimated(arrays, Lags(outcome=lag, covariates=lag), correction),
+    }
+    tests = {test.name: test for test in _tests(arrays, lag, models, correction)}
+    chosen, path = decide(tests, _slx(models["SLX"], level), level)
+    frames = {
+        "models": _side_by_side(models, chosen),
+        "tests": _listed(tests.values()),
+        "spatial_weights": summary({"outcome": (lag, weights)}),
+    }
+    n, t = arrays.y.shape
+    return Result(
+        coefficients=empty_table(),
+        scalars={"n_obs": float(n * t), "n_units": float(n), "n_periods": float(t)},
+        tests=tuple(tests.values()),
+        frames=frames,
+        notes=(
+            (
+                f"selected: {chosen} ({effects_in_words(arrays)}, spatial weights "
+                f"'{weights.name or 'outcome'}', level {level:g})"
+            ),
+            *path,
+            *arrays.notes,
+        ),
+    )
+
+
+def _one_matrix(request: Request) -> None:
+    held = {id(w.matrix): w.name for w in request.spatial.values()}
+    names = set(held.values())
+    if len(names) > 1:
+        raise IdentificationError(
+            "X20",
+            f"the tests compare models with one matrix; here are {len(names)}",
+            fix="spatial_weights: one name, or each: {spatial_weights: every}",
+            path="model.spatial_weights",
+        )
+
+
+def _tests(
+    arrays: Arrays, lag: Lag, models: Mapping[str, Estimated], correction: Correction
+) -> list[Test]:
+    statistics = _multiplier(arrays, lag, correction)
+    found = [_lm(name, null, statistics) for name, null in _LM.items()]
+    durbin = models["SDM"]
+    for (name, null), smaller in zip(
+        _LR.items(), (models["SAR"], models["SEM"]), strict=True
+    ):
+        found.append(_ratio(name, null, durbin, smaller))
+    found += durbin_tests(durbin)
+    found.append(_dependence(arrays))
+    return found
+
+
+def _multiplier(arrays: Arrays, lag: Lag, correction: Correction) -> Multiplier:
+    X = arrays.X / np.std(arrays.X, axis=(1, 2), keepdims=True)
+    y = arrays.y / np.std(arrays.y)
+    if not (arrays.unit or arrays.time):
+        X = np.concatenate([X, np.ones((1, *y.shape))])
+    problem = Problem(y, X, None, None, arrays.unit, arrays.time, correction)
+    return lagrange(problem, lag.W)
+
+
+def _lm(name: str, null: str, statistics: Multiplier) -> Test:
+    from scipy.special import chdtrc
+
+    value: float | None = getattr(statistics, name.replace("lm_", ""))
+    if value is None:
+        return Test(
+            name,
+            null,
+            reason="the covariates explain their own lags, so lag and error can't be "
+            "told apart",
+        )
+    return Test(name, null, value, "1", float(chdtrc(1, value)))
+
+
+def _ratio(name: str, null: str, larger: Estimated, smaller: Estimated) -> Test:
+    from scipy.special import chdtrc
+
+    df = larger.parameters - smaller.parameters
+    value = 2.0 * (larger.log_likelihood - smaller.log_likelihood)
+    if value < 0:
+        return Test(
+            name,
+            null,
+            reason="the larger model's likelihood is lower: the models are not nested "
+            "with this matrix",
+        )
+    return Test(name, null, value, f"{df}", float(chdtrc(df, value)))
+
+
+def _dependence(arrays: Arrays) -> Test:
+    from scipy.special import ndtr
+
+    name, null = "pesaran_cd", "residuals of different units are unrelated"
+    n, t = arrays.y.shape
+    if arrays.time:
+        # Period effects make residuals add up to zero in each period: CD is then
+        # negative whatever the truth (Juodis and Reese 2022).
+        return Test(name, null, reason="period effects are in the model")
+    if t < 4:  # noqa: PLR2004 - a correlation over three periods says nothing
+        return Test(name, null, reason=f"{t} periods are too few for correlations")
+    value = pesaran_cd(without(arrays, arrays.y))
+    return Test(name, null, value, f"{n} units", float(2 * ndtr(-abs(value))))
+
+
+def _slx(m: Estimated, level: float) -> tuple[bool, str]:
+    """Whether the neighbours' covariates matter without a lag of the outcome."""
+    (test,) = durbin_tests(m)
+    if test.p_value is None:
+        return False, f"the SLX model can't be tested: {test.reason}"
+    matters = test.p_value <= level
+    said = "matter" if matters else "do not matter"
+    return matters, f"in the SLX model the neighbours' covariates {said} ({_p(test)})"
+
+
+def decide(
+    tests: Mapping[str, Test], slx: tuple[bool, str], level: float
+) -> tuple[str, list[str]]:
+    """The path of Elhorst (2010; 2014, p. 61): the model and the steps in words.
+
+    Args:
+        tests: by name; those that can't be computed count as not rejected.
+        slx: whether the neighbours' covariates matter in SLX, and the sentence.
+        level: of all tests.
+    """
+
+    def rejects(name: str) -> bool:
+        p = tests[name].p_value
+        return p is not None and p <= level
+
+    lag, error = rejects("lm_lag"), rejects("lm_error")
+    path = [
+        (
+            f"without spatial lags: LM lag {_p(tests['lm_lag'])}, LM error "
+            f"{_p(tests['lm_error'])}; robust LM lag {_p(tests['robust_lm_lag'])}, robust LM "
+            f"error {_p(tests['robust_lm_error'])}"
+        )
+    ]
+    if not lag and not error:
+        path.append(
+            "neither a lag nor spatial errors: is there a lag of the covariates?"
+        )
+        matters, said = slx
+        path.append(said)
+        return ("SLX" if matters else "linear"), path
+    path.append(
+        f"{'both' if lag and error else 'the lag' if lag else 'spatial errors'} "
+        "found: the Durbin model is estimated and its two simplifications are tested"
+    )
+    to_lag = rejects("lr_lag") or rejects("wald_lag")
+    to_error = rejects("lr_error") or rejects("wald_error")
+    path.append(
+        f"SAR (theta = 0): LR {_p(tests['lr_lag'])}, Wald {_p(tests['wald_lag'])}; SEM "
+        f"(theta + rho beta = 0): LR {_p(tests['lr_error'])}, Wald "
+        f"{_p(tests['wald_error'])}"
+    )
+    robust_lag, robust_error = rejects("robust_lm_lag"), rejects("robust_lm_error")
+    points_lag = robust_lag or (lag and not robust_error)
+    points_error = robust_error or (error and not robust_lag)
+    if to_lag and to_error:
+        path.append("both simplifications are rejected: the Durbin model")
+        return "SDM", path
+    if not to_lag and points_lag and (to_error or not points_error):
+        path.append("theta = 0 is not rejected and the LM tests point to the lag: SAR")
+        return "SAR", path
+    if not to_error and points_error and (to_lag or not points_lag):
+        path.append(
+            "theta + rho beta = 0 is not rejected and the LM tests point to the errors: "
+            "SEM"
+        )
+        return "SEM", path
+    path.append(
+        "the tests of the Durbin model and the LM tests point to different models: the "
+        "Durbin model, which holds both"
+    )
+    return "SDM", path
+
+
+def _p(test: Test) -> str:
+    if test.p_value is None or test.statistic is None:
+        return f"not computed ({test.reason})"
+    return f"{test.statistic:.3f} (p {test.p_value:.4f})"
+
+
+def _listed(tests: Iterable[Test]) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame(
+        [
+            {
+                "null": test.null,
+                "statistic": np.nan if test.statistic is None else test.statistic,
+                "df": test.df,
+                "p": np.nan if test.p_value is None else test.p_value,
+                "not computed because": test.reason,
+            }
+            for test in tests
+        ]
+    )
+
+
+def _side_by_side(models: Mapping[str, Estimated], chosen: str) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame(
+        [
+            {
+                "model": name,
+                "log-likelihood": m.log_likelihood,
+                "parameters": m.parameters,
+                "AIC": 2 * m.parameters - 2 * m.log_likelihood,
+                "BIC": m.parameters * float(np.log(m.arrays.y.size))
+                - 2 * m.log_likelihood,
+                "rho": m.rho if m.lags.outcome else np.nan,
+                "lambda": m.lam if m.lags.errors else np.nan,
+                "selected": name == chosen,
+            }
+            for name, m in models.items()
+        ]
+    )

@@ -1,0 +1,1 @@
+"""Spatial weights: panel -> which units are neighbours, and how near."""
