@@ -1,0 +1,1 @@
+"""Double machine learning: sample, folds, nuisances, scores, report."""

@@ -1,0 +1,419 @@
+"""From repetitions to a result: medians, what the splits add, diagnostics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from estimators._double.sample import Sample
+from estimators._double.scores import Plan, Repetition, clipped
+from estimators._math.orthogonal import median_of, robustness
+from estimators._math.projection import Floats
+from framework.errors import IdentificationError
+from framework.result import COEFFICIENT_COLUMNS, Result, Test
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from framework.contract import Request
+
+#: Efficiency of the median: its standard error over that of the mean, normal draws.
+OF_THE_MEDIAN = float(np.sqrt(np.pi / 2))
+#: Share of rows with a trimmed propensity from which nothing is printed unasked.
+POOR_OVERLAP = 0.1
+#: Repetitions below which a note asks for more.
+FEW_SPLITS = 5
+#: Learners that are linear in the columns they are given.
+LINEAR = ("Linear", "Lasso", "Ridge", "ElasticNet")
+
+
+def report(
+    sample: Sample,
+    plan: Plan,
+    found: Sequence[Repetition],
+    request: Request,
+    estimands: Sequence[str],
+) -> Result:
+    """Median over splits, standard errors, diagnostics, notes.
+
+    Args:
+        found: one split each.
+        estimands: which to show, the judged first.
+
+    Raises:
+        IdentificationError: M04 too many propensities at the edge.
+    """
+    import pandas as pd
+
+    share = clipped(plan, found)
+    _overlap_or_refuse(sample, share, plan, request)
+    rows = [row for estimand in estimands for row in _rows(sample, estimand)]
+    medians = [median_of([r.solved[row.key] for r in found], row.at) for row in rows]
+    table = _table(rows, [m[:2] for m in medians], request.confidence)
+    index = pd.Index(np.asarray(sample.ids), name=sample.cluster_term)
+    psi = pd.DataFrame(
+        np.column_stack([m[2] for m in medians]), index=index, columns=table.index
+    )
+    frames = {
+        "repetitions": _repetitions(rows, found),
+        "nuisances": _nuisances(found),
+    }
+    if found[0].propensity is not None:
+        frames["overlap"] = _overlap(sample, found)
+    scalars = _scalars(sample, plan, found, table, rows[0], share)
+    notes = [*sample.notes, *_split_notes(sample, plan, found, rows[0])]
+    if share:
+        inside = f"[{plan.trimming:g}, {1 - plan.trimming:g}]"
+        notes.append(f"{share:.2%} of the propensities are trimmed into {inside}")
+    weights = _weights(sample, found)
+    if weights is not None:
+        frames["weights"], more, note = weights
+        scalars |= more
+        notes.append(note)
+    notes += _transform_notes(sample, plan)
+    notes += dict.fromkeys(n for r in found for n in r.notes)
+    return Result(
+        coefficients=table,
+        influence=psi,
+        scalars=scalars,
+        tests=_tests(table, psi),
+        frames=frames,
+        notes=tuple(notes),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of the table: coefficient `at` of the solution `key`."""
+
+    key: str
+    at: int
+    estimand: str
+    term: str
+    group: str | None = None
+
+
+def _rows(sample: Sample, estimand: str) -> list[Row]:
+    """Rows of an estimand that was asked for."""
+    term = sample.treatments[sample.main].term
+    if estimand == "by_group":
+        names = sample.groups()[0]
+        return [Row("by_group", i, "by_group", term, g) for i, g in enumerate(names)]
+    if estimand == "interaction":
+        return [
+            Row("interaction", i + 1, "interaction", product)
+            for i, product in enumerate(sample.products)
+        ]
+    if estimand != "coefficient":
+        return [Row(estimand, 0, estimand, term)]
+    return [
+        Row("coefficient", i, column.estimand, column.term)
+        for i, column in enumerate(sample.treatments)
+    ]
+
+
+def _tests(table: pd.DataFrame, psi: pd.DataFrame) -> tuple[Test, ...]:
+    """Equality of the groups' effects, by their joint covariance."""
+    from scipy.special import chdtrc
+
+    at = table.index[table["estimand"] == "by_group"]
+    if len(at) < 2:  # noqa: PLR2004 - one group equals itself
+        return ()
+    null = "the effect is the same in all groups"
+    estimate = table.loc[at, "estimate"].to_numpy()
+    V = psi[at].to_numpy().T @ psi[at].to_numpy()
+    apart = np.diff(np.eye(len(at)), axis=0)
+    W = apart @ V @ apart.T
+    if np.linalg.matrix_rank(W) < len(W):
+        return (Test("equality", null, reason="too few clusters for a joint test"),)
+    difference = apart @ estimate
+    statistic = float(difference @ np.linalg.solve(W, difference))
+    df = len(at) - 1
+    p = float(chdtrc(df, statistic))
+    return (Test("equality", null, statistic, str(df), p),)
+
+
+def _table(
+    rows: Sequence[Row],
+    medians: Sequence[tuple[float, float]],
+    confidence: float,
+) -> pd.DataFrame:
+    """Tidy coefficients with normal intervals."""
+    import pandas as pd
+    from scipy.special import ndtr, ndtri
+
+    estimate = np.array([m[0] for m in medians])
+    error = np.array([m[1] for m in medians])
+    z = estimate / error
+    reach = float(ndtri(0.5 + confidence / 2)) * error
+    columns = (
+        ["main"] * len(rows),
+        [row.estimand for row in rows],
+        [row.term for row in rows],
+        estimate,
+        error,
+        z,
+        2.0 * ndtr(-np.abs(z)),
+        estimate - reach,
+        estimate + reach,
+    )
+    table = pd.DataFrame(dict(zip(COEFFICIENT_COLUMNS, columns, strict=True)))
+    if any(row.group for row in rows):
+        table["group"] = pd.array([row.group for row in rows], dtype="string")
+    return table
+
+
+def _repetitions(rows: Sequence[Row], found: Sequence[Repetition]) -> pd.DataFrame:
+    """Estimate and standard error of every split."""
+    import pandas as pd
+
+    made = []
+    for number, r in enumerate(found):
+        for row in rows:
+            solved = r.solved[row.key]
+            psi = solved.influence[:, row.at]
+            said = (number + 1, row.estimand, row.term, row.group or "")
+            made.append((*said, solved.theta[row.at], float(np.sqrt(psi @ psi))))
+    names = ["repetition", "estimand", "term", "group", "estimate", "std_error"]
+    return pd.DataFrame(made, columns=names)
+
+
+def _nuisances(found: Sequence[Repetition]) -> pd.DataFrame:
+    """Out-of-fold R2 or log-loss of every nuisance, split and fold."""
+    import pandas as pd
+
+    made = [
+        (c.nuisance, c.learner, number + 1, c.fold, c.measure, c.value, c.n)
+        for number, r in enumerate(found)
+        for c in r.checks
+    ]
+    names = ["nuisance", "learner", "repetition", "fold", "measure", "value", "rows"]
+    return pd.DataFrame(made, columns=names)
+
+
+def _overlap(sample: Sample, found: Sequence[Repetition]) -> pd.DataFrame:
+    """Rows by predicted probability: how many, of which arm, and how often it was so."""
+    import pandas as pd
+
+    arm = (sample.instruments or sample.treatments)[0].values
+    p = np.mean([r.propensity for r in found if r.propensity is not None], axis=0)
+    edges = np.linspace(0, 1, 11)
+    bin_of = np.clip(np.digitize(p, edges) - 1, 0, 9)
+    made = []
+    for b in range(10):
+        rows = bin_of == b
+        count = int(rows.sum())
+        if count:
+            on = int(arm[rows].sum())
+            made.append(
+                (edges[b], edges[b + 1], count - on, on, p[rows].mean(), on / count)
+            )
+    names = ["from", "to", "rows_0", "rows_1", "predicted", "observed"]
+    return pd.DataFrame(made, columns=names)
+
+
+def _overlap_or_refuse(
+    sample: Sample, share: float, plan: Plan, request: Request
+) -> None:
+    if share > POOR_OVERLAP and "poor_overlap" not in request.acknowledge:
+        raise IdentificationError(
+            "M04",
+            f"{share:.0%} of the rows have a propensity below {plan.trimming:g} or above "
+            f"{1 - plan.trimming:g}",
+            why="There is next to nobody to compare them with; trimmed or not, they "
+            "decide the estimate.",
+            fix=f"a sample in which both arms are found{_one_sided(sample)}, other "
+            "controls, or kind: plr",
+            acknowledge="poor_overlap",
+        )
+
+
+def _one_sided(sample: Sample) -> str:
+    """Periods in which all rows are of one arm: period effects predict it there."""
+    if sample.time is None:
+        return ""
+    arm = (sample.instruments or sample.treatments)[0].values
+    periods, code = np.unique(sample.time, return_inverse=True)
+    mean = np.bincount(code, arm) / np.bincount(code)
+    found = periods[(mean == 0) | (mean == 1)]
+    if not len(found):
+        return ""
+    listed = ", ".join(str(p) for p in found[:10]) + (" …" if len(found) > 10 else "")  # noqa: PLR2004 - a line's worth
+    return f" (leave out the periods in which all rows are of one: {listed})"
+
+
+def _scalars(
+    sample: Sample,
+    plan: Plan,
+    found: Sequence[Repetition],
+    table: pd.DataFrame,
+    judged: Row,
+    share: float,
+) -> dict[str, float]:
+    at = judged.at
+    theta = np.array([r.solved[judged.key].theta[at] for r in found])
+    errors = [np.linalg.norm(r.solved[judged.key].influence[:, at]) for r in found]
+    scalars: dict[str, float] = {"n_obs": sample.n, "df_t": np.inf}
+    if sample.unit is not None:
+        scalars["n_units"] = len(np.unique(sample.unit))
+    if sample.time is not None:
+        scalars["n_periods"] = len(np.unique(sample.time))
+    if sample.cluster is not None:
+        scalars["n_clusters"] = len(np.unique(sample.cluster))
+    scalars["n_features"] = sample.X.shape[1]
+    scalars["n_folds"] = plan.folds
+    scalars["n_repetitions"] = len(found)
+    scalars["std_error_sampling"] = float(np.median(errors))
+    scalars["split_low"] = float(theta.min())
+    scalars["split_high"] = float(theta.max())
+    if len(found) > 1:
+        spread = float(theta.std(ddof=1)) / np.sqrt(len(found))
+        scalars["split_error"] = OF_THE_MEDIAN * spread
+    scalars["outcome_mean"] = float(sample.outcome.mean())
+    scalars |= _fit_scalars(sample, found)
+    if sample.kind in {"irm", "iivm"}:
+        scalars["share_trimmed"] = share
+        p = np.concatenate([r.propensity for r in found if r.propensity is not None])
+        scalars["propensity_low"], scalars["propensity_high"] = p.min(), p.max()
+    stages = [r.first_stage for r in found if r.first_stage is not None]
+    if stages:
+        scalars["first_stage_f"] = float(np.median(stages))
+    if judged.key in found[0].nu2:
+        scalars |= _sensitivity(found, table, judged.key)
+    return {name: float(value) for name, value in scalars.items()}
+
+
+def _fit_scalars(sample: Sample, found: Sequence[Repetition]) -> dict[str, float]:
+    """Mean out-of-fold R2 of the outcome, share of the treatment that is left."""
+    outcome = f"'{sample.outcome_term}'"
+    r2 = [c.value for r in found for c in r.checks if c.nuisance == outcome]
+    scalars: dict[str, float] = {}
+    if r2:
+        scalars["nuisance_r2_outcome"] = float(np.mean(r2))
+    if found[0].left:
+        term = sample.treatments[0].term
+        scalars["treatment_residual_share"] = float(
+            np.median([r.left[term] for r in found])
+        )
+    return scalars
+
+
+def _sensitivity(
+    found: Sequence[Repetition], table: pd.DataFrame, key: str
+) -> dict[str, float]:
+    sigma2 = float(np.median([r.sigma2[key] for r in found]))
+    nu2 = float(np.median([r.nu2[key] for r in found]))
+    if not (sigma2 > 0 and nu2 > 0):
+        return {}
+    low, high = table["conf_low"].iloc[0], table["conf_high"].iloc[0]
+    nearest = 0.0 if low <= 0 <= high else min(abs(low), abs(high))
+    return {
+        "robustness_value": robustness(table["estimate"].iloc[0], sigma2, nu2),
+        "robustness_value_interval": robustness(nearest, sigma2, nu2),
+    }
+
+
+# -- what a reader has to know --------------------------------------------------------
+
+
+def _split_notes(
+    sample: Sample, plan: Plan, found: Sequence[Repetition], judged: Row
+) -> list[str]:
+    theta = [float(r.solved[judged.key].theta[judged.at]) for r in found]
+    by = "rows" if sample.by == "row" else f"'{sample.by}'"
+    if len(found) == 1:
+        notes = [f"one split into {plan.folds} folds by {by}"]
+    else:
+        said = f"median of {len(found)} splits into {plan.folds} folds by {by}: "
+        notes = [said + f"estimates from {min(theta):.4g} to {max(theta):.4g}"]
+    if len(found) < FEW_SPLITS:
+        count = "one split shows" if len(found) == 1 else f"{len(found)} splits show"
+        notes.append(
+            f"{count} little of what splitting adds: repetitions: 5 or "
+            "more, 10 in a final run"
+        )
+    if sample.cluster is None and sample.by != "row":
+        notes.append(
+            f"folds keep each '{sample.by}' whole; the standard error takes rows as "
+            "independent"
+        )
+    return notes
+
+
+def _transform_notes(sample: Sample, plan: Plan) -> list[str]:
+    notes = []
+    names = {type(x).__name__ for x in (plan.outcome, plan.treatment)}
+    if sample.transform in {"within", "two_way"} and not names <= set(LINEAR):
+        others = ", ".join(sorted(names - set(LINEAR)))
+        notes.append(
+            f"transform {sample.transform} with {others}: a nonlinear function of the "
+            "controls does not survive taking unit means, so unit effects are removed "
+            "from a linear part only; correlated_random_effects and first_difference "
+            "do without"
+        )
+    if sample.transform == "correlated_random_effects":
+        notes.append(
+            "unit effects are removed as far as the unit means of controls and "
+            "treatment stand for them"
+        )
+    if sample.transform == "first_difference" and sample.absorbing:
+        notes.append(
+            "first differences of a treatment that stays on see the change in the first "
+            "treated period only: effects that grow later are not in the estimate"
+        )
+    return notes
+
+
+def _weights(
+    sample: Sample, found: Sequence[Repetition]
+) -> tuple[pd.DataFrame, dict[str, float], str] | None:
+    """Which rows a pooled partially linear coefficient compares, staggered adoption.
+
+    The coefficient is a sum of treated rows' effects with weights proportional to their
+    residual treatment. Rows whose residual is negative are what it compares with; among
+    them are rows that are treated already.
+    """
+    import pandas as pd
+
+    residuals = [r.residual for r in found if r.residual is not None]
+    if not residuals or sample.kind != "plr" or not sample.absorbing:
+        return None
+    if len(sample.treatments) > 1:
+        return None  # several coefficients share the rows
+    if sample.cohort is None or sample.time is None:
+        return None
+    if len(np.unique(sample.cohort[np.isfinite(sample.cohort)])) <= 1:
+        return None
+    v: Floats = np.mean(residuals, axis=0)
+    treated = sample.treatments[sample.main].level > 0
+    total = float(v[treated].sum())
+    if not total > 0:
+        return None
+    held = pd.DataFrame(
+        {
+            "cohort": sample.cohort[treated].astype(np.int64),
+            "period": sample.time[treated],
+            "weight": v[treated] / total,
+        }
+    )
+    cells = held.groupby(["cohort", "period"], as_index=False).agg(
+        weight=("weight", "sum"), rows=("weight", "size")
+    )
+    negative = float(cells["weight"].clip(upper=0).abs().sum())
+    compared = v < 0
+    already = float(np.abs(v[compared & treated]).sum() / np.abs(v[compared]).sum())
+    scalars = {"weight_negative": negative, "weight_already_treated": already}
+    below = "no cell of cohort and period has a negative weight"
+    if negative > 0:
+        below = (
+            f"cells of cohort and period with a negative weight sum to {-negative:.3g}"
+        )
+    note = (
+        f"one coefficient over staggered adoption: {already:.1%} of what treated rows are "
+        f"compared with is treated already, {below}; a group-time estimator belongs "
+        "beside it"
+    )
+    return cells, scalars, note

@@ -1,0 +1,433 @@
+"""One repetition: nuisances, orthogonal score, solution, for every kind of model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from estimators._double.nuisance import Task, cross_fit, loss
+from estimators._double.sample import LEFT, ROUNDING, Column, Sample, arms, nothing_left
+from estimators._math.orthogonal import (
+    Score,
+    Solved,
+    augmented,
+    augmented_treated,
+    iv_type,
+    normalised,
+    partialling_out,
+    solve,
+)
+from estimators._math.projection import Codes, Flags, Floats
+from framework.errors import IdentificationError
+
+if TYPE_CHECKING:
+    from framework.contract import Learner
+
+PlrScore = Literal["partialling_out", "iv_type"]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How the estimation is done.
+
+    Attributes:
+        outcome, treatment, instrument: learners of the nuisances of each.
+        trimming: propensities are kept in [trimming, 1 - trimming].
+        normalise: inverse weights add up to n in either arm.
+        by_group: one effect for each group of the moderator.
+    """
+
+    outcome: Learner
+    treatment: Learner
+    instrument: Learner
+    folds: int
+    repetitions: int
+    score: PlrScore
+    trimming: float
+    normalise: bool
+    seed: int
+    by_group: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """How well one nuisance predicts in one fold."""
+
+    nuisance: str
+    learner: str
+    fold: int
+    measure: str
+    value: float
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Repetition:
+    """One split of the sample.
+
+    Attributes:
+        solved: by estimand; `terms` of its coefficients are those of the treatments.
+        checks: out-of-fold performance.
+        left: share of each treatment's (instrument's) variance that is not predicted.
+        propensity: (n,) as predicted, before trimming; None without one.
+        residual: (n,) residual of the main treatment, partially linear kinds.
+        sigma2, nu2: by estimand, for the sensitivity to confounders.
+        first_stage: F statistic of the instruments, robust or by clusters.
+        notes: what this split met.
+    """
+
+    solved: Mapping[str, Solved]
+    checks: tuple[Check, ...]
+    left: Mapping[str, float]
+    propensity: Floats | None = None
+    residual: Floats | None = None
+    sigma2: Mapping[str, float] = field(default_factory=dict)
+    nu2: Mapping[str, float] = field(default_factory=dict)
+    first_stage: float | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class _Split:
+    """Cross-fitting on one split, keeping account of how well it goes."""
+
+    sample: Sample
+    plan: Plan
+    number: int
+    fold: Codes
+    checks: list[Check] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def predict(
+        self,
+        target: Floats,
+        learner: Learner,
+        task: Task,
+        what: str,
+        within: Flags | None = None,
+    ) -> Floats:
+        """Out-of-fold predictions (n,) of a target."""
+        seed = int(
+            np.random.SeedSequence([self.plan.seed, self.number]).generate_state(1)[0]
+        )
+        fitted = cross_fit(
+            target,
+            self.sample.X,
+            self.fold,
+            learner,
+            task,
+            seed,
+            within=within,
+            what=what,
+        )
+        name = type(learner).__name__
+        for k in range(self.plan.folds):
+            rows = self.fold == k
+            if within is not None:
+                rows &= within
+            if not rows.any():
+                continue
+            value = loss(target[rows], fitted.values[rows], fitted.baseline[rows], task)
+            measure = "log_loss" if task == "classification" else "r2"
+            count = int(rows.sum())
+            self.checks.append(Check(what, name, k + 1, measure, value, count))
+        if fitted.unsettled:
+            self.notes.append(
+                f"the learner of {what} stopped before it converged in some fits"
+            )
+        return fitted.values
+
+    def residual(self, column: Column, learner: Learner) -> Floats:
+        """Column minus its prediction; with unit means, minus what they add (Mundlak).
+
+        Under correlated random effects E[d | X, mean X, mean d] is taken as
+        m(X, mean X) + mean d - mean of m (Clarke and Polselli 2025).
+        """
+        m = self.predict(column.values, learner, "regression", f"'{column.term}'")
+        if column.means is not None:
+            unit = self.sample.unit
+            assert unit is not None  # noqa: S101 - means are of units
+            average = np.bincount(unit, m) / np.bincount(unit)
+            m = m + column.means - average[unit]
+        left = column.values - m
+        share = float(np.mean(left**2) / np.var(column.values))
+        if share < LEFT:
+            raise nothing_left(
+                column.term, share, self.sample.features, residual_of="out of fold"
+            )
+        return left
+
+
+def repetition(
+    sample: Sample, plan: Plan, number: int, fold: Codes | None = None
+) -> Repetition:
+    """One split: folds, nuisances, score, solution.
+
+    Args:
+        number: of the repetition; folds and learners are drawn from it and the seed.
+        fold: (n,) folds in place of the drawn ones.
+
+    Raises:
+        IdentificationError: M02, M04.
+        NumericalError: N02.
+    """
+    if fold is None:
+        fold = sample.folds(plan.folds, plan.seed, number)
+    split = _Split(sample, plan, number, fold)
+    kinds: Mapping[str, Callable[[_Split], Repetition]] = {
+        "plr": _partially_linear,
+        "pliv": _partially_linear_iv,
+        "irm": _interactive,
+        "iivm": _interactive_iv,
+    }
+    return kinds[sample.kind](split)
+
+
+def _solve(split: _Split, score: Score) -> Solved:
+    return solve(score, split.fold, split.sample.cluster)
+
+
+def _share(residual: Floats, column: Column) -> float:
+    return float(np.mean(residual**2) / np.var(column.values))
+
+
+def _partially_linear(split: _Split) -> Repetition:
+    """Y = theta D + g(X) + error (Robinson 1988)."""
+    sample, plan = split.sample, split.plan
+    y = sample.outcome
+    what = f"'{sample.outcome_term}'"
+    u = y - split.predict(y, plan.outcome, "regression", what)
+    V = np.column_stack([split.residual(c, plan.treatment) for c in sample.treatments])
+    score = partialling_out(u, V)
+    solved = _solve(split, score)
+    after = u - V @ solved.theta
+    if plan.score == "iv_type":
+        d, v = sample.d, V[:, 0]
+        # doubleml's preliminary estimate: the score's plain mean.
+        start = float(np.mean(v * u) / np.mean(v * v))
+        net = f"{what} without the treatment's part"
+        g = split.predict(y - start * d, plan.outcome, "regression", net)
+        solved = _solve(split, iv_type(y, d, g, v))
+        after = y - g - solved.theta[0] * d
+    left = {c.term: _share(V[:, j], c) for j, c in enumerate(sample.treatments)}
+    every = {"coefficient": solved}
+    if plan.by_group:
+        # Residual on residual inside each group (Semenova and Chernozhukov 2021).
+        G = sample.groups()[1]
+        every["by_group"] = _solve(split, partialling_out(u, V[:, :1] * G))
+    return Repetition(
+        solved=every,
+        checks=tuple(split.checks),
+        left=left,
+        residual=V[:, 0],
+        sigma2={"coefficient": float(np.mean(after**2))},
+        nu2={"coefficient": 1.0 / float(np.mean(_alone(V) ** 2))},
+        notes=tuple(split.notes),
+    )
+
+
+def _alone(V: Floats) -> Floats:
+    """The first residual treatment off the others."""
+    if V.shape[1] == 1:
+        return V[:, 0]
+    others = V[:, 1:]
+    return np.asarray(
+        V[:, 0] - others @ np.linalg.lstsq(others, V[:, 0], rcond=None)[0]
+    )
+
+
+def _partially_linear_iv(split: _Split) -> Repetition:
+    """Y = theta D + g(X) + error, with instruments that X does not make exogenous."""
+    sample, plan = split.sample, split.plan
+    y = sample.outcome
+    u = y - split.predict(y, plan.outcome, "regression", f"'{sample.outcome_term}'")
+    w = split.residual(sample.treatments[0], plan.treatment)
+    Z = np.column_stack(
+        [split.residual(c, plan.instrument) for c in sample.instruments]
+    )
+    tilde = Z
+    if Z.shape[1] > 1:
+        # Two-stage least squares on the residuals, with a constant as doubleml's.
+        A = np.column_stack([np.ones(len(Z)), Z])
+        tilde = (A @ np.linalg.lstsq(A, w, rcond=None)[0])[:, None]
+    _relevant(tilde[:, 0], w, sample)
+    solved = _solve(split, partialling_out(u, w[:, None], tilde))
+    stage = _solve(split, partialling_out(w, Z))
+    left = {sample.treatments[0].term: _share(w, sample.treatments[0])}
+    left |= {c.term: _share(Z[:, j], c) for j, c in enumerate(sample.instruments)}
+    return Repetition(
+        solved={"coefficient": solved},
+        checks=tuple(split.checks),
+        left=left,
+        residual=w,
+        first_stage=_wald(stage),
+        notes=tuple(split.notes),
+    )
+
+
+def _wald(stage: Solved) -> float | None:
+    """F statistic that all coefficients are zero; None where they are certain."""
+    V, pi = stage.covariance, stage.theta
+    scale = float(np.max(np.abs(np.outer(pi, pi))))
+    if np.linalg.matrix_rank(V, tol=scale * ROUNDING**2) < len(pi):
+        return None
+    return float(pi @ np.linalg.solve(V, pi)) / len(pi)
+
+
+def _relevant(z: Floats, w: Floats, sample: Sample) -> None:
+    """An instrument that moves nothing gives no estimate."""
+    size = float(np.sqrt(np.mean(z**2) * np.mean(w**2)))
+    if abs(float(np.mean(z * w))) <= ROUNDING * size:
+        raise IdentificationError(
+            "I02",
+            f"'{sample.instruments[0].term}' moves '{sample.treatments[0].term}' in no "
+            "row, given the controls",
+            fix="another instrument",
+        )
+
+
+def _propensity(split: _Split, column: Column, learner: Learner) -> Floats:
+    """Predicted probability (n,), before trimming."""
+    arms(column.values, f"'{column.term}'", split.fold)
+    what = f"'{column.term}'"
+    return split.predict(column.values, learner, "classification", what)
+
+
+def _trimmed(split: _Split, p: Floats, d: Floats) -> Floats:
+    trimmed = np.clip(p, split.plan.trimming, 1 - split.plan.trimming)
+    return normalised(trimmed, d) if split.plan.normalise else trimmed
+
+
+def _by_arm(
+    split: _Split, target: Floats, arm: Column, what: str
+) -> tuple[Floats, Floats]:
+    """Predictions of the outcome had every row been in arm 0, in arm 1."""
+    learner = split.plan.outcome
+    return tuple(  # type: ignore[return-value]  # two arms
+        split.predict(
+            target,
+            learner,
+            "regression",
+            f"{what} where '{arm.term}' is {a}",
+            within=arm.values == a,
+        )
+        for a in (0, 1)
+    )
+
+
+def _interactive(split: _Split) -> Repetition:
+    """Y = g(D, X) + error: average effects, on all and on the treated."""
+    sample = split.sample
+    y, arm = sample.outcome, sample.treatments[0]
+    d = arm.values
+    raw = _propensity(split, arm, split.plan.treatment)
+    g0, g1 = _by_arm(split, y, arm, f"'{sample.outcome_term}'")
+    p = _trimmed(split, raw, d)
+    one = np.ones_like(d)
+    share = float(d.mean())
+    weights = {"ate": (one, one), "att": (d / share, p / share)}
+    signals = {
+        "ate": (augmented(y, d, g0, g1, p), one),
+        "att": (augmented_treated(y, d, g0, g1, p), d),
+    }
+    sigma2 = float(np.mean((y - d * g1 - (1 - d) * g0) ** 2))
+    nu2 = {}
+    for estimand, (w, bar) in weights.items():
+        m_alpha = w * bar * (1 / p + 1 / (1 - p))
+        riesz = bar * (d / p - (1 - d) / (1 - p))
+        nu2[estimand] = float(np.mean(2 * m_alpha - riesz**2))
+    solved = {
+        estimand: _solve(split, Score(slope[:, None, None], level[:, None]))
+        for estimand, (level, slope) in signals.items()
+    }
+    signal = signals["ate"][0]
+    if split.plan.by_group:
+        G = sample.groups()[1]
+        solved["by_group"] = _solve(split, _projection(signal, G))
+    elif sample.products:
+        M = np.column_stack([one, sample.moderators])
+        solved["interaction"] = _solve(split, _projection(signal, M))
+    return Repetition(
+        solved=solved,
+        checks=tuple(split.checks),
+        left={},
+        propensity=raw,
+        sigma2=dict.fromkeys(signals, sigma2),
+        nu2=nu2,
+        notes=tuple(split.notes),
+    )
+
+
+def _projection(signal: Floats, M: Floats) -> Score:
+    """Best linear predictor of the signal by columns (n, q) of the moderator."""
+    return Score(M[:, :, None] * M[:, None, :], M * signal[:, None])
+
+
+def _interactive_iv(split: _Split) -> Repetition:
+    """Local average effect of a 0/1 treatment on those a 0/1 instrument moves."""
+    sample, plan = split.sample, split.plan
+    y, arm = sample.outcome, sample.instruments[0]
+    d, z = sample.d, arm.values
+    raw = _propensity(split, arm, plan.instrument)
+    g0, g1 = _by_arm(split, y, arm, f"'{sample.outcome_term}'")
+    r0, r1 = _taken_up(split, arm)
+    p = _trimmed(split, raw, z)
+    level = augmented(y, z, g0, g1, p)
+    slope = augmented(d, z, r0, r1, p)
+    solved = _solve(split, Score(slope[:, None, None], level[:, None]))
+    # The first stage: the instrument's average effect on take-up.
+    one = np.ones((len(z), 1, 1))
+    stage = _solve(split, Score(one, slope[:, None]))
+    moved = float(stage.theta[0])
+    if abs(moved) <= ROUNDING:
+        raise IdentificationError(
+            "I02",
+            f"'{arm.term}' moves '{sample.treatments[0].term}' on average nowhere: "
+            "there are no compliers",
+            fix="another instrument",
+        )
+    return Repetition(
+        solved={"late": solved},
+        checks=tuple(split.checks),
+        left={},
+        propensity=raw,
+        first_stage=_wald(stage),
+        notes=(*split.notes, f"share of compliers {moved:.3f}")
+        if split.number == 0
+        else tuple(split.notes),
+    )
+
+
+def _taken_up(split: _Split, arm: Column) -> tuple[Floats, Floats]:
+    """Predicted take-up with the instrument off, on; certain where nobody differs."""
+    sample, plan = split.sample, split.plan
+    treatment = sample.treatments[0]
+    found: list[Floats] = []
+    for a in (0, 1):
+        within = arm.values == a
+        taken = treatment.values[within]
+        if not np.ptp(taken):
+            found.append(np.full(sample.n, float(taken[0])))
+            continue
+        what = f"'{treatment.term}' where '{arm.term}' is {a}"
+        arms(treatment.values, what, split.fold, within)
+        found.append(
+            split.predict(
+                treatment.values, plan.treatment, "classification", what, within
+            )
+        )
+    return found[0], found[1]
+
+
+def clipped(plan: Plan, found: Sequence[Repetition]) -> float:
+    """Share of rows whose propensity is trimmed, mean over repetitions."""
+    t = plan.trimming
+    shares = [
+        np.mean((r.propensity < t) | (r.propensity > 1 - t))
+        for r in found
+        if r.propensity is not None
+    ]
+    return float(np.mean(shares)) if shares else 0.0

@@ -1,0 +1,1 @@
+"""Learners: options -> an unfitted scikit-learn estimator, seeded, one thread."""
