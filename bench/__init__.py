@@ -1,0 +1,1 @@
+"""What the framework costs, as ratios that hold on any machine (`make bench`)."""

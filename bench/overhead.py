@@ -1,0 +1,148 @@
+"""What the framework adds to one fit on a warm worker."""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from bench.figures import ESTIMATIONS, Figure, empty_folder, ratio
+from framework import registry
+from framework.cache import Cell, Failure, Job
+from framework.commands.running import plan_run, start
+from framework.contract import Request
+from framework.execute import Processes, execute
+from framework.execute.worker import ESTIMATE
+from framework.panel import Panel
+from framework.result import Result
+from framework.spec.study import open_study
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: Estimations before a worker is warm: imports, the panel, the allocator.
+_WARM_UP = 5
+#: Where a cell of the benchmark keeps the seconds of its task.
+_TASK = "bench_task_seconds"
+
+
+@dataclass(frozen=True, slots=True)
+class _Times:
+    """Seconds of each estimation on a warm worker.
+
+    Attributes:
+        whole: from one result in the parent to the next.
+        task: in the worker's task: request, fit and checks.
+        fit: in the fit alone.
+    """
+
+    whole: list[float]
+    task: list[float]
+    fit: list[float]
+
+
+def measure() -> list[Figure]:
+    """Time between two results less the fit; and the fit beside bare pyfixest."""
+    ours = _run("bench.overhead:estimate_timed")
+    bare = _run("bench.overhead:pyfixest_timed")
+    around = [whole - fit for whole, fit in zip(ours.whole, ours.fit, strict=True)]
+    request = [task - fit for task, fit in zip(ours.task, ours.fit, strict=True)]
+    kept = [whole - task for whole, task in zip(ours.whole, ours.task, strict=True)]
+    return [
+        ratio(
+            "framework around one TWFE fit / estimate(request)", around, ours.fit, 0.5
+        ),
+        ratio("- of it, request and checks", request, ours.fit),
+        ratio("- of it, keeping the result and the parent", kept, ours.fit),
+        ratio("estimate(request) of twfe / bare pyfixest.feols", ours.fit, bare.fit),
+    ]
+
+
+def estimate_timed(job: Job, panel: Panel) -> Cell:
+    """A worker's task whose cell holds the seconds inside `estimate(request)`."""
+
+    def fit(original: Callable[[Request], Result], request: Request) -> float:
+        start = time.perf_counter()
+        original(request)
+        return time.perf_counter() - start
+
+    return _timed(job, panel, fit)
+
+
+def pyfixest_timed(job: Job, panel: Panel) -> Cell:
+    """A worker's task whose cell holds the seconds of the same fit by bare pyfixest."""
+    import pyfixest
+
+    def fit(_: Callable[[Request], Result], request: Request) -> float:
+        assert request.treatment is not None
+        right = " + ".join((*request.treatment.columns, *request.controls))
+        formula = f"{request.outcome} ~ {right} | {' + '.join(request.fixed_effects)}"
+        start = time.perf_counter()
+        fitted = pyfixest.feols(
+            formula, request.frame, vcov={"CRV1": request.inference.clusters[0]}
+        )
+        fitted.tidy()
+        return time.perf_counter() - start
+
+    return _timed(job, panel, fit)
+
+
+def _timed(
+    job: Job,
+    panel: Panel,
+    fit: Callable[[Callable[[Request], Result], Request], float],
+) -> Cell:
+    plugin = registry.estimator(job.model["estimator"]["name"])
+    original, seconds = plugin.estimate, []
+
+    def estimate(self: object, request: Request) -> Result:
+        result: Result | None = None
+
+        def once(asked: Request) -> Result:
+            nonlocal result
+            result = original(self, asked)  # type: ignore[arg-type]  # self is a plugin
+            return result
+
+        seconds.append(fit(once, request))
+        return result or once(request)
+
+    module, _, name = ESTIMATE.partition(":")
+    task = getattr(importlib.import_module(module), name)
+    plugin.estimate = estimate  # type: ignore[method-assign,assignment]  # measured from outside
+    start = time.perf_counter()
+    try:
+        cell: Cell = task(job, panel)
+    finally:
+        plugin.estimate = original  # type: ignore[method-assign]  # as it was
+    whole = time.perf_counter() - start
+    return replace(cell, seconds=sum(seconds), labels={**cell.labels, _TASK: whole})
+
+
+def _run(task: str) -> _Times:
+    with empty_folder() as folder:
+        work = start(open_study(folder / "castle.yaml"), folder / "runs")
+        plan_run(work)
+        jobs = list(work.jobs.values())
+        for panel in work.panels.values():
+            work.store.save_panel(panel)
+        ends: list[float] = []
+        cells: list[Cell] = []
+
+        def done(_: Job, outcome: Cell | Failure) -> None:
+            ends.append(time.perf_counter())
+            if isinstance(outcome, Failure):
+                raise TypeError(f"{outcome.problems}\n{outcome.trace}")
+            cells.append(outcome)
+
+        workers = Processes(folder / "runs", workers=1, task=task)
+        execute(jobs, work.store, workers, on_done=done)
+    if len(cells) < ESTIMATIONS:
+        raise RuntimeError(f"{len(cells)} of {ESTIMATIONS} estimations ran")
+    warm = cells[_WARM_UP + 1 :]
+    return _Times(
+        whole=[after - before for before, after in itertools.pairwise(ends)][_WARM_UP:],
+        task=[cell.labels[_TASK] for cell in warm],
+        fit=[cell.seconds for cell in warm],
+    )
