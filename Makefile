@@ -1,0 +1,85 @@
+# Needs python3 (3.11, 3.12 or 3.13), pip and make; `make help` lists the targets.
+# uv is put into .tools/ (`pip --target` works where a distribution's pip refuses to
+# install, and uv makes the environment without the venv module).
+
+UV := .tools/bin/uv
+UV_VERSION := uv~=0.13.9
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+STUDY := specs/replications/castle_doctrine.yaml
+
+# The interpreter is one that is installed; nothing is downloaded but packages.
+export UV_PYTHON_DOWNLOADS := never
+export UV_PROJECT_ENVIRONMENT := .venv
+# Importing the engines takes three times as long without bytecode, so it is made at
+# install, and kept for this project's own files whatever the shell says.
+export UV_COMPILE_BYTECODE := 1
+export PYTHONDONTWRITEBYTECODE :=
+export MLFLOW_DISABLE_TELEMETRY := true
+export DO_NOT_TRACK := 1
+# Another active environment must not leak into this one.
+unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test test-system lint format types schema bench wheel clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | \
+	  awk -F'|' '{printf "%-20s %s\n", $$1, $$2}'
+
+install: $(INSTALLED) ## everything into .venv/ (the other targets do it when needed)
+
+run: $(INSTALLED) ## the castle doctrine study on real data: tables, figures, report
+	@$(BIN)/estimand run $(STUDY)
+
+test: $(INSTALLED) ## the tests that need nothing but this checkout
+	@$(BIN)/python -m pytest -m "not system" -n auto --dist worksteal
+
+test-system: $(INSTALLED) ## the wheel, PostgreSQL, LaTeX, a browser, kills
+	@$(BIN)/python -m pytest -m system -rs
+
+lint: $(INSTALLED) ## ruff, its formatting, and that the lock is current
+	@$(UV) lock --check --quiet
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+format: $(INSTALLED) ## rewrite the formatting
+	@$(BIN)/ruff check --fix --exit-zero --quiet .
+	@$(BIN)/ruff format .
+
+types: $(INSTALLED) ## strict mypy
+	@$(BIN)/mypy
+
+schema: $(INSTALLED) ## schemas/study.json, from which editors complete a study
+	@$(BIN)/estimand schema --output schemas/study.json
+
+bench: $(INSTALLED) ## what the framework costs, as ratios measured in one run
+	@$(BIN)/python -m bench
+
+wheel: $(UV) ## dist/estimand-*.whl
+	@$(UV) build --wheel --quiet --out-dir dist && ls dist/*.whl
+
+clean: ## remove what make installed and built; runs/ stays
+	@rm -rf .venv .tools dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@find bench estimators framework hydra_plugins tests -name __pycache__ \
+	  -type d -prune -exec rm -rf {} +
+
+$(UV):
+	@echo "Installing uv into .tools/ ..."
+	@export PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1; \
+	for pip in "python3 -m pip" pip3 pip; do \
+	  if $$pip --version >/dev/null 2>&1; then \
+	    $$pip install --quiet --upgrade --target .tools "$(UV_VERSION)" && exit 0; \
+	    exit 1; \
+	  fi; \
+	done; \
+	echo "Estimand needs pip: python3 -m pip does not answer." >&2; exit 1
+
+$(INSTALLED): pyproject.toml uv.lock | $(UV)
+	@$(UV) python find --no-project '>=3.11,<3.14' >/dev/null 2>&1 || { \
+	  echo "Estimand needs Python 3.11, 3.12 or 3.13 on the PATH;" \
+	    "python3 here is $$(python3 -V 2>&1). Install one of them and try again." >&2; \
+	  exit 1; }
+	@echo "Installing the locked packages into .venv/ (once, 1.6 GB on disk) ..."
+	@$(UV) sync --frozen --quiet --extra data --extra test
+	@touch $@

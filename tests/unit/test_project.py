@@ -1,0 +1,123 @@
+"""The project's shell: what is promised in README, Makefile, lock and package data."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import tomllib
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+
+
+def blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+def locked() -> list[dict[str, object]]:
+    text = (ROOT / "uv.lock").read_text(encoding="utf-8")
+    return list(tomllib.loads(text)["package"])
+
+
+def test_one_lock_serves_every_supported_python() -> None:
+    versions = Counter(package["name"] for package in locked())
+    assert [name for name, count in versions.items() if count > 1] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "cap"),
+    [
+        ("pulp", "<4"),
+        ("spreg", "<2"),
+        ("mlflow", "<3.18"),
+        ("hydra-core", "<1.5"),
+        ("pandas", "<4"),
+    ],
+)
+def test_a_dependency_that_breaks_or_forks_the_lock_is_capped(
+    name: str, cap: str
+) -> None:
+    (requirement,) = [
+        r
+        for r in PROJECT["project"]["dependencies"]
+        if re.match(rf"{name}(?![\w-])", r)
+    ]
+    assert cap in requirement.split(",")
+
+
+def test_quick_start_is_two_commands_that_make_knows() -> None:
+    commands = blocks("console", README.split("## Quick start")[1])[0].splitlines()
+    assert commands == ["make run", "make test"]
+    targets = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
+    assert {command.removeprefix("make ") for command in commands} <= targets
+
+
+def test_every_target_is_listed_by_make_help() -> None:
+    phony = re.search(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE)
+    assert phony is not None
+    listed = subprocess.run(
+        ["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    assert [t for t in phony[1].split() if f"make {t} " not in listed] == []
+
+
+def test_the_readme_study_is_one_short_yaml() -> None:
+    study = blocks("yaml")[0]
+    assert len(study.splitlines()) < 25
+    assert {"study", "data", "model", "checks"} <= set(yaml.safe_load(study))
+
+
+def test_ci_runs_the_readme_test_command_after_lint_and_types() -> None:
+    script = ROOT / ".ci" / "run"
+    assert os.access(script, os.X_OK)
+    steps = re.findall(r"^ *limit \d+ (make \S+)", script.read_text(), re.MULTILINE)
+    assert steps.index("make lint") < steps.index("make types")
+    assert steps.index("make types") < steps.index("make test")
+
+
+def test_ci_stays_far_below_its_ninety_minutes() -> None:
+    script = (ROOT / ".ci" / "run").read_text()
+    minutes = re.findall(r"^ *limit (\d+)", script, re.MULTILINE)
+    # 10 minutes are left for a slow start of the machine.
+    assert sum(map(int, minutes)) <= 80
+
+
+def test_bytecode_is_made_at_install_and_kept() -> None:
+    assert "export UV_COMPILE_BYTECODE := 1\n" in MAKEFILE
+    assert "export PYTHONDONTWRITEBYTECODE :=\n" in MAKEFILE
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "export UV_PYTHON_DOWNLOADS := never",
+        "export MLFLOW_DISABLE_TELEMETRY := true",
+        "export DO_NOT_TRACK := 1",
+    ],
+)
+def test_make_keeps_off_the_network_after_the_install(line: str) -> None:
+    assert f"{line}\n" in MAKEFILE
+
+
+def test_runs_holds_outputs_only() -> None:
+    rules = (ROOT / "runs" / ".gitignore").read_text().splitlines()
+    assert rules[-2:] == ["*", "!.gitignore"]
+
+
+def test_editors_are_told_the_schema() -> None:
+    settings = json.loads((ROOT / ".vscode" / "settings.json").read_text())
+    assert settings["yaml.schemas"] == {"schemas/study.json": ["specs/**/*.yaml"]}
+
+
+def test_licence_is_the_one_declared() -> None:
+    assert PROJECT["project"]["license"] == "MIT"
+    assert (ROOT / "LICENSE").read_text().startswith("MIT License")
