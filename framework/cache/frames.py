@@ -33,7 +33,7 @@ def write_frame(frame: pd.DataFrame, path: Path) -> None:
     import pyarrow as pa
     from pyarrow import ipc
 
-    columns = [_pack(frame.iloc[:, i]) for i in range(frame.shape[1])]
+    columns = [_pack(column) for _, column in frame.items()]
     header: dict[str, Any] = {
         "labels": to_plain(list(frame.columns)),
         "label_names": to_plain(list(frame.columns.names)),
