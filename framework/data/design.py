@@ -358,4 +358,5 @@ def _series(
     )
     if assigned.cohort is not None:
         held["cohort"] = assigned.cohort
-    return held[held["unit"] >= 0].reset_index(drop=True)
+    inside = codes >= 0
+    return held if inside.all() else held[inside].reset_index(drop=True)
