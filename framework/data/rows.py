@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-from framework.data.restrictions import apply_restriction
+from framework.data.restrictions import apply_restriction, restriction_columns
 from framework.data.treatment import Assigned
 from framework.data.working import COHORT, HIDDEN, Roles, Working, where
 from framework.errors import EstimandError, Phase, Problem
 from framework.panel import LedgerLine, Panel
 from framework.spec.model import Data, Model
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def restrict(
@@ -26,7 +30,8 @@ def restrict(
         cohort = None
         if assigned is not None and assigned.cohort is not None:
             cohort = pd.Series(work.held[work.hidden[COHORT]])
-        counted = work.panel.frame.assign(**{HIDDEN: np.arange(work.n)})
+        counted = _needed(work.panel, flat["name"], options)
+        counted = counted.assign(**{HIDDEN: np.arange(work.n)})
         try:
             restricted = apply_restriction(
                 replace(work.panel, frame=counted), name, flat["name"], options, cohort
@@ -35,9 +40,20 @@ def restrict(
             work.problems += [p.at(path=f"model.sample.{name}") for p in error.problems]
             continue
         rows = restricted.frame[HIDDEN].to_numpy()
-        plain = restricted.frame.drop(columns=HIDDEN)
+        plain = work.panel.frame.take(rows).reset_index(drop=True)
         work.keep(replace(restricted, frame=plain), rows)
     return list(work.panel.ledger[before:])
+
+
+def _needed(panel: Panel, kind: str, options: Mapping[str, Any]) -> pd.DataFrame:
+    """The columns a restriction looks at: a wide frame is not copied for each."""
+    if kind == "where":  # a bare word of a condition is held against every column
+        return panel.frame
+    named = (panel.unit, panel.time, *restriction_columns(kind, options))
+    wanted = [name for name in dict.fromkeys(named) if name]
+    if all(name in panel.frame.columns for name in wanted):
+        return panel.frame[wanted]
+    return panel.frame
 
 
 def complete(
