@@ -35,6 +35,7 @@ LAYERS = (
     "plan",
     "expect",
     "families",
+    "attribution",
     "published",
     "cache",
     "execute",
