@@ -15,6 +15,7 @@ from framework.cache.identity import (
     source_hash,
     source_newest,
 )
+from framework.cache.plain import from_plain, to_plain
 from framework.cache.store import Store
 
 __all__ = [
@@ -25,6 +26,8 @@ __all__ = [
     "engine_versions",
     "engines_hash",
     "fingerprint",
+    "from_plain",
     "source_hash",
     "source_newest",
+    "to_plain",
 ]

@@ -1,4 +1,7 @@
-"""`compare`: runs side by side, from their folders; nothing is estimated again."""
+"""`compare`: runs side by side, from their folders.
+
+Nothing is estimated again, unless it is asked why two numbers differ.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from framework.commands import printing
+from framework.commands import explained, printing
 from framework.errors import OK, SpecError
 
 if TYPE_CHECKING:
+    from framework.commands.explaining import Cited, Why
     from framework.render.run import Column, RunFolder
 
 #: Lines of a study's change that are shown; the rest is counted.
@@ -66,11 +70,22 @@ class Compared:
 
 
 def compare(options: argparse.Namespace) -> int:
-    """Print what the runs are, what differs about them, and their numbers."""
+    """Print what the runs are, what differs about them, their numbers, and why."""
+    # Names of runs hold no `=`: what has one is a setting (executor=inline).
+    words = [*options.runs, *options.overrides]
+    options.overrides = [word for word in words if "=" in word]
+    options.runs = [word for word in words if "=" not in word]
+    if any(address for _, address in map(citation, options.runs)):
+        return _compare_cited(options)
     runs = _read(options.runs)
     compared = compare_runs(runs)
+    pairs = _differing(runs, compared) if options.why else []
+    whys = _explained(pairs, options) if options.why else []
     if options.json:
-        printing.as_json(_as_dict(runs, compared))
+        said = _as_dict(runs, compared)
+        if options.why:
+            said["why"] = [explained.as_dict(why) for why in whys]
+        printing.as_json(said)
         return OK
     marks = string.ascii_uppercase[: len(runs)]
     _say_runs(marks, runs)
@@ -78,7 +93,67 @@ def compare(options: argparse.Namespace) -> int:
     _say_numbers(marks, compared)
     _say_missing(marks, compared)
     _say_study(marks, runs)
+    for why in whys:
+        explained.say(why)
+    if not options.why and any(not c.same for c in compared if all(c.numbers)):
+        names = " ".join(options.runs)
+        printing.out("", f"Why they differ: estimand compare {names} --why")
     return OK
+
+
+def _compare_cited(options: argparse.Namespace) -> int:
+    """Why single estimations differ: `RUN:ADDRESS` beside `RUN[:ADDRESS]`."""
+    from framework.commands.explaining import cited
+
+    said = [citation(name) for name in options.runs]
+    first = next(address for _, address in said if address)
+    runs = _read([name for name, _ in said])
+    cells = [
+        cited(run, address or first)
+        for run, (_, address) in zip(runs, said, strict=True)
+    ]
+    whys = _explained([(cells[0], other) for other in cells[1:]], options)
+    if options.json:
+        printing.as_json({"why": [explained.as_dict(why) for why in whys]})
+        return OK
+    for why in whys:
+        explained.say(why)
+    return OK
+
+
+def citation(name: str) -> tuple[str, str]:
+    """`RUN:ADDRESS` in its two halves; the address is "" where only a run is named."""
+    if Path(name).exists():
+        return name, ""
+    run, _, address = name.rpartition(":")
+    return (run, address) if run else (name, "")
+
+
+def _differing(
+    runs: Sequence[RunFolder], compared: Sequence[Compared]
+) -> list[tuple[Cited, Cited]]:
+    """Estimations whose numbers differ from those of the first run."""
+    from framework.commands.explaining import cited
+
+    return [
+        (cited(runs[0], row.address), cited(run, row.address))
+        for row in compared
+        for run, number in list(zip(runs, row.numbers, strict=True))[1:]
+        if row.numbers[0] and number and number != row.numbers[0]
+        if row.numbers[0].estimate is not None and number.estimate is not None
+    ]
+
+
+def _explained(
+    pairs: Sequence[tuple[Cited, Cited]], options: argparse.Namespace
+) -> list[Why]:
+    from framework.commands.explaining import explain
+    from framework.commands.opening import read_overrides
+    from framework.commands.watching import Bar
+    from framework.settings import settings
+
+    _, conf = read_overrides(options.overrides)
+    return explain(pairs, settings(conf), Bar(quiet=options.json))
 
 
 def _read(names: Sequence[str]) -> list[RunFolder]:

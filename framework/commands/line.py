@@ -174,8 +174,27 @@ def _run_verbs(verb: Verb) -> None:
     report.add_argument("overrides", nargs="*", metavar="SETTING=VALUE")
 
     compare = verb("compare", "comparing:compare", "runs side by side")
-    compare.add_argument("runs", nargs="+", help="folders, or STUDY/RUN")
+    compare.add_argument(
+        "runs",
+        nargs="+",
+        help="folders, or STUDY/RUN; STUDY/RUN:ADDRESS explains one estimation",
+    )
+    compare.add_argument(
+        "--why",
+        action="store_true",
+        help="split what differs over sample, outcome, controls, estimator, ...",
+    )
     compare.add_argument("--json", action="store_true", help="one JSON document")
+    compare.set_defaults(overrides=[])
+
+    trace = verb("trace", "tracing:trace", "where a printed number comes from")
+    trace.add_argument("cell", help="RUN:ADDRESS, or RUN and the number as printed")
+    trace.add_argument("number", nargs="?", help="as printed: 0.0818, -1.39***")
+    trace.add_argument("--json", action="store_true", help="one JSON document")
+
+    diff = verb("diff", "differing:diff", "what differs between two studies")
+    diff.add_argument("studies", nargs=2, metavar="STUDY", help="files, or runs")
+    diff.add_argument("--json", action="store_true", help="one JSON document")
 
     ui = verb("ui", "reporting:ui", "open MLflow on this machine")
     ui.add_argument("--port", type=int, default=5000)

@@ -216,7 +216,7 @@ def _prepare(work: _Work, estimation: Estimation) -> Estimation:
         return replace(estimation, problems=problems)
     work.panels.setdefault(panel.key, panel)
     work.keys[estimation.address] = panel.key
-    job = job_of(work.study, estimation, panel.key)
+    job = job_of(work.study.seed, estimation, panel.key)
     if (estimation.draws or {}).get("rebuild"):
         data, model = trees(estimation)
         source = work.prepared.unprepared(data)
@@ -227,7 +227,7 @@ def _prepare(work: _Work, estimation: Estimation) -> Estimation:
     return estimation
 
 
-def job_of(study: Study, estimation: Estimation, panel: str) -> Job:
+def job_of(seed: int, estimation: Estimation, panel: str) -> Job:
     """The job of an estimation, named by everything its numbers depend on."""
     plugins = list(choices.entries("estimator", estimation.model["estimator"]))
     for flat in (estimation.data.get("spatial_weights") or {}).values():
@@ -237,9 +237,7 @@ def job_of(study: Study, estimation: Estimation, panel: str) -> Job:
         for key in ("groups", "spatial_weights", "missing", "panel")
     }
     data_key = f"{panel} {json.dumps(beside, sort_keys=True, default=str)}"
-    name = fingerprint(
-        estimation.model, data_key, estimation.draws, study.seed, plugins
-    )
+    name = fingerprint(estimation.model, data_key, estimation.draws, seed, plugins)
     return Job(
         fingerprint=name,
         address=estimation.address,
@@ -247,7 +245,7 @@ def job_of(study: Study, estimation: Estimation, panel: str) -> Job:
         data=estimation.data,
         model=estimation.model,
         draws=estimation.draws,
-        seed=study.seed,
+        seed=seed,
     )
 
 
@@ -428,6 +426,9 @@ def _inputs(
         families=study.families,
         published=tuple(c.to_dict() for c in compared),
         generated=work.prepared.simulated(study.data),
+        folder=study.root.resolve(),
+        project=project_root(study),
+        model=study.tree["model"],
         created=created,
         finished=datetime.now(UTC),
     )

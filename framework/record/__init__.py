@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from framework.record.folder import check_output, copy_run, run_folders, write_run
 from framework.record.inputs import Column, RunInputs
+from framework.record.resolved import Resolved, read_resolved
 from framework.record.storage import read_latest
 from framework.record.tables import read_table
 from framework.record.versions import versions
 
 __all__ = [
     "Column",
+    "Resolved",
     "RunInputs",
     "check_output",
     "copy_run",
     "read_latest",
+    "read_resolved",
     "read_table",
     "run_folders",
     "versions",

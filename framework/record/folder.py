@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from framework.cache import Cell
 from framework.errors import StorageError
 from framework.record.manifest import frame_path, manifest, spec_sha
+from framework.record.resolved import FILE, resolved_text
 from framework.record.storage import (
     drafts,
     point_latest,
@@ -218,6 +219,7 @@ def _fill(folder: Path, inputs: RunInputs, run_id: str) -> None:
             frames["draws"] = cell.draws
         _write_frames(folder, estimation.address, frames)
     notes = _write_panel(folder / "panel.parquet", inputs.panel.frame)
+    (folder / FILE).write_text(resolved_text(inputs), encoding="utf-8", newline="")
     text = manifest(inputs, run_id, notes=notes)
     (folder / "manifest.json").write_text(text, encoding="utf-8", newline="")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ class RunInputs:
         columns: every planned estimation, in the order of the study.
         published: rows of the printed-against-ours comparison, as in the manifest.
         code: sha256 over the source files that made the numbers.
+        folder, project: where the study's paths start from, and may not leave.
+        model: the study's own model, normalised.
         generated: a sentence when the data are simulated; it must open the report.
     """
 
@@ -68,6 +71,9 @@ class RunInputs:
     families: Mapping[str, Any] = field(default_factory=dict)
     published: tuple[Mapping[str, Any], ...] = ()
     generated: str | None = None
+    folder: Path = Path()
+    project: Path = Path()
+    model: Mapping[str, Any] = field(default_factory=dict)
     created: datetime = field(default_factory=lambda: datetime.now(UTC))
     finished: datetime | None = None
 

@@ -95,6 +95,7 @@ PARTS = {
     "scalars.csv",
     "tests.csv",
     "panel.parquet",
+    "plan.json",
     "frames",
     "tables",
     "figures",

@@ -59,6 +59,7 @@ def test_a_run_s_folder_holds_what_the_contract_says(tmp_path):
     assert folder.name.startswith("20260301T123005Z-")
     assert {p.name for p in folder.iterdir()} == FILES | {
         "panel.parquet",
+        "plan.json",
         "frames",
         "sources",
     }
