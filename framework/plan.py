@@ -6,6 +6,8 @@ against the header; with them, `every` is spelt out and rows are counted.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -15,11 +17,18 @@ from pydantic import ValidationError
 from framework.condition import parse as parse_condition
 from framework.contract import Estimator, Matrix, Step
 from framework.data.sources import read_header
-from framework.errors import EstimandError, Phase, Place, Problem, no_column
+from framework.errors import (
+    EstimandError,
+    Phase,
+    Place,
+    Problem,
+    SpecError,
+    no_column,
+)
 from framework.spec import choices, terms
 from framework.spec.model import estimand_problems, read_data, read_model
 from framework.spec.study import Origins, Study, project_root
-from framework.spec.tree import Tree, get
+from framework.spec.tree import Origin, Tree, get
 from framework.vary import EVERY_VALUE, MODEL, Levels, Variation, unfold
 
 if TYPE_CHECKING:
@@ -40,6 +49,8 @@ class Estimation:
         against: address that they compare with.
         problems: refused before running, with their places.
         not_built: what it needs that is announced but not built.
+        choices: (path of `each`, name of its value), in the order of writing.
+        excluded: combinations of its line that `except` strikes out.
         place: where its line was written.
         origins: who wrote which path of its tree, for the place of a later problem.
     """
@@ -56,6 +67,8 @@ class Estimation:
     against: str
     problems: tuple[Problem, ...] = ()
     not_built: tuple[str, ...] = ()
+    choices: tuple[tuple[str, str], ...] = ()
+    excluded: int = 0
     place: Place | None = None
     origins: Origins = field(default_factory=Origins, compare=False, repr=False)
 
@@ -93,9 +106,42 @@ def plan(
     base = _column_problems(study.tree, header)
     if base:
         raise EstimandError(p.at(place=_place(study, p)) for p in base)
+    _refuse_if_not_frozen(study)
     variations = unfold(study, levels=levels, only=only)
     found = [_estimation(v, header) for v in variations]
     return tuple(_drop_shared(found))
+
+
+def primary(study: Study) -> str:
+    """sha256 of the study's own specification: its data, its model and its seed.
+
+    What the lines vary does not enter, nor names, labels, comments and the order of
+    keys; the order of steps and restrictions does, because they act in it.
+    """
+    tree = {"seed": study.seed, **study.tree}
+    ordered = [
+        list(study.tree["data"].get("steps") or {}),
+        list(study.tree["model"].get("sample") or {}),
+    ]
+    told = json.dumps([tree, ordered], sort_keys=True, default=str, ensure_ascii=False)
+    return hashlib.sha256(told.encode()).hexdigest()
+
+
+def _refuse_if_not_frozen(study: Study) -> None:
+    now = primary(study)
+    if now.startswith(study.frozen):
+        return
+    raise SpecError(
+        "X26",
+        f"the primary specification is {now[:12]}, and {study.frozen[:12]} was frozen",
+        why="Data, model or seed have changed since it was fixed, so the estimate is no "
+        "longer the one that was announced.",
+        fix="undo the change or make it a line of checks; if the announcement itself "
+        f"changes, write frozen: '{now[:12]}' and say why in a comment",
+        path="frozen",
+        place=study.origins.place(["frozen"])
+        or Origin(study.document, ("frozen",)).place(),
+    )
 
 
 def _place(study: Study, problem: Problem) -> Place | None:
@@ -132,6 +178,8 @@ def _estimation(variation: Variation, header: tuple[str, ...] | None) -> Estimat
         against=variation.against,
         problems=tuple(p.at(address=variation.address) for p in problems),
         not_built=_not_built(variation),
+        choices=variation.choices,
+        excluded=variation.excluded,
         place=variation.origin.place(),
         origins=variation.origins,
     )

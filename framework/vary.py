@@ -51,6 +51,8 @@ class Variation:
         start: address of the `from` line's estimation, "" if it starts at the model.
         origins: who wrote what, for the place of a problem.
         repeated: its values of `model.each`, under which it is compared.
+        choices: (path of `each`, name of its value), in the order of writing.
+        excluded: combinations of this line that `except` strikes out.
         problems: faults met while the changes were applied.
     """
 
@@ -66,6 +68,8 @@ class Variation:
     origins: Origins
     origin: Origin
     repeated: tuple[tuple[Values, str, Any], ...] = ()
+    choices: tuple[tuple[str, str], ...] = ()
+    excluded: int = 0
     problems: tuple[Problem, ...] = ()
 
     @property
@@ -292,7 +296,7 @@ def _unfold_line(
     tree, origins = apply(study.tree, recipe.changes, study.origins, faults)
     found: list[Variation] = []
     try:
-        cells = _cells(recipe, tree, levels)
+        cells, excluded = _cells(recipe, tree, levels)
     except SpecError as error:
         problems.catch(error, ("checks", line.heading, line.name), line.origin)
         return []
@@ -321,13 +325,29 @@ def _unfold_line(
                 origins=written,
                 origin=line.origin,
                 repeated=tuple(v for v in cell.values if v[0] in study.model_each),
+                choices=tuple(_chosen(cell)),
+                excluded=excluded,
                 problems=tuple(inner.found),
             )
         )
     return found
 
 
-def _cells(recipe: _Recipe, tree: Tree, levels: Levels | None) -> list[_Cell]:
+def _chosen(cell: _Cell) -> Iterator[tuple[str, str]]:
+    """(path, name) of every value; cases that all vary the same paths are a grid."""
+    for values, name, value in cell.values:
+        keys = {tuple(held) for _, held in values.values if isinstance(held, Mapping)}
+        grid = values.path == "case" and len(keys) == 1 and len(next(iter(keys))) > 1
+        if grid and isinstance(value, Mapping):
+            yield from ((path, value_name(held)) for path, held in value.items())
+        else:
+            yield values.path, name
+
+
+def _cells(
+    recipe: _Recipe, tree: Tree, levels: Levels | None
+) -> tuple[list[_Cell], int]:
+    """The combinations that are left, and how many `except` struck out."""
     expanded = [
         tuple((values, name, value) for name, value in _expand(values, tree, levels))
         for values in recipe.each
@@ -336,6 +356,7 @@ def _cells(recipe: _Recipe, tree: Tree, levels: Levels | None) -> list[_Cell]:
         _Cell(tuple(name for _, name, _ in combination), combination)
         for combination in itertools.product(*expanded)
     ]
+    planned = len(cells)
     known = {values.path for values in recipe.each}
     for struck, _ in recipe.excepted:
         unknown = [path for path in struck if path not in known]
@@ -348,7 +369,7 @@ def _cells(recipe: _Recipe, tree: Tree, levels: Levels | None) -> list[_Cell]:
         cells = [cell for cell in cells if not _is_struck(cell, struck)]
     if not cells:
         raise SpecError("X22", "`except` strikes out every value of this line")
-    return cells
+    return cells, planned - len(cells)
 
 
 def _is_struck(cell: _Cell, struck: Mapping[str, Any]) -> bool:

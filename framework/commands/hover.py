@@ -31,6 +31,8 @@ TOP: Words = _words(
     labels="Column -> the words that tables and figures print for it.",
     published='Numbers as the paper prints them, in quotes ("0.1140** (0.0556)"), '
     "arranged as the checks are; or the path of a YAML file that holds them.",
+    frozen="Hash of the primary specification (`estimand plan` prints it), fixed before "
+    "estimation: the study is refused once data, model or seed differ from it.",
     report="Heading -> its title, rows and baseline column in the report.",
 )
 DATA: Words = _words(

@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from framework.errors import EstimandError, Problem
@@ -155,8 +156,17 @@ def failures(ran: Ran) -> None:
     """Every estimation without numbers, its reason and how to run it again."""
     from framework.commands.running import problems_of
 
+    met: dict[Problem, list[str]] = {}
     for column in ran.failed:
-        problems(problems_of(column))
+        for problem in problems_of(column):
+            met.setdefault(replace(problem, address=""), []).append(problem.address)
+    for problem, addresses in met.items():
+        problems([replace(problem, address=addresses[0])])
+        if len(addresses) > 1:
+            head = f"    So are {len(addresses) - 1} more: "
+            some = ", ".join(addresses[1 : _MOST_VALUES + 1])
+            more = ", …" if len(addresses) > _MOST_VALUES + 1 else ""
+            log(*wrapped(some + more, "      ", head))
     if ran.failed:
         study = ran.study.document.source
         first = ran.failed[0].estimation.address

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,12 +29,14 @@ from framework.errors import (
 )
 from framework.expect import Judged, judge
 from framework.families import adjust
+from framework.multiverse import Multiverse, Universe, multiverse
 from framework.plan import (
     Estimation,
     is_built,
     levels_of,
     panel_of,
     plan,
+    primary,
     protected,
     trees,
 )
@@ -136,9 +138,10 @@ def run_study(
     columns = tuple(
         replace(c, verdicts=verdicts.get(c.estimation.address, ())) for c in columns
     )
+    multiverses = _multiverses(columns, judged)
     compared = _compared(study, judged, changed=bool(only or overrides))
     shown = tuple(c for c in columns if not c.estimation.hidden)
-    inputs = _inputs(work, shown, compared, overrides, created)
+    inputs = _inputs(work, shown, compared, multiverses, overrides, created)
     folder = write_run(inputs, settings.runs, output=output, render=render)
     return Ran(
         study,
@@ -386,10 +389,26 @@ def _adjusted(study: Study, judged: Sequence[Judged]) -> dict[str, Any]:
     return found
 
 
+def _multiverses(
+    columns: Sequence[Column], judged: Sequence[Judged]
+) -> tuple[Multiverse, ...]:
+    """Every line whose `each` has several paths, summed up."""
+    lines: dict[tuple[str, str], list[Universe]] = {}
+    for column, number in zip(columns, judged, strict=True):
+        e = column.estimation
+        if e.hidden or len(e.choices) < 2:  # noqa: PLR2004 - one choice is a table
+            continue
+        universe = Universe(number, e.choices, e.excluded, column.status)
+        lines.setdefault((e.heading, e.line), []).append(universe)
+    found = (multiverse(h, line, held) for (h, line), held in lines.items())
+    return tuple(m for m in found if m is not None)
+
+
 def _inputs(
     work: _Work,
     columns: tuple[Column, ...],
     compared: Sequence[Compared],
+    multiverses: Sequence[Multiverse],
     overrides: Sequence[str],
     created: datetime,
 ) -> RunInputs:
@@ -425,6 +444,8 @@ def _inputs(
         report=study.report,
         families=study.families,
         published=tuple(c.to_dict() for c in compared),
+        multiverses=tuple(asdict(m) for m in multiverses),
+        primary=primary(study),
         generated=work.prepared.simulated(study.data),
         folder=study.root.resolve(),
         project=project_root(study),

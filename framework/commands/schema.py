@@ -174,6 +174,7 @@ def _top() -> Schema:
         "labels": {"type": "object", "additionalProperties": _SCALAR},
         "published": {"anyOf": [_TEXT, _ref("printed")]},
         "report": {"type": "object", "additionalProperties": _ref("heading_options")},
+        "frozen": {"type": "string", "pattern": "^[0-9a-f]{12,64}$"},
     }
     return {key: _described(made, said[key]) for key, made in written.items()}
 

@@ -21,7 +21,7 @@ from framework.errors import (
     Phase,
     Problem,
 )
-from framework.plan import Estimation, columns_checked
+from framework.plan import Estimation, columns_checked, primary
 from framework.plan import plan as plan_study
 from framework.spec.study import Study, open_study
 
@@ -119,6 +119,7 @@ def plan(options: argparse.Namespace) -> int:
             {
                 "study": study.name,
                 "seed": study.seed,
+                "primary": primary(study),
                 "estimations": [
                     rows[e.address].to_dict() for e in planned if e.address in rows
                 ],
@@ -128,6 +129,8 @@ def plan(options: argparse.Namespace) -> int:
     source = next(iter(work.panels.values()), None)
     shown = [e for e in planned if not e.hidden]
     printing.out(f"{study.name}: {len(shown)} estimations, seed {study.seed}")
+    held = " (as frozen)" if study.frozen else ""
+    printing.out(f"  primary specification {primary(study)[:12]}{held}")
     for line in source.ledger if source else ():
         printing.out(*printing.wrapped(_ledger(line), "    ", "  "))
     printing.plan_table(planned, {a: r.lines() for a, r in rows.items()})

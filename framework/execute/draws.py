@@ -10,7 +10,9 @@ draws (folds, starting values of learners) from another seed.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -55,7 +57,8 @@ def draw_all(
     """All draws, and the result with what they say.
 
     Returns:
-        One row per draw (`draw, estimate, std_error, statistic` of the judged row) and
+        One row per draw (`draw, estimate, std_error, statistic` of the judged row; for
+        permutations `assignment`, the same where draw b is the same assignment) and
         the result with its randomization test or its resampled standard error.
 
     Raises:
@@ -70,8 +73,9 @@ def draw_all(
     judged = _judged(result, model, job)
     rows: list[tuple[int, float, float, float]] = []
     failed: list[EstimandError] = []
-    rows += _at_once(draws, panel, data, model, estimator, job.seed)
-    remaining = () if rows else _each_draw(job, panel, data, model, estimator)
+    named: list[str] = []
+    rows += _at_once(draws, panel, data, model, estimator, job.seed, named)
+    remaining = () if rows else _each_draw(job, panel, data, model, estimator, named)
     for draw, make in remaining:
         try:
             found = _judged(estimator.estimate(make()), model, job)
@@ -84,6 +88,7 @@ def draw_all(
         raise failed[0]
     frame = pd.DataFrame(rows, columns=["draw", "estimate", "std_error", "statistic"])
     if "permute" in draws:
+        frame["assignment"] = named[-1]
         said = _randomization(result, judged, frame)
     elif "resplit" in draws:
         said = _resplit(result, judged, frame, model)
@@ -123,6 +128,7 @@ def _at_once(
     model: Model,
     estimator: Estimator,
     seed: int,
+    named: list[str],
 ) -> list[tuple[int, float, float, float]]:
     """All permutations in closed form, where the estimator has one; else nothing.
 
@@ -148,7 +154,7 @@ def _at_once(
     cohort = first.to_numpy()
     rows, period = frame[request.unit].to_numpy(), frame[request.time].to_numpy()
     columns = []
-    for reassign in _assignments(draws, panel, request, seed):
+    for reassign in _assignments(draws, panel, request, seed, named):
         given = cohort.copy()
         for unit in units:
             given[code[unit]] = cohort[code[reassign.source[unit]]]
@@ -161,7 +167,12 @@ def _at_once(
 
 
 def _each_draw(
-    job: Job, panel: Panel, data: Data, model: Model, estimator: Estimator
+    job: Job,
+    panel: Panel,
+    data: Data,
+    model: Model,
+    estimator: Estimator,
+    named: list[str],
 ) -> Iterator[tuple[int, Callable[[], Request]]]:
     """(number, how to make that draw's request): a draw that can't be made fails alone."""
     import numpy as np
@@ -185,7 +196,7 @@ def _each_draw(
         _refuse_if_treatment_is_used_elsewhere(data, model)
         plain = build(panel, data, model, estimator, seed)
         for draw, reassign in enumerate(
-            _assignments(draws, panel, plain.request, seed)
+            _assignments(draws, panel, plain.request, seed, named)
         ):
             yield draw, redrawn(panel, reassign)
         return
@@ -297,12 +308,20 @@ class Reassignment:
 
 
 def _assignments(
-    draws: Mapping[str, Any], panel: Panel, request: Request, seed: int
+    draws: Mapping[str, Any],
+    panel: Panel,
+    request: Request,
+    seed: int,
+    named: list[str],
 ) -> Iterator[Reassignment]:
+    """The draws; `named` gets the name by which another estimation's are the same."""
     import numpy as np
 
     units, cohort = _units_of(panel, request)
     blocks = _blocks(draws.get("within"), panel, units)
+    kind = "every" if draws["times"] == "every" else "drawn"
+    told = json.dumps([seed, kind, [str(u) for u in units], blocks])
+    named.append(hashlib.sha256(told.encode()).hexdigest()[:16])
     if draws["times"] == "every":
         yield from _enumerated(units, cohort, blocks)
         return

@@ -33,6 +33,17 @@ class Column:
     cached: bool = False
     panel: str = ""
 
+    @property
+    def status(self) -> str:
+        """`done`, `failed`, `refused` or `not_built`."""
+        from framework.cache import Cell, Failure
+
+        if isinstance(self.outcome, Cell):
+            return "done"
+        if isinstance(self.outcome, Failure):
+            return "failed"
+        return "refused" if self.estimation.problems else "not_built"
+
 
 @dataclass(frozen=True, slots=True)
 class RunInputs:
@@ -47,6 +58,8 @@ class RunInputs:
         source, source_sha256: where the data came from and their bytes' hash.
         columns: every planned estimation, in the order of the study.
         published: rows of the printed-against-ours comparison, as in the manifest.
+        multiverses: lines with several choices, summed up, as in the manifest.
+        primary: hash of the study's own specification (`framework.plan.primary`).
         code: sha256 over the source files that made the numbers.
         folder, project: where the study's paths start from, and may not leave.
         model: the study's own model, normalised.
@@ -70,6 +83,8 @@ class RunInputs:
     report: Mapping[str, Any] = field(default_factory=dict)
     families: Mapping[str, Any] = field(default_factory=dict)
     published: tuple[Mapping[str, Any], ...] = ()
+    multiverses: tuple[Mapping[str, Any], ...] = ()
+    primary: str = ""
     generated: str | None = None
     folder: Path = Path()
     project: Path = Path()

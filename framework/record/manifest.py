@@ -75,6 +75,8 @@ def manifest(inputs: RunInputs, run_id: str, *, notes: tuple[str, ...]) -> str:
         "columns": columns,
         "verdicts": _count(inputs.shown),
         "published": [dict(row) for row in inputs.published],
+        "primary": inputs.primary,
+        "multiverses": [dict(held) for held in inputs.multiverses],
     }
     text = json.dumps(_plain(content), ensure_ascii=False, indent=1, allow_nan=False)
     return text + "\n"
@@ -116,9 +118,10 @@ def _column(column: Column) -> dict[str, Any]:
         "heading": estimation.heading,
         "line": estimation.line,
         "value": estimation.value,
-        "status": _status(column),
+        "status": column.status,
         **_asked(estimation),
         "changes": dict(estimation.changes),
+        "choices": dict(estimation.choices),
         "formula": "",
         "fingerprint": "",
         "panel": column.panel,
@@ -140,14 +143,6 @@ def _column(column: Column) -> dict[str, Any]:
     if isinstance(outcome, Cell):
         entry |= _found(outcome, estimation)
     return entry
-
-
-def _status(column: Column) -> str:
-    if isinstance(column.outcome, Cell):
-        return "done"
-    if isinstance(column.outcome, Failure):
-        return "failed"
-    return "refused" if column.estimation.problems else "not_built"
 
 
 def _problems(column: Column) -> list[dict[str, object]]:

@@ -14,6 +14,7 @@ from functools import partial
 from statistics import median
 
 from framework.render import numbers
+from framework.render.multiverse import multiverse_tables
 from framework.render.run import (
     STATUS_WORDS,
     Coefficient,
@@ -166,7 +167,8 @@ def tables_of(run: RunFolder, heading: Heading) -> tuple[Table, ...]:
     regression = regression_table(run, heading)
     frames = _frame_tables(run, heading)
     published = published_table(run, heading)
-    tables = [t for t in (regression, *frames, published) if t is not None]
+    every = multiverse_tables(run, heading, file_stem(heading.name))
+    tables = [t for t in (regression, *every, *frames, published) if t is not None]
     if not tables:
         notes = tuple(curve.sentence() for curve in curves_of(heading))
         tables = [_empty_table(heading, notes)]

@@ -336,7 +336,7 @@ def _curve_sketch(run: RunFolder, heading: Heading, curve: Curve) -> Sketch:
 
 def _draw_curve(run: RunFolder, curve: Curve) -> Figure:
     columns = sorted(curve.done, key=lambda c: c.judged.estimate if c.judged else 0.0)
-    choices = _choices(run, columns)
+    choices = _choices(run, columns, curve.columns)
     groups = len({path for path, _, _ in choices})
     lower = 0.17 * (len(choices) + groups / 2)
     figure, axes = _canvas(3.0 + lower)
@@ -409,46 +409,27 @@ def _draw_sorted(axes: Axes, run: RunFolder, columns: Sequence[Column]) -> None:
 
 
 def _choices(
-    run: RunFolder, columns: Sequence[Column]
+    run: RunFolder, columns: Sequence[Column], written: Sequence[Column]
 ) -> tuple[tuple[str, str, tuple[bool, ...]], ...]:
     """(path, choice, made in which columns); empty where a matrix would say nothing.
 
     One path whose values are all different (leave one out) is told by labels instead.
+    Choices stand in the order in which the study writes them.
     """
-    paths = dict.fromkeys(path for column in columns for path in column.changes)
     rows: list[tuple[str, str, tuple[bool, ...]]] = []
-    for path in paths:
-        taken = [
-            _said(run, column.changes[path])
-            if path in column.changes
-            else "as modelled"
-            for column in columns
-        ]
-        kinds = list(dict.fromkeys(sorted(taken)))
+    for path in dict.fromkeys(path for column in columns for path in column.choices):
+        kinds = dict.fromkeys(column.choices.get(path, "") for column in written)
         if len(kinds) == 1:
             continue
         rows += [
-            (path, kind, tuple(value == kind for value in taken)) for kind in kinds
+            (path, run.label(kind), tuple(c.choices.get(path) == kind for c in columns))
+            for kind in kinds
         ]
     if len(rows) > _MOST_CHOICES or len(rows) >= len(columns) > 1 == len(
         {path for path, _, _ in rows}
     ):
         return ()
     return tuple(rows)
-
-
-def _said(run: RunFolder, value: Any) -> str:
-    if value is None:
-        return "none"
-    if isinstance(value, Mapping):
-        name = value.get("name")
-        inner = ", ".join(
-            f"{k} {_said(run, v)}" for k, v in value.items() if k != "name"
-        )
-        return " ".join(str(part) for part in (name, inner) if part)
-    if isinstance(value, list | tuple):
-        return ", ".join(_said(run, item) for item in value) or "none"
-    return run.label(str(value))
 
 
 def _draw_choices(
@@ -496,7 +477,10 @@ def _name_extremes(axes: Axes, run: RunFolder, columns: Sequence[Column]) -> Non
 
 
 def _density_sketches(run: RunFolder, heading: Heading) -> Iterator[Sketch]:
+    summed = {(m["heading"], m["line"]) for m in run.multiverses}
     for column in heading.columns:
+        if (column.heading, column.line) in summed:
+            continue  # joint tests stand for the many distributions
         for plot in column.plots:
             if plot.kind != "density":
                 continue

@@ -200,6 +200,7 @@ class Column:
         panel: key of the prepared data, one of `RunFolder.preparations` or the base.
         changes: path of the study's tree -> value, relative to the model; empty for
             the model itself.
+        choices: path of `each` -> name of the value, as the study writes them.
         coefficients: rows in the engine's order, the judged one among them.
         frames: name -> file below the run folder, read on demand by `RunFolder.frame`.
         about: estimand, term and index of the judged coefficient, as the run decided.
@@ -222,6 +223,7 @@ class Column:
     estimand: str = ""
     confidence: float = 0.95
     changes: Mapping[str, Any] = field(default_factory=dict)
+    choices: Mapping[str, str] = field(default_factory=dict)
     formula: str = ""
     fingerprint: str = ""
     panel: str = ""
@@ -333,6 +335,8 @@ class RunFolder:
     published: tuple[Published, ...]
     options: Mapping[str, HeadingOptions]
     spec: str
+    multiverses: tuple[Mapping[str, Any], ...] = ()
+    primary: str = ""
 
     @classmethod
     def read(cls, path: Path) -> RunFolder:
@@ -380,6 +384,8 @@ class RunFolder:
                 for name, options in (manifest.get("report") or {}).items()
             },
             spec=_spec(path),
+            multiverses=tuple(manifest.get("multiverses") or ()),
+            primary=str(manifest.get("primary") or ""),
         )
 
     @cached_property
@@ -483,6 +489,7 @@ def _columns(path: Path, entries: Sequence[Mapping[str, Any]]) -> Iterator[Colum
             estimand=entry.get("estimand") or "",
             confidence=float(entry.get("confidence") or 0.95),
             changes=entry.get("changes") or {},
+            choices=_texts(entry.get("choices")),
             formula=entry.get("formula") or "",
             fingerprint=entry.get("fingerprint") or "",
             panel=entry.get("panel") or "",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,6 +47,7 @@ TOP = (
     "labels",
     "published",
     "report",
+    "frozen",
 )
 DIRECTIVES = (
     "from",
@@ -132,6 +134,7 @@ class Study:
         root: folder that the study's paths start from.
         texts: (file name, verbatim text) of the study and of every `from` file.
         overridden: the command line changed it.
+        frozen: hash of the primary specification that was fixed in advance, "" if none.
     """
 
     name: str
@@ -151,6 +154,7 @@ class Study:
     document: Document
     origins: Origins
     overridden: bool = False
+    frozen: str = ""
 
     @property
     def path(self) -> Path:
@@ -261,6 +265,13 @@ def read_study(path: Path, overrides: Iterable[Override] = ()) -> Reading:
             Problem(Phase.SPEC, "X15", what, path="seed"), Origin(document, ("seed",))
         )
     published = _published(document, path.parent, problems)
+    frozen = document.tree.get("frozen")
+    if frozen is not None and not _is_hash(frozen):
+        what = f"`frozen` is a hash as `estimand plan` prints it, got {frozen!r}"
+        problems.add(
+            Problem(Phase.SPEC, "X15", what, fix="put it in quotes", path="frozen"),
+            Origin(document, ("frozen",)),
+        )
     reading = Reading(path, problems.unique(), None, data, model, origins)
     if reading.problems or data is None or model is None:
         return reading
@@ -282,6 +293,7 @@ def read_study(path: Path, overrides: Iterable[Override] = ()) -> Reading:
         document=document,
         origins=origins,
         overridden=bool(changes),
+        frozen=frozen or "",
     )
     return reading
 
@@ -297,6 +309,11 @@ def _override(
         return tree, origins
     changed = put(tree, steps, override.value, override.origin, problems)
     return changed, origins.add(steps, override.origin)
+
+
+def _is_hash(written: Any) -> bool:
+    """At least twelve hexadecimal digits: nobody meets those by chance."""
+    return isinstance(written, str) and bool(re.fullmatch("[0-9a-f]{12,64}", written))
 
 
 def _published(document: Document, folder: Path, problems: Problems) -> Any:

@@ -106,6 +106,7 @@ def test_the_closed_form_is_the_estimation_draw_by_draw(
     at_once = cell(data, MODELS[name], **block).draws
     monkeypatch.setattr(drawing, "_at_once", lambda *_: [])
     one_by_one = cell(data, MODELS[name], **block).draws
+    assert at_once.pop("assignment").equals(one_by_one.pop("assignment"))
     np.testing.assert_allclose(at_once, one_by_one, rtol=SAME, atol=SAME)
     assert at_once["estimate"].nunique() == 9
 

@@ -36,6 +36,7 @@ LAYERS = (
     "expect",
     "families",
     "attribution",
+    "multiverse",
     "published",
     "cache",
     "execute",
