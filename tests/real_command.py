@@ -17,6 +17,7 @@ from typing import Any
 
 import psutil
 
+from framework.cache import identity
 from tests.build_panel import staggered
 
 PROJECT = Path(__file__).parents[1]
@@ -256,8 +257,24 @@ def killed(
     return process.returncode, err
 
 
+def named_by() -> tuple[str, str]:
+    """What names every estimation beside its model: our source and the engines, now."""
+    identity._installed.cache_clear()
+    return identity._source.__wrapped__()[0], json.dumps(
+        dict(identity.engine_versions.__wrapped__())
+    )
+
+
+#: As it was when the tests began.
+NAMED_BY = named_by()
+
+
 def completes(folder: Folder, undisturbed: Mapping[str, bytes]) -> None:
     """Run once more: the rest is computed, once; the same numbers; nothing lies about."""
+    # Else all of it is rightly computed again, and the counts below mean nothing.
+    assert named_by() == NAMED_BY, (
+        "framework/, estimators/ or an engine was changed while the test ran; run it again"
+    )
     before = folder.finished()
     folder.age_left_overs()
     done = folder.run()

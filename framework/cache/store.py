@@ -177,15 +177,22 @@ class Store:
     def _panel(self, key: str) -> Path:
         return self._cells / "panels" / _slug(key)
 
-    def _read(self, folder: Path, parse: Callable[[_Files], T]) -> T | None:
+    def _read(
+        self, folder: Path, parse: Callable[[_Files], T], *, again: bool = True
+    ) -> T | None:
         try:
             return parse(_Files(folder))
         except (_DamagedError, ValueError, KeyError, TypeError, IndexError):
             self._put_aside(folder)
             return None
         except (FileNotFoundError, NotADirectoryError):
-            if folder.exists():
-                self._put_aside(folder)
+            if not folder.exists():
+                return None
+            if again:
+                # Another process may have put it in place since we looked: what has
+                # its name now is whole, so it is read once more.
+                return self._read(folder, parse, again=False)
+            self._put_aside(folder)
             return None
         except OSError as error:
             raise StorageError(

@@ -259,19 +259,16 @@ def _execute(
     from framework.execute import execute
 
     jobs = list(work.jobs.values())
-    finished = {j.fingerprint for j in jobs if work.store.contains(j.fingerprint)}
     for job in jobs:
-        if job.fingerprint not in finished and not work.store.contains_panel(job.panel):
+        known = work.store.contains(job.fingerprint)
+        if not known and not work.store.contains_panel(job.panel):
             work.store.save_panel(work.panels[job.panel])
         if job.source and not work.store.contains_panel(job.source):
             work.store.save_panel(work.sources[job.source])
     outcomes = execute(
         jobs, work.store, executor_of(settings, work.runs), progress=progress
     )
-    return {
-        name: (outcome, name in finished and isinstance(outcome, Cell))
-        for name, outcome in outcomes.items()
-    }
+    return {n: (outcome, n in outcomes.reused) for n, outcome in outcomes.items()}
 
 
 def executor_of(settings: Settings, runs: Path) -> Executor:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from framework.execute.executor import Executor, Outcome
 from framework.execute.inline import Inline
 from framework.execute.processes import Processes
-from framework.execute.run import Progress, execute
+from framework.execute.run import Outcomes, Progress, execute
 from framework.execute.worker import ENVIRONMENT, work
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Executor",
     "Inline",
     "Outcome",
+    "Outcomes",
     "Processes",
     "Progress",
     "execute",

@@ -16,11 +16,13 @@ class Outcome:
     Attributes:
         failure: None when the finished cell is in the store.
         seconds: time of the estimation, without the start of its worker.
+        reused: another run finished it while this one was under way.
     """
 
     job: Job
     failure: Failure | None
     seconds: float
+    reused: bool = False
 
 
 class Executor(Protocol):

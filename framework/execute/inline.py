@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from framework.cache import Job, source_newest
+from framework.cache import Job, Store, source_newest
 from framework.execute.executor import Outcome
 from framework.execute.worker import ESTIMATE, work
 
@@ -37,6 +37,9 @@ class Inline:
         """Run the jobs in order."""
         while self._waiting:
             job = self._waiting.popleft()
+            if Store(self.root).contains(job.fingerprint):
+                yield Outcome(job, None, 0.0, reused=True)
+                continue
             start = time.perf_counter()
             done = work(job, self.root, task=self.task, newest=source_newest())
             failure = None if isinstance(done, str) else done

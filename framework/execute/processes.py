@@ -23,7 +23,7 @@ from multiprocessing.connection import Connection, Pipe, wait
 from pathlib import Path
 from typing import IO, Literal
 
-from framework.cache import Failure, Job, source_newest
+from framework.cache import Failure, Job, Store, source_newest
 from framework.errors import Phase, Problem
 from framework.execute.executor import Outcome
 from framework.execute.worker import (
@@ -99,6 +99,7 @@ class Processes:
 
     def results(self) -> Iterator[Outcome]:
         """Every job once, as they end. The workers stay warm until `cancel`."""
+        store = Store(self.root)
         while self._waiting or any(worker.job for worker in self._crew):
             self._hire()
             ready = wait([w.connection for w in self._crew], timeout=_TICK)
@@ -110,8 +111,12 @@ class Processes:
                     worker.ask_where()
                     worker.kill()
                     over += self._dismiss(worker, problem)
-                if worker in self._crew and worker.is_free and self._waiting:
-                    worker.give(self._waiting.popleft())
+                while worker in self._crew and worker.is_free and self._waiting:
+                    job = self._waiting.popleft()
+                    if store.contains(job.fingerprint):
+                        over.append(Outcome(job, None, 0.0, reused=True))
+                    else:
+                        worker.give(job)
                 # The worker goes on while the outcome is looked at.
                 yield from over
 

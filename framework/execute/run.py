@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from types import FrameType
 from typing import NoReturn, Protocol
 
@@ -27,13 +27,29 @@ class Progress(Protocol):
         """The run is over, finished or not."""
 
 
+class Outcomes(dict[str, "Cell | Failure"]):
+    """Fingerprint -> cell or failure, and where the cells come from.
+
+    Attributes:
+        reused: fingerprints of cells that were taken as they lay in the store, as this
+            run found them: whatever another run finishes or damages before or after
+            that look does not change the count.
+    """
+
+    def __init__(
+        self, found: Mapping[str, Cell | Failure], reused: Collection[str]
+    ) -> None:
+        super().__init__(found)
+        self.reused = frozenset(reused)
+
+
 def execute(
     jobs: Iterable[Job],
     store: Store,
     executor: Executor,
     on_done: Callable[[Job, Cell | Failure], None] | None = None,
     progress: Progress | None = None,
-) -> dict[str, Cell | Failure]:
+) -> Outcomes:
     """Fingerprint -> cell or failure of every job, in the order of the jobs.
 
     What the store holds is not run; jobs with one fingerprint run once. A failure is
@@ -65,6 +81,7 @@ def execute(
         finished = {f: cell for f in wanted if (cell := store.load(f)) is not None}
         if progress:
             progress.start(len(wanted), len(finished))
+        reused = set(finished)
         for name, cell in finished.items():
             keep(wanted[name], cell)
         for name, job in wanted.items():
@@ -72,16 +89,18 @@ def execute(
                 executor.submit(job)
         for over in executor.results():
             outcome = _fetched(over, store)
+            if over.reused and isinstance(outcome, Cell):
+                reused.add(over.job.fingerprint)
             keep(over.job, outcome)
             if progress:
                 ok = isinstance(outcome, Cell)
                 progress.advance(over.job.address, over.seconds, ok)
         fresh = [
-            n for n, o in found.items() if isinstance(o, Cell) and n not in finished
+            n for n, o in found.items() if isinstance(o, Cell) and n not in reused
         ]
         if fresh:
             store.sync(fresh)
-    return {name: found[name] for name in wanted}
+    return Outcomes({name: found[name] for name in wanted}, reused)
 
 
 def _fetched(over: Outcome, store: Store) -> Cell | Failure:

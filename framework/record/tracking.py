@@ -259,7 +259,11 @@ def _open(tracking: TrackingConfig) -> Iterator[MlflowClient]:
     Raises:
         StorageError: R22 whatever MLflow or its database said; R23 another writer.
     """
-    with exclusive(tracking.lock, seconds=_LOCK_SECONDS):
+    with (
+        exclusive(tracking.lock, seconds=_LOCK_SECONDS),
+        # From the first import on: alembic greets when it is loaded.
+        _quiet("mlflow", "alembic"),
+    ):
         os.environ.update(_ENVIRONMENT)
         for name, value in _PATIENCE.items():
             os.environ.setdefault(name, value)
@@ -269,12 +273,11 @@ def _open(tracking: TrackingConfig) -> Iterator[MlflowClient]:
         from sqlalchemy.exc import SQLAlchemyError
 
         try:
-            with _quiet("mlflow", "alembic"):
-                if tracking.is_ours:
-                    _make_or_upgrade(tracking)
-                else:
-                    _demand_answer(tracking.store)
-                yield MlflowClient(tracking_uri=tracking.store)
+            if tracking.is_ours:
+                _make_or_upgrade(tracking)
+            else:
+                _demand_answer(tracking.store)
+            yield MlflowClient(tracking_uri=tracking.store)
         except (MlflowException, SQLAlchemyError, CommandError, OSError) as error:
             raise StorageError(
                 "R22",

@@ -85,6 +85,14 @@ def test_an_identical_run_computes_nothing(ran: Lab):
     assert numbers(one) == numbers(two)
 
 
+def test_a_damaged_estimation_counts_as_computed(ran: Lab):
+    # Its mark is there when the run begins, its content is not what was written.
+    about = next((ran.folder / "runs" / ".cells").glob("[!.]*/about.json"))
+    about.write_text(about.read_text(encoding="utf-8") + " ", encoding="utf-8")
+    assert counts(ran) == (1, 4)
+    assert counts(ran) == (0, 5)
+
+
 def test_names_and_order_are_not_computed(ran: Lab):
     first = marks(ran)
     renamed = {

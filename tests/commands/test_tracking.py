@@ -491,6 +491,8 @@ def test_the_server_shows_the_runs_and_another_store_can_be_a_server(runs):
     folder = write_run(build_run(), runs)
     sync(folder, TrackingConfig(runs))
     port, seen = free_port(), {}
+    # A shell's background job starts with SIGINT ignored: nothing would end the server.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def look(url):
         with urllib.request.urlopen(url) as page:
@@ -501,7 +503,10 @@ def test_the_server_shows_the_runs_and_another_store_can_be_a_server(runs):
         )
         threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
 
-    assert serve(TrackingConfig(runs), port=port, ready=look) == 0
+    try:
+        assert serve(TrackingConfig(runs), port=port, ready=look) == 0
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert seen["page"] == 200
     assert seen["link"].startswith(f"http://127.0.0.1:{port}/#/experiments/")
     assert statuses(runs) == ["FINISHED"] * 6
