@@ -80,6 +80,10 @@ class CallawaySantanna(Estimator):
             raise ValueError("window must go from low to high")
         return self
 
+    def is_random(self) -> bool:
+        """The draws of the simultaneous bands."""
+        return self.bootstrap > 0
+
     def estimate(self, request: Request) -> Result:
         """Rows of the estimands asked for; all cells in the frame `group_time`.
 

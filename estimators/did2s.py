@@ -57,6 +57,10 @@ class Did2s(Estimator):
         "once (frame `bands`); 0 = none.",
     )
 
+    def is_random(self) -> bool:
+        """The draws of the simultaneous bands."""
+        return self.bootstrap > 0
+
     def estimate(self, request: Request) -> Result:
         """Rows of the estimands asked for; effects by cohort and period in a frame.
 

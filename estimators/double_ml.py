@@ -81,6 +81,7 @@ class DoubleMl(Estimator):
         requires=frozenset({"controls"}),
         inference=frozenset({"hetero", "cluster"}),
     )
+    random: ClassVar[bool] = True  # folds, and learners
     acknowledges: ClassVar[tuple[str, ...]] = (
         "few_clusters",
         "few_treated",

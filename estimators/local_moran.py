@@ -31,6 +31,8 @@ class LocalMoran(Estimator):
         balanced=True,
     )
 
+    random: ClassVar[bool] = True  # the permutations
+
     of: Literal["outcome", "residuals"] = Field(
         default="outcome",
         description="The outcome as it is, or what treatment, controls and fixed effects "

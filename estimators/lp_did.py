@@ -51,6 +51,10 @@ class LpDid(Estimator):
         "once (frame `bands`); 0 = none.",
     )
 
+    def is_random(self) -> bool:
+        """The draws of the simultaneous bands."""
+        return self.bootstrap > 0
+
     def estimate(self, request: Request) -> Result:
         """Rows of the estimands asked for; cohorts' weights in the frame `stacks`.
 

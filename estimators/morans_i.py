@@ -48,6 +48,10 @@ class MoransI(Estimator):
         default=999, ge=0, le=99_999, description="Random orders for a second p value."
     )
 
+    def is_random(self) -> bool:
+        """Without permutations nothing is drawn."""
+        return self.permutations > 0
+
     def demands(self) -> Needs:
         """The outcome as it is has no effects taken out."""
         if self.of == "residuals":

@@ -70,6 +70,10 @@ class Stacked(Estimator):
             )
         return self
 
+    def is_random(self) -> bool:
+        """The draws of the simultaneous bands."""
+        return self.bootstrap > 0
+
     def estimate(self, request: Request) -> Result:
         """Rows of the estimands asked for; sub-experiments in the frame `stacks`.
 

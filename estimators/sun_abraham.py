@@ -65,6 +65,10 @@ class SunAbraham(Estimator):
         "once (frame `bands`); 0 = none.",
     )
 
+    def is_random(self) -> bool:
+        """The draws of the simultaneous bands."""
+        return self.bootstrap > 0
+
     def estimate(self, request: Request) -> Result:
         """Rows of the estimands asked for; all cells in the frame `group_time`.
 

@@ -192,6 +192,8 @@ class Request:
             every sample; None = positions in the frame.
         spatial: role -> spatial weights, for estimators that use them.
         estimand: which quantities to report; the first is judged.
+        seed: of all random numbers; the study's for an estimator that says it draws
+            some (`Estimator.is_random`), under a random inference and in draws, else 0.
     """
 
     frame: pd.DataFrame
@@ -222,6 +224,9 @@ class Estimator(Plugin):
     estimates: ClassVar[Literal["treatment", "diagnostic"]] = "treatment"
     estimands: ClassVar[tuple[str, ...]] = ("att",)
     needs: ClassVar[Needs] = Needs()
+    #: It draws random numbers from `request.seed`. What does not is given seed 0
+    #: whatever the study's is, and is not computed again under another.
+    random: ClassVar[bool] = False
     #: Names of refusals that a study may override (`model.acknowledge`).
     acknowledges: ClassVar[tuple[str, ...]] = (
         "few_clusters",
@@ -236,6 +241,10 @@ class Estimator(Plugin):
     def gives(self) -> tuple[str, ...]:
         """Estimands of these options, the default first; some of `estimands`."""
         return type(self).estimands
+
+    def is_random(self) -> bool:
+        """Whether these options draw from `request.seed`: `random`, if always alike."""
+        return type(self).random
 
     def unbuilt(self) -> tuple[str, ...]:
         """What these options ask for that is announced, not built; `plan` names it."""

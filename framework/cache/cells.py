@@ -24,7 +24,7 @@ class Job:
         panel: key of the prepared panel in the store.
         data, model: normalised trees of the study (JSON values).
         draws: `{permute|resample|resplit: …, times: …}` or None.
-        seed: the study's seed.
+        seed: the study's seed; 0 where nothing is drawn at random.
         source: key of the panel before its steps, where draws redo them.
         protected: columns that those steps leave alone unless they list them.
     """

@@ -31,7 +31,7 @@ def fingerprint(
     model: Mapping[str, Any],
     data_key: str,
     draws: Mapping[str, Any] | None,
-    seed: int,
+    seed: int | None,
     plugins: Iterable[Entry] = (),
 ) -> str:
     """sha256 (64 hexadecimal digits) of what an estimation is computed from.
@@ -41,7 +41,7 @@ def fingerprint(
         data_key: key of the prepared panel, together with whatever of `data` the
             estimation reads beside the panel (spatial weights, groups).
         draws: the random repetition, if any.
-        seed: the study's seed.
+        seed: the study's seed; None where nothing is drawn at random.
         plugins: the plugins that the model names; those of other distributions add
             their version and their source files.
 

@@ -19,6 +19,7 @@ from framework.cache import (
     fingerprint,
     source_hash,
 )
+from framework.contract import Estimator
 from framework.data.prepare import Prepared
 from framework.errors import (
     FINISHED_WITH_FAILURES,
@@ -43,6 +44,7 @@ from framework.plan import (
 from framework.published import Compared, compare, faults
 from framework.record import Column, RunInputs, versions, write_run
 from framework.spec import choices
+from framework.spec.inference import NOT_RANDOM
 from framework.spec.study import Study, project_root
 from framework.spec.tree import Origin
 
@@ -240,7 +242,8 @@ def job_of(seed: int, estimation: Estimation, panel: str) -> Job:
         for key in ("groups", "spatial_weights", "missing", "panel")
     }
     data_key = f"{panel} {json.dumps(beside, sort_keys=True, default=str)}"
-    name = fingerprint(estimation.model, data_key, estimation.draws, seed, plugins)
+    drawn = seed if is_random(estimation) else None
+    name = fingerprint(estimation.model, data_key, estimation.draws, drawn, plugins)
     return Job(
         fingerprint=name,
         address=estimation.address,
@@ -248,7 +251,18 @@ def job_of(seed: int, estimation: Estimation, panel: str) -> Job:
         data=estimation.data,
         model=estimation.model,
         draws=estimation.draws,
-        seed=seed,
+        seed=drawn or 0,
+    )
+
+
+def is_random(estimation: Estimation) -> bool:
+    """Whether the study's seed can move its numbers."""
+    inference = estimation.model.get("inference") or {}
+    plugin = choices.build("estimator", estimation.model["estimator"])
+    return (
+        bool(estimation.draws)
+        or str(inference.get("name", "iid")) not in NOT_RANDOM
+        or (isinstance(plugin, Estimator) and plugin.is_random())
     )
 
 

@@ -95,9 +95,7 @@ def execute(
             if progress:
                 ok = isinstance(outcome, Cell)
                 progress.advance(over.job.address, over.seconds, ok)
-        fresh = [
-            n for n, o in found.items() if isinstance(o, Cell) and n not in reused
-        ]
+        fresh = [n for n, o in found.items() if isinstance(o, Cell) and n not in reused]
         if fresh:
             store.sync(fresh)
     return Outcomes({name: found[name] for name in wanted}, reused)

@@ -78,6 +78,8 @@ INFERENCE: dict[str, type[Plugin]] = {
     "newey_west": NeweyWest,
     "driscoll_kraay": DriscollKraay,
 }
+#: Inference that draws no random number; any other may, so that its seed counts.
+NOT_RANDOM = frozenset({"iid", "hetero", "cluster", "newey_west", "driscoll_kraay"})
 WEIGHTS: dict[str, type[Plugin]] = {
     "analytic": Analytic,
     "frequency": Frequency,

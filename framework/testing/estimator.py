@@ -84,6 +84,7 @@ def check_estimator(
             answers = list(_answers(estimator, model, kinds, found))
             for answer in _thorough(answers):
                 _once_more(estimator, answer, found)
+                _other_seed(estimator, answer, found)
                 _other_names(estimator, answer, found)
                 _other_data(estimator, answer, found)
                 _other_confidence(estimator, answer, found)
@@ -164,6 +165,24 @@ def _once_more(estimator: Estimator, answer: _Answer, found: Findings) -> None:
             "determinism",
             f"{path} is another when the same request is estimated again: draw from "
             "request.seed only",
+            answer.case.name,
+        )
+
+
+def _other_seed(estimator: Estimator, answer: _Answer, found: Findings) -> None:
+    """What does not say that it draws random numbers has no use for a seed."""
+    if estimator.is_random():
+        return
+    request = replace(answer.request, seed=answer.request.seed + 1)
+    other = _estimate(
+        estimator, request, found, "determinism", "estimating under another seed"
+    )
+    path = next(changed(answer.result, other), "") if other is not None else ""
+    if path:
+        found.add(
+            "determinism",
+            f"{path} is another under another seed: say `random = True`, or in "
+            "`is_random` with which options; else every study is given seed 0",
             answer.case.name,
         )
 

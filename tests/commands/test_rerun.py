@@ -126,7 +126,9 @@ def test_what_everything_depends_on_is_computed_again(ran: Lab):
 def test_the_seed_moves_only_what_is_drawn(ran: Lab):
     before = ran.run().coefficients
     draws = sorted(ran.folder.glob("runs/fault/*/frames/placebo.timing.draws*.csv"))
-    counts(ran, seed=2)
+    # Of five estimations only the placebo draws: the others are not computed again.
+    assert counts(ran, seed=2) == (1, 4)
+    assert counts(ran, seed=2) == (0, 5)
     after = ran.run().coefficients
     pd.testing.assert_frame_equal(before, after, check_exact=True)
     again = sorted(ran.folder.glob("runs/fault/*/frames/placebo.timing.draws*.csv"))

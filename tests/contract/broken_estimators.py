@@ -67,6 +67,15 @@ class Unseeded(Altered):
         return self.moved(result, 1e-3 * np.random.default_rng().normal())
 
 
+class HidesItsDraws(Altered):
+    """Draws from the seed that it is given, and does not say so."""
+
+    def alter(self, result, request):
+        import numpy as np
+
+        return self.moved(result, 1e-9 * np.random.default_rng(request.seed).normal())
+
+
 class SaysAliases(Altered):
     """Terms are working columns."""
 

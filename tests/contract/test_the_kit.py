@@ -65,6 +65,11 @@ ESTIMATORS = [
         | {"confidence"},
     ),
     (
+        "HidesItsDraws",
+        "determinism: coefficients is another under another seed: say `random = True`",
+        {"determinism"},
+    ),
+    (
         "SaysAliases",
         "names: a term says 'v001', a working column: use request.labels",
         {"names", "judged", "aliases"},
