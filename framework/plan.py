@@ -25,6 +25,7 @@ from framework.errors import (
     SpecError,
     no_column,
 )
+from framework.glossary import COLUMNS, ESTIMANDS, SCALARS, TESTS
 from framework.spec import choices, terms
 from framework.spec.model import estimand_problems, read_data, read_model
 from framework.spec.study import Origins, Study, project_root
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
     from framework.data.prepare import Prepared
     from framework.panel import Panel
     from framework.spec.model import Data, Model
+
+
+#: Plugins whose names tables print.
+_NAMED_IN_TABLES: tuple[choices.ChoiceKind, ...] = ("estimator", "inference", "weights")
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,6 +346,42 @@ def _of_matrices(tree: Tree) -> list[tuple[str, str]]:
         matrix = choices.build("matrix", flat)
         assert isinstance(matrix, Matrix)  # noqa: S101 - the kind says so
         found += [(c, f"data.spatial_weights.{name}") for c in matrix.reads()]
+    return found
+
+
+def label_problems(study: Study) -> list[Problem]:
+    """Labels of what no table of the study can hold; none where only the data tell.
+
+    A label may stand for a column, a group, a step, a name of the checks or their
+    values, a word of the glossary or a plugin, and for products of these.
+    """
+    written = study.document.tree.get("labels")
+    header = _header(study)
+    if header is None or not isinstance(written, Mapping):
+        return []
+    known = set(study.tree["data"].get("groups") or {})
+    for variation in unfold(study):
+        if EVERY_VALUE in variation.value:
+            return []  # values of a column may be labelled, too
+        tree = variation.tree
+        columns = _columns_after_steps(tree, header, [])
+        if columns is None:
+            return []
+        known |= {*columns, *(tree["data"].get("steps") or {})}
+        known |= {*(tree["data"].get("spatial_weights") or {})}
+        known |= {variation.heading, variation.line, variation.value}
+        known |= {*variation.value.split(".")}
+    known |= {*COLUMNS, *ESTIMANDS, *SCALARS, *TESTS}
+    known |= {name for kind in _NAMED_IN_TABLES for name in choices.names(kind)}
+    columns_ = [*header, *(study.tree["data"].get("steps") or {})]
+    found = []
+    for name in map(str, written):
+        parts = name.replace("×", " ").split()
+        if name in known or all(part in known for part in parts):
+            continue
+        origin = Origin(study.document, ("labels", name))
+        problem = no_column(name, f"labels.{name}", columns_)
+        found.append(problem.at(place=origin.place(key=True)))
     return found
 
 

@@ -108,13 +108,13 @@ def unfold(
             compared with.
 
     Raises:
-        EstimandError: faults of the study as a whole (an unknown `from`, a cycle, an
+        EstimandError: faults of the study as a whole (an unknown value of a `from`, an
             unknown address); faults of one line's changes are in its variations.
     """
     problems = Problems()
     recipes: dict[str, _Recipe] = {}
     for line in _lines(study):
-        _recipe(study, line, recipes, problems, ())
+        _recipe(study, line, recipes, problems)
     problems.raise_if_any()
     found: list[Variation] = []
     for line in _lines(study):
@@ -149,23 +149,16 @@ def _recipe(
     line: Line,
     done: dict[str, _Recipe],
     problems: Problems,
-    chain: tuple[str, ...],
 ) -> _Recipe | None:
+    """None where its `from` names a value that there is not; a circle there is none."""
     if line.address in done:
         return done[line.address]
-    if line.address in chain:
-        loop = " -> ".join((*chain, line.address))
-        problems.add(
-            Problem(Phase.SPEC, "X22", f"`from` goes in a circle: {loop}"),
-            line.origin.below("from"),
-        )
-        return None
     own_excepted = tuple((e, line.origin.below("except")) for e in line.excepted)
     if not line.start:
         each = _own_each(line.changes, line.each, study.model_each)
         recipe = _Recipe(line.changes, each, own_excepted, line.draws, "")
     else:
-        parent = _parent(study, line, done, problems, (*chain, line.address))
+        parent = _parent(study, line, done, problems)
         if parent is None:
             return None
         start, base, fixed = parent
@@ -237,16 +230,15 @@ def _parent(
     line: Line,
     done: dict[str, _Recipe],
     problems: Problems,
-    chain: tuple[str, ...],
 ) -> tuple[str, _Recipe, tuple[tuple[Values, str, Any], ...]] | None:
     """The line a `from` names, its recipe, and the `each` values the address fixes."""
     origin = line.origin.below("from")
     parts = line.start.split(".")
     if len(parts) == 1:
         parts = [line.heading, parts[0]]
-    # That there is such a line was checked when the study was opened.
+    # That there is such a line, and no circle, was checked when the study was opened.
     held = next(h for h in study.checks[parts[0]] if h.name == parts[1])
-    recipe = _recipe(study, held, done, problems, chain)
+    recipe = _recipe(study, held, done, problems)
     if recipe is None:
         return None
     fixed: list[tuple[Values, str, Any]] = []
@@ -418,7 +410,10 @@ def _value_changes(values: Values, value: Any) -> tuple[Change, ...]:
     if steps[0] == "case":
         if not isinstance(value, Mapping):
             raise SpecError("X22", "each case: values are {name: {changes}}")
-        return tuple(_case_change(key, held, origin) for key, held in value.items())
+        return tuple(
+            _case_change(key, held, values.origins.get(key, origin))
+            for key, held in value.items()
+        )
     if steps[0] in _EDITS:
         return (Change(steps[0], steps[1:], value, origin),)
     return (Change("set", target(values.path), value, origin),)

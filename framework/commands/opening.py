@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,8 +75,26 @@ def survey(path: Path, args: Sequence[str] = ()) -> list[Problem]:
             found += [p for e in plan(reading.study) for p in e.problems]
         except EstimandError as error:
             found += error.problems
+        found += beside(reading.study)
     found += data_problems(reading)
     return distinct(found)
+
+
+def beside(study: Study) -> list[Problem]:
+    """What stands beside the checks: labels of nothing, printed numbers that are none."""
+    from framework.plan import label_problems
+    from framework.published import faults
+    from framework.spec.tree import Origin
+
+    found: list[Problem] = []
+    if isinstance(study.published, Mapping):
+        for problem in faults(study.published):
+            origin = Origin(study.document, tuple(problem.path.split(".")))
+            found.append(problem.at(place=origin.place()))
+    # What is wrong with the checks or the source is said where it belongs.
+    with contextlib.suppress(EstimandError):
+        found += label_problems(study)
+    return found
 
 
 def distinct(found: Iterable[Problem]) -> list[Problem]:

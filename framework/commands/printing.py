@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -67,15 +68,59 @@ def fault(error: EstimandError, *, json_wanted: bool) -> int:
 
 
 def wrapped(text: str, indent: str = "", first: str = "") -> list[str]:
-    """Text in lines that fit the terminal."""
-    import textwrap
+    """Text in lines that fit the terminal; Chinese characters take two columns each.
 
-    return textwrap.wrap(
-        text,
-        width=max(width(), 40),
-        initial_indent=first or indent,
-        subsequent_indent=indent,
-        break_long_words=False,
+    Broken at spaces, and between wide characters, which need none; a long word of
+    letters stays whole.
+    """
+    most = max(width(), 40)
+    start = first or indent
+    if text.isascii() and start.isascii():
+        import textwrap
+
+        return textwrap.wrap(
+            text,
+            width=most,
+            initial_indent=start,
+            subsequent_indent=indent,
+            break_long_words=False,
+        )
+    lines: list[str] = []
+    line, used, empty = start, _columns(start), True
+    for gap, piece in _pieces(text):
+        size = _columns(piece)
+        if not empty and used + len(gap) + size > most:
+            lines.append(line)
+            line, used, empty = indent, _columns(indent), True
+        joined = piece if empty else gap + piece
+        line, used, empty = line + joined, used + _columns(joined), False
+    return [*lines, line] if not empty else lines
+
+
+def _pieces(text: str) -> Iterator[tuple[str, str]]:
+    """(what stands before it, piece that is not broken)."""
+    for word in text.split():
+        gap, piece = " ", ""
+        for character in word:
+            wide = _columns(character) > 1
+            if piece and (wide or _columns(piece[-1]) > 1):
+                yield gap, piece
+                gap, piece = "", ""
+            piece += character
+        yield gap, piece
+
+
+def _columns(text: str) -> int:
+    """Columns of a terminal that a text takes."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0
+        if unicodedata.combining(c)
+        else 2
+        if unicodedata.east_asian_width(c) in "WF"
+        else 1
+        for c in text
     )
 
 

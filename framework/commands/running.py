@@ -19,6 +19,7 @@ from framework.cache import (
     fingerprint,
     source_hash,
 )
+from framework.commands.opening import beside
 from framework.contract import Estimator
 from framework.data.prepare import Prepared
 from framework.errors import (
@@ -41,12 +42,11 @@ from framework.plan import (
     protected,
     trees,
 )
-from framework.published import Compared, compare, faults
+from framework.published import Compared, compare
 from framework.record import Column, RunInputs, versions, write_run
 from framework.spec import choices
 from framework.spec.inference import NOT_RANDOM
 from framework.spec.study import Study, project_root
-from framework.spec.tree import Origin
 
 if TYPE_CHECKING:
     from framework.execute import Executor, Progress
@@ -198,9 +198,8 @@ def plan_run(
             a panel.
     """
     study, prepared = work.study, work.prepared
-    if unread := faults(study.published or {}):
-        place = Origin(study.document, ("published",)).place()
-        raise EstimandError(p.at(place=place) for p in unread)
+    if unread := beside(study):
+        raise EstimandError(unread)
     planned = plan(study, levels=levels_of(study, prepared, build=build), only=only)
     for estimation in planned:
         ready = estimation.runs and (build or is_built(study, estimation, prepared))

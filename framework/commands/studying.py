@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from framework.commands import printing
 from framework.commands.opening import (
+    beside,
     changes_typed,
     distinct,
     open_with,
@@ -59,10 +60,13 @@ def _validated(path: Path, *, data: bool) -> _Report:
             return path, problems, None, ()
     try:
         study = open_study(path)
-        planned = plan_study(study)
     except EstimandError as error:
         return path, list(error.problems), None, ()
-    problems = [p for e in planned for p in e.problems]
+    try:
+        planned = plan_study(study)
+    except EstimandError as error:
+        return path, [*error.problems, *beside(study)], None, ()
+    problems = [p for e in planned for p in e.problems] + beside(study)
     return path, problems, study, planned
 
 

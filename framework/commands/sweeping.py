@@ -72,7 +72,9 @@ def run_grid(
     cases = tuple(
         (job.name, {path: job.changes[path][1] for path in swept}) for job in jobs
     )
-    line = sweep_line(Values("case", cases, Origin(study.document)))
+    origins = _origins(options.overrides, settings)
+    first = origins.get(swept[0], Origin(study.document))
+    line = sweep_line(Values("case", cases, first, origins=origins))
     if "sweep" in study.checks:
         raise SpecError(
             "X22",
@@ -88,6 +90,17 @@ def run_grid(
         progress=Bar(quiet=options.quiet),
         render=renderer(settings),
     )
+
+
+def _origins(typed: Sequence[str], settings: Settings) -> dict[str, Origin]:
+    """Path -> the override, typed or of the named sweep, that a fault is shown at."""
+    from framework.overrides import changes, join, split
+
+    named = changes(settings.sweep.overrides, "sweep")
+    return {
+        override.path: Origin(fixed=override.place)
+        for override in join(named, split(typed).study)
+    }
 
 
 def _value(ran: Ran, address: str) -> Any:

@@ -82,12 +82,14 @@ class Values:
 
     Attributes:
         every: expanded when the tree (or the data) is known.
+        origins: path of a `case` -> where it was written, if not at `origin`.
     """
 
     path: str
     values: tuple[tuple[str, Any], ...]
     origin: Origin
     every: bool = False
+    origins: Mapping[str, Origin] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,14 @@ class Line:
     @property
     def address(self) -> str:
         return f"{self.heading}.{self.name}"
+
+    @property
+    def started_from(self) -> str:
+        """Address of the line that `from` names, without its values; "" for none."""
+        if not self.start:
+            return ""
+        parts = self.start.split(".")
+        return ".".join(parts[:2] if len(parts) > 1 else [self.heading, *parts])
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +254,9 @@ def read_study(path: Path, overrides: Iterable[Override] = ()) -> Reading:
     document = load(path)
     problems = Problems()
     _check_top(document, problems)
-    tree, origins, parents = _merge_parents(document, path.parent, problems)
+    chain = _parents(document, path.parent, problems)
+    parents, complete = chain.documents, chain.complete
+    tree, origins = _merged(document, parents, problems, complete=complete)
     model_each: tuple[Values, ...] = ()
     for source in (*reversed(parents), document):
         model_each = _model_each(source, problems) or model_each
@@ -254,8 +266,10 @@ def read_study(path: Path, overrides: Iterable[Override] = ()) -> Reading:
         if override.path == "seed":
             seed = override.value
             continue
-        tree, origins = _override(tree, origins, override, problems)
-    data, model = _validate(tree, origins, problems)
+        if complete:
+            tree, origins = _override(tree, origins, override, problems)
+    # Without a file that the study starts from, what is missing is no fault of its own.
+    data, model = (None, None) if not complete else _validate(tree, origins, problems)
     checks = _checks(document, problems)
     _check_starts(checks, problems)
     _check_rest(document, checks, problems)
@@ -272,6 +286,8 @@ def read_study(path: Path, overrides: Iterable[Override] = ()) -> Reading:
             Problem(Phase.SPEC, "X15", what, fix="put it in quotes", path="frozen"),
             Origin(document, ("frozen",)),
         )
+    if checks:
+        _check_published(published, checks, document, problems)
     reading = Reading(path, problems.unique(), None, data, model, origins)
     if reading.problems or data is None or model is None:
         return reading
@@ -368,10 +384,19 @@ def _check_top(document: Document, problems: Problems) -> None:
         )
 
 
-def _merge_parents(
-    document: Document, folder: Path, problems: Problems
-) -> tuple[Tree, Origins, tuple[Document, ...]]:
-    """The tree of the chain of `from:` files, this study's own last."""
+@dataclass(frozen=True, slots=True)
+class _Chain:
+    """The files that `from:` takes in, the nearest first.
+
+    Attributes:
+        complete: False where one could not be read, so that the tree has gaps.
+    """
+
+    documents: tuple[Document, ...]
+    complete: bool
+
+
+def _parents(document: Document, folder: Path, problems: Problems) -> _Chain:
     chain: list[Document] = []
     seen = {Path(document.source).resolve()}
     current, here = document, folder
@@ -391,18 +416,36 @@ def _merge_parents(
             problems.add(
                 Problem(phase, "X08", f"{name}: {reason}", path="from"), origin
             )
-            break
+            return _Chain(tuple(chain), complete=False)
         try:
             parent = load(target, str(here / str(name)))
         except EstimandError as error:
-            problems.found.extend(p.at(place=origin.place()) for p in error.problems)
-            break
+            # A place in the parent file says more than the line that takes it in.
+            problems.found.extend(
+                p if p.place else p.at(place=origin.place()) for p in error.problems
+            )
+            return _Chain(tuple(chain), complete=False)
         seen.add(target)
         chain.append(parent)
         current, here = parent, target.parent
+    return _Chain(tuple(chain), complete=True)
+
+
+def _merged(
+    document: Document,
+    parents: tuple[Document, ...],
+    problems: Problems,
+    *,
+    complete: bool,
+) -> tuple[Tree, Origins]:
+    """The tree of the `from:` files, this study's own last.
+
+    Where a file could not be read only keys that there are not at all are faults: an
+    option or a removal may be meant for what that file holds.
+    """
     tree: Tree = {"data": {}, "model": {}}
-    origins = Origins()
-    for source in (*reversed(chain), document):
+    origins, met = Origins(), Problems()
+    for source in (*reversed(parents), document):
         for part in ("data", "model"):
             written = source.tree.get(part)
             origin = Origin(source, (part,))
@@ -411,16 +454,19 @@ def _merge_parents(
             if part == "model" and isinstance(written, Mapping):
                 written = {k: v for k, v in written.items() if k != "each"}
             tree[part] = merge(
-                SHAPE.children[part], tree[part], written, (part,), origin, problems
+                SHAPE.children[part], tree[part], written, (part,), origin, met
             )
             origins = origins.add((part,), origin)
+    problems.found += [
+        p for p in met.found if complete or p.what.startswith("unknown key")
+    ]
     for part in ("data", "model"):
-        if not tree[part]:
+        if complete and not tree[part]:
             problems.add(
                 Problem(Phase.SPEC, "X20", f"the study has no `{part}`", path=part),
                 Origin(document, ()),
             )
-    return tree, origins, tuple(chain)
+    return tree, origins
 
 
 def project_of(folder: Path) -> Path:
@@ -868,14 +914,17 @@ def _expectation(
 
 
 def _check_starts(checks: Mapping[str, tuple[Line, ...]], problems: Problems) -> None:
-    """Every `from` names a line that there is; its values are known when unfolded."""
+    """Every `from` names a line that there is, and the way back ends at the model.
+
+    The values that a `from` names are known when the study is unfolded.
+    """
     known = {line.address: line for lines in checks.values() for line in lines}
+    _check_circles(known, problems)
     for line in [line for line in known.values() if line.start]:
-        parts = line.start.split(".")
-        beside = tuple(held.name for held in checks[line.heading])
-        own = len(parts) == 1
-        if ".".join([line.heading, *parts] if own else parts[:2]) in known:
+        if line.started_from in known:
             continue
+        beside = tuple(held.name for held in checks[line.heading])
+        own = "." not in line.start
         problems.add(
             Problem(
                 Phase.SPEC,
@@ -886,6 +935,30 @@ def _check_starts(checks: Mapping[str, tuple[Line, ...]], problems: Problems) ->
             ),
             line.origin.below("from"),
         )
+
+
+def _check_circles(known: Mapping[str, Line], problems: Problems) -> None:
+    """Each circle once, at its first line."""
+    told: set[str] = set()
+    for first in known:
+        way, current = [first], known[first].started_from
+        while current in known and current not in way:
+            way.append(current)
+            current = known[current].started_from
+        if current in way and not told.intersection(way):
+            loop = way[way.index(current) :]
+            told |= set(loop)
+            said = " -> ".join((*loop, current))
+            problems.add(
+                Problem(
+                    Phase.SPEC,
+                    "X22",
+                    f"`from` goes in a circle: {said}",
+                    fix="one of these lines has to start at the model: without `from`",
+                    path=f"checks.{current}.from",
+                ),
+                known[current].origin.below("from"),
+            )
 
 
 # -- what stands beside the checks ----------------------------------------------------
@@ -916,16 +989,97 @@ def _check_rest(
     for key in ("families", "report"):
         held = document.tree.get(key)
         for name in held if isinstance(held, Mapping) else ():
-            heading, _, line = str(name).partition(".")
-            lines = [held.name for held in checks.get(heading, ())]
-            if heading not in checks:
-                what, fix = f"no heading '{name}'", did_you_mean(heading, tuple(checks))
-            elif line and line.split(".")[0] not in lines:
-                what, fix = f"no line '{name}'", did_you_mean(line, lines)
-            else:
-                continue
-            problem = Problem(Phase.SPEC, "X17", what, fix=fix, path=f"{key}.{name}")
-            problems.add(problem, Origin(document, (key, name)), key=True)
+            problem = _no_line(checks, str(name), lines=key == "families")
+            if problem:
+                place = Origin(document, (key, name))
+                problems.add(problem.at(path=f"{key}.{name}"), place, key=True)
+    held = document.tree.get("report")
+    for name, options in held.items() if isinstance(held, Mapping) else ():
+        _check_heading(options, Origin(document, ("report", name)), name, problems)
+
+
+def _no_line(
+    checks: Mapping[str, tuple[Line, ...]], address: str, *, lines: bool = True
+) -> Problem | None:
+    """An address whose heading or line there is not; its values are known later."""
+    heading, _, line = address.partition(".")
+    known = [held.name for held in checks.get(heading, ())]
+    if heading not in checks:
+        what, fix = f"no heading '{address}'", did_you_mean(heading, tuple(checks))
+    elif line and not lines:
+        what, fix = f"'{address}' is no heading", f"'{heading}', with all its lines"
+    elif line and line.split(".")[0] not in known:
+        what, fix = f"no line '{address}'", did_you_mean(line, known)
+    else:
+        return None
+    return Problem(Phase.SPEC, "X17", what, fix=fix)
+
+
+_HEADING = ("title", "rows", "baseline")
+_BASELINES = ("first", "last", "none")
+
+
+def _check_heading(options: Any, origin: Origin, name: str, problems: Problems) -> None:
+    """`report: {heading: {title, rows, baseline}}`."""
+    path = f"report.{name}"
+    if not isinstance(options, Mapping):
+        what = f"report.{name} is a mapping of {', '.join(_HEADING)}, not {options!r}"
+        problems.add(Problem(Phase.SPEC, "X15", what, path=path), origin)
+        return
+    for key, value in options.items():
+        if key not in _HEADING:
+            problem = Problem(
+                Phase.SPEC,
+                "X17",
+                f"unknown key '{key}' in report",
+                fix=did_you_mean(str(key), _HEADING),
+                path=f"{path}.{key}",
+            )
+            problems.add(problem, origin.below(key), key=True)
+            continue
+        what, fix = "", ""
+        if key == "title" and not isinstance(value, str):
+            what = f"a title is text, got {value!r}"
+        if key == "rows" and not (
+            isinstance(value, list) and all(isinstance(v, str) for v in value)
+        ):
+            what = f"rows is a list of terms, got {value!r}"
+        if key == "baseline" and value not in _BASELINES:
+            what = f"baseline is one of {', '.join(_BASELINES)}, got {value!r}"
+            fix = did_you_mean(str(value), _BASELINES)
+        if what:
+            problem = Problem(Phase.SPEC, "X15", what, fix=fix, path=f"{path}.{key}")
+            problems.add(problem, origin.below(key))
+
+
+def _check_published(
+    published: Any,
+    checks: Mapping[str, tuple[Line, ...]],
+    document: Document,
+    problems: Problems,
+) -> None:
+    """Printed numbers stand at headings and lines that there are."""
+    top = Origin(document, ("published",))
+    if published is None:
+        return
+    if not isinstance(published, Mapping):
+        what = "`published` mirrors checks: heading -> line -> term: printed number"
+        problems.add(Problem(Phase.SPEC, "X15", what, path="published"), top)
+        return
+    for heading, below in published.items():
+        deeper = below if isinstance(below, Mapping) and "." not in heading else {"": 0}
+        wrong: dict[str, Problem] = {}
+        for line in deeper:
+            problem = _no_line(checks, f"{heading}.{line}".rstrip("."))
+            if problem and "heading" in problem.what:
+                wrong = {"": _no_line(checks, str(heading)) or problem}
+                break
+            if problem:
+                wrong[str(line)] = problem
+        for line, problem in wrong.items():
+            steps = [str(heading), *([line] if line else [])]
+            path = ".".join(("published", *steps))
+            problems.add(problem.at(path=path), top.below(*steps), key=True)
 
 
 __all__ = [
