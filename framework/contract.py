@@ -23,7 +23,7 @@ from pydantic import (
 )
 
 from framework.panel import LedgerLine, Panel
-from framework.result import Result
+from framework.result import Plot, Result
 
 if TYPE_CHECKING:
     import numpy as np
@@ -378,6 +378,89 @@ class Matrix(Plugin):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Rows that a restriction may keep. The outcome is not among what it sees.
+
+    Attributes:
+        treatment: (n,) the row's treatment.
+        covariates: n rows, a float column per label; NaN = missing.
+        groups: n rows, the columns that `Restriction.groups` names, as they are.
+        cohort: (n,) first treated period of the row's unit, inf = never; None where the
+            treatment is not absorbing or there is no panel.
+        unit: (n,) unit codes, None where there are no units.
+        time: (n,) periods, None where there are none.
+        names: (n,) the unit (and nothing else) in the user's words; row numbers where
+            there are no units.
+        keys: (n,) uint64, a hash of the unit's name, or of the whole row where there
+            are no units: what decides between equals, whatever the order of rows.
+        called: column of units and column of periods, "" where there are none.
+        anticipation: periods before the first treated one that may carry the effect.
+    """
+
+    treatment: np.ndarray[Any, Any]
+    covariates: pd.DataFrame
+    groups: pd.DataFrame
+    cohort: np.ndarray[Any, Any] | None
+    unit: np.ndarray[Any, Any] | None
+    time: np.ndarray[Any, Any] | None
+    names: np.ndarray[Any, Any]
+    keys: np.ndarray[Any, Any]
+    called: tuple[str, str] = ("", "")
+    anticipation: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What a restriction keeps.
+
+    Attributes:
+        rows: (n,) true for the rows that stay.
+        unknown: rows left out because a covariate is missing there.
+        detail: one clause for the row ledger.
+        weights: (n,) weight of every row, positive where it stays; None = all alike.
+        frames: further tables by name.
+        plots: figures of those tables.
+        notes: sentences printed under the table.
+    """
+
+    rows: np.ndarray[Any, Any]
+    unknown: int
+    detail: str
+    weights: np.ndarray[Any, Any] | None = None
+    frames: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    plots: tuple[Plot, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class Restriction(Plugin):
+    """Rows -> the rows that an estimation uses, and their weights.
+
+    It is applied after the treatment is assigned and before the estimator runs, anew in
+    every draw, so that a resample is matched as the sample was.
+    """
+
+    def terms(self) -> tuple[Any, ...] | None:
+        """Terms of its covariates, as a study writes them; None = model.controls."""
+        return None
+
+    def groups(self) -> tuple[str, ...]:
+        """Columns that it looks at as they are."""
+        return ()
+
+    def weighs(self) -> bool:
+        """Whether its rows have weights, which the estimator has to use."""
+        return False
+
+    @abstractmethod
+    def select(self, given: Candidates) -> Selection:
+        """Choose.
+
+        Raises:
+            DataError, IdentificationError: why no sample can be chosen.
+        """
+
+
 class Learner(Plugin):
     """Options -> an unfitted scikit-learn estimator."""
 
@@ -395,6 +478,7 @@ class Generator(Plugin):
 
 
 __all__ = [
+    "Candidates",
     "Choice",
     "Estimator",
     "Generator",
@@ -406,6 +490,8 @@ __all__ = [
     "Panel",
     "Plugin",
     "Request",
+    "Restriction",
+    "Selection",
     "Slope",
     "SpatialWeights",
     "Step",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from framework.condition import parse as parse_condition
-from framework.contract import Estimator, Matrix, Step
+from framework.contract import Estimator, Matrix, Restriction, Step
 from framework.data.sources import read_header
 from framework.errors import (
     EstimandError,
@@ -28,6 +28,7 @@ from framework.errors import (
 from framework.glossary import COLUMNS, ESTIMANDS, SCALARS, TESTS
 from framework.spec import choices, terms
 from framework.spec.model import estimand_problems, read_data, read_model
+from framework.spec.restrictions import RESTRICTIONS
 from framework.spec.study import Origins, Study, project_root
 from framework.spec.tree import Origin, Tree, get
 from framework.vary import EVERY_VALUE, MODEL, Levels, Variation, unfold
@@ -470,17 +471,24 @@ def _used(tree: Tree, groups: Mapping[str, Any]) -> list[tuple[str, str]]:
         (column, ".".join(("model", *p))) for p in plain if (column := get(model, p))
     ]
     for name, flat in (model.get("sample") or {}).items():
-        found += [(c, f"model.sample.{name}") for c in _restriction_columns(flat)]
+        found += [
+            (c, f"model.sample.{name}") for c in _restriction_columns(flat, groups)
+        ]
     return found
 
 
-def _restriction_columns(flat: Mapping[str, Any]) -> list[str]:
+def _restriction_columns(flat: Mapping[str, Any], groups: terms.Groups) -> list[str]:
     if flat["name"] in ("only", "without"):
         return [flat["column"]]
     if "where" in flat:
         return list(parse_condition(flat["where"]).columns())
-    listed = flat.get("columns") or flat.get("covariates") or []
-    return [c for term in terms.parse_list(listed) for c in term.columns()]
+    if flat["name"] in RESTRICTIONS or choices.is_planned("restriction", flat["name"]):
+        listed = flat.get("columns") or flat.get("covariates") or []
+        return [c for term in terms.parse_list(listed) for c in term.columns()]
+    plugin = choices.build("restriction", flat)
+    assert isinstance(plugin, Restriction)  # noqa: S101 - the kind says so
+    named = [*(plugin.terms() or ()), *plugin.groups()]
+    return [c for term in terms.parse_list(named, groups) for c in term.columns()]
 
 
 def _draws_problems(

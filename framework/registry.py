@@ -17,10 +17,18 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
-from framework.contract import Estimator, Generator, Learner, Matrix, Plugin, Step
+from framework.contract import (
+    Estimator,
+    Generator,
+    Learner,
+    Matrix,
+    Plugin,
+    Restriction,
+    Step,
+)
 from framework.errors import SpecError, did_you_mean
 
-Kind = Literal["estimator", "step", "matrix", "learner", "generator"]
+Kind = Literal["estimator", "step", "matrix", "restriction", "learner", "generator"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +43,7 @@ _SHELVES: Mapping[Kind, _Shelf] = MappingProxyType(
         "estimator": _Shelf("", "estimand.estimators", Estimator),
         "step": _Shelf("steps", "estimand.steps", Step),
         "matrix": _Shelf("weights", "estimand.weights", Matrix),
+        "restriction": _Shelf("restrictions", "estimand.restrictions", Restriction),
         "learner": _Shelf("learners", "estimand.learners", Learner),
         "generator": _Shelf("generators", "estimand.generators", Generator),
     }

@@ -28,7 +28,14 @@ if TYPE_CHECKING:
 ANNOUNCED = "announced, not built yet"
 #: What may be listed, and the kinds of choices it holds.
 _SHELVES: Mapping[str, tuple[ChoiceKind, ...]] = {
-    "plugins": ("estimator", "step", "matrix", "learner", "generator"),
+    "plugins": (
+        "estimator",
+        "step",
+        "matrix",
+        "restriction",
+        "learner",
+        "generator",
+    ),
     "estimators": ("estimator",),
     "steps": ("step",),
     "weights": ("matrix", "weights"),

@@ -236,6 +236,8 @@ def job_of(seed: int, estimation: Estimation, panel: str) -> Job:
     plugins = list(choices.entries("estimator", estimation.model["estimator"]))
     for flat in (estimation.data.get("spatial_weights") or {}).values():
         plugins += choices.entries("matrix", flat)
+    for flat in (estimation.model.get("sample") or {}).values():
+        plugins += choices.entries("restriction", flat)
     beside = {
         key: estimation.data.get(key)
         for key in ("groups", "spatial_weights", "missing", "panel")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from framework.contract import Estimator
+from framework.data.selecting import plugins_of
 from framework.data.treatment import Assigned
 from framework.errors import DataError, IdentificationError, Phase, Problem
 from framework.panel import Panel
@@ -47,6 +48,7 @@ def unfit(model: Model, estimator: Estimator, panel: Panel) -> list[Problem]:
                 f"model.{ignored}",
                 "left in silence, the column would look as if it were used",
             )
+    problems += _weighed_twice(model, name, unused="weights" not in needs.uses)
     asked = model.inference["name"] if model.inference else None
     if asked and needs.inference and asked not in needs.inference:
         refuse(
@@ -65,6 +67,24 @@ def unfit(model: Model, estimator: Estimator, panel: Panel) -> list[Problem]:
             "printed under that name, its numbers would be of another type",
         )
     return problems
+
+
+def _weighed_twice(model: Model, name: str, *, unused: bool) -> list[Problem]:
+    """Weights of a restriction that would be ignored, or that meet others."""
+    found = (n for n, plugin in plugins_of(model).items() if plugin.weighs())
+    weighing = next(found, None)
+    if weighing is None or not (unused or model.weights):
+        return []
+    alike = f"sample.{weighing}.weighted: false"
+    if unused:
+        what = f"{name} does not use the weights of '{weighing}'"
+        why = "without them the untreated rows are not those that were matched"
+        fix, path = f"{alike}, or another estimator", f"model.sample.{weighing}"
+    else:
+        what = f"'{weighing}' gives the rows weights, and model.weights others"
+        why = "one estimation has one set of weights"
+        fix, path = f"{alike}, or weights: null", "model.weights"
+    return [Problem(Phase.DESIGN, "X23", what, why=why, fix=fix, path=path)]
 
 
 def unused(model: Model, estimator: Estimator) -> list[str]:

@@ -8,7 +8,7 @@ ledger line; every problem of the model is found in one pass.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from framework.contract import (
@@ -42,6 +42,7 @@ from framework.data.working import (
 )
 from framework.errors import EstimandError, Phase, Problem
 from framework.panel import LedgerLine, Panel
+from framework.result import Plot
 from framework.spec import terms
 from framework.spec.model import Data, Model
 from framework.spec.terms import Column
@@ -62,12 +63,15 @@ class Design:
         ledger: from the rows of the prepared panel to the rows used.
         labels: what stands in the table: outcome, treatment, controls,
             fixed_effects, inference, weights, sample, formula.
+        frames, plots: what the choice of the sample leaves to be looked at.
     """
 
     request: Request
     ledger: tuple[LedgerLine, ...]
     labels: Mapping[str, Any]
     notes: tuple[str, ...] = ()
+    frames: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    plots: tuple[Plot, ...] = ()
 
 
 def build(
@@ -96,12 +100,12 @@ def build(
         assigned = reassign(work.panel, assigned)
     roles = resolve_terms(work, model, estimator, assigned)
     spatial = weights_of(work, data, model, estimator)
-    ledger = restrict(work, model, assigned)
+    ledger, selected = restrict(work, model, roles, assigned)
     moved = bool(reassign or (model.treatment and model.treatment.shift))
     ledger += complete(work, data, roles, moved=moved)
     ledger += leave_out(work, spatial)
     notes = list(assigned.notes) if assigned else []
-    notes += filled_near_adoption(work, roles)
+    notes += filled_near_adoption(work, roles) + selected.notes
     if not work.n:
         work.problems.append(no_rows(panel, ledger))
         _raise(work.problems)
@@ -120,6 +124,8 @@ def build(
         tuple(ledger),
         labels(model, roles, work, request, estimator),
         tuple(notes),
+        selected.frames,
+        tuple(selected.plots),
     )
 
 
@@ -289,8 +295,10 @@ def _request(
         {k: v for k, v in written.items() if k not in ("name", "by", "cluster")},
     )
     weights = None
-    if roles.weights and model.weights:
-        weights = Weights(model.weights["name"], alias[roles.weights])
+    if roles.weights:
+        # Those of a matched sample are sampling weights: they say whom a row stands for.
+        kind: Any = model.weights["name"] if model.weights else "probability"
+        weights = Weights(kind, alias[roles.weights])
     return Request(
         frame=pd.DataFrame(columns),
         outcome=alias[roles.outcome] if roles.outcome else "",

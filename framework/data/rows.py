@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from framework.data.restrictions import apply_restriction, restriction_columns
+from framework.data.selecting import Selected, choose, resolve
 from framework.data.treatment import Assigned
 from framework.data.working import COHORT, HIDDEN, Roles, Working, where
 from framework.errors import EstimandError, Phase, Problem
@@ -18,14 +19,27 @@ if TYPE_CHECKING:
 
 
 def restrict(
-    work: Working, model: Model, assigned: Assigned | None
-) -> list[LedgerLine]:
+    work: Working, model: Model, roles: Roles, assigned: Assigned | None
+) -> tuple[list[LedgerLine], Selected]:
     """Apply `model.sample` in order; one ledger line each."""
     import numpy as np
     import pandas as pd
 
     before = len(work.panel.ledger)
+    selected = Selected()
+    faults = len(work.problems)
+    asked = resolve(work, model, roles)
     for name, flat in model.sample.items():
+        if name in asked:
+            # A model that is refused anyway is not matched: its faults come first.
+            if len(work.problems) > faults or (model.treatment and assigned is None):
+                continue
+            try:
+                choose(work, roles, asked[name], selected)
+            except EstimandError as error:
+                path = f"model.sample.{name}"
+                work.problems += [p.at(path=path) for p in error.problems]
+            continue
         options = {k: v for k, v in flat.items() if k != "name"}
         cohort = None
         if assigned is not None and assigned.cohort is not None:
@@ -42,7 +56,7 @@ def restrict(
         rows = restricted.frame[HIDDEN].to_numpy()
         plain = work.panel.frame.take(rows).reset_index(drop=True)
         work.keep(replace(restricted, frame=plain), rows)
-    return list(work.panel.ledger[before:])
+    return list(work.panel.ledger[before:]), selected
 
 
 def _needed(panel: Panel, kind: str, options: Mapping[str, Any]) -> pd.DataFrame:

@@ -8,6 +8,7 @@ from typing import Any
 from framework.contract import Estimator, Request
 from framework.data.working import HIDDEN, Roles, Working, inference_of
 from framework.spec.model import Model
+from framework.spec.restrictions import RESTRICTIONS
 
 
 def labels(
@@ -29,11 +30,9 @@ def labels(
     inference = ""
     if "inference" in estimator.demands().uses:
         inference = said_inference(inference_of(model, work.panel))
-    weights = (
-        f"{model.weights['name']} weights {model.weights['column']}"
-        if roles.weights and model.weights
-        else ""
-    )
+    weights = roles.names[roles.weights] if roles.weights else ""
+    if weights and model.weights:
+        weights = f"{model.weights['name']} weights {model.weights['column']}"
     right = " + ".join([*treatment, *names(roles.controls)]) or "1"
     formula = f"{outcome} ~ {right}" if outcome else right
     if type(estimator).estimates == "diagnostic":
@@ -79,5 +78,7 @@ def said_restriction(name: str, flat: Mapping[str, Any]) -> str:
         held = flat["values"] if isinstance(flat["values"], list) else [flat["values"]]
         word = "only" if kind == "only" else "without"
         return f"{word} {flat['column']} {', '.join(map(str, held))}"
+    if kind not in RESTRICTIONS:
+        return f"{kind} '{name}'"  # its own note says the rest
     rest = ", ".join(f"{k} {v}" for k, v in flat.items() if k != "name")
     return f"{kind.replace('_', ' ')} {rest}".strip() or name

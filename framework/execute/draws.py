@@ -24,6 +24,7 @@ from framework.condition import parse as parse_condition
 from framework.contract import Estimator, Request, Step
 from framework.data.design import build
 from framework.data.prepare import apply_steps
+from framework.data.selecting import plugins_of
 from framework.data.treatment import Assigned
 from framework.errors import (
     DataError,
@@ -261,16 +262,18 @@ def _refuse_if_treatment_is_used_elsewhere(data: Data, model: Model) -> None:
                     fix=f"leave it out on this line: remove: {{{where}: [...]}}",
                     path=f"model.{where}",
                 )
+    matched = plugins_of(model)
     for name, flat in model.sample.items():
         columns = [flat["column"]] if "column" in flat else []
         if "where" in flat:
             columns += parse_condition(flat["where"]).columns()
-        if treated & set(columns):
+        if treated & set(columns) or name in matched:
             raise SpecError(
                 "X24",
                 f"the restriction '{name}' reads the treatment",
                 why="it would select on the true assignment while the treatment is "
                 "permuted",
+                fix=f"leave it out on this line: sample.{name}: null",
                 path=f"model.sample.{name}",
             )
 

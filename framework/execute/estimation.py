@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from framework.cache import Cell, Job
@@ -37,6 +38,11 @@ def estimate(job: Job, panel: Panel) -> Cell:
         warnings.simplefilter("ignore")
         design = build(panel, data, model, estimator, job.seed)
         result = run(estimator, design)
+        result = replace(
+            result,
+            frames={**result.frames, **design.frames},
+            plots=(*result.plots, *design.plots),
+        )
         drawn: pd.DataFrame | None = None
         if job.draws:
             drawn, result = draw_all(job, panel, data, model, estimator, result)

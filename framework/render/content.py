@@ -165,7 +165,7 @@ def curves_of(heading: Heading) -> tuple[Curve, ...]:
 def tables_of(run: RunFolder, heading: Heading) -> tuple[Table, ...]:
     """All tables of a heading; never empty."""
     regression = regression_table(run, heading)
-    frames = _frame_tables(run, heading)
+    frames = [*_frame_tables(run, heading), *_sample_tables(run, heading)]
     published = published_table(run, heading)
     every = multiverse_tables(run, heading, file_stem(heading.name))
     tables = [t for t in (regression, *every, *frames, published) if t is not None]
@@ -724,6 +724,108 @@ def _frame_tables(run: RunFolder, heading: Heading) -> list[Table]:
                 replace(table, notes=tuple(_full_stop(note) for note in notes))
             )
     return tables
+
+
+def _sample_tables(run: RunFolder, heading: Heading) -> list[Table]:
+    """Balance of every column's matched sample; equal ones once."""
+    tables: list[Table] = []
+    seen: set[tuple[Frame, Frame]] = set()
+    for column in heading.columns:
+        for plot in column.plots:
+            if plot.kind != "balance":
+                continue
+            place = plot.frame.rpartition(".")[0]
+            covariates = run.frame(column, plot.frame)
+            overall = run.frame(column, f"{place}.overall" if place else "overall")
+            if covariates is None or overall is None or (covariates, overall) in seen:
+                continue
+            seen.add((covariates, overall))
+            words = [word for word in (column.line, column.value) if word]
+            said = ", ".join(run.label(spoken(word)) for word in words)
+            stem = "_".join(file_stem(w) for w in (heading.name, *words, plot.frame))
+            title = f"{heading.title}, {said}: {plot.title}"
+            what = str(plot.options.get("what", ""))
+            tables.append(_balance_table(run, stem, title, what, covariates, overall))
+    return tables
+
+
+_BALANCE: tuple[tuple[str, str, Callable[[float], str]], ...] = (
+    ("treated", "Treated", numbers.plain),
+    ("untreated", "Untreated", numbers.plain),
+    ("difference", "Std. diff.", partial(numbers.fixed, places=3)),
+    ("variance_ratio", "Var. ratio", partial(numbers.fixed, places=3)),
+)
+#: Row of the whole, its place among the four columns of `_BALANCE`.
+_BALANCE_ROWS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("Mean |difference|", ("", "", "mean_difference", "")),
+    ("Median |difference|", ("", "", "median_difference", "")),
+    ("Score index (B, R)", ("", "", "rubin_b", "rubin_r")),
+    ("Number", ("n_treated", "n_untreated", "", "")),
+)
+
+
+def _balance_table(
+    run: RunFolder,
+    stem: str,
+    title: str,
+    what: str,
+    covariates: Frame,
+    overall: Frame,
+) -> Table:
+    """Means, standardised differences and variance ratios before and after."""
+
+    def cell(value: float, form: Callable[[float], str]) -> Cell:
+        return Cell(form(value) if math.isfinite(value) else "n/a", "", "number")
+
+    whens = ("before", "after")
+    held = [
+        (covariates.numbers(f"{name}_{when}"), form)
+        for when in whens
+        for name, _, form in _BALANCE
+    ]
+    names = covariates.text("variable")
+    rows = tuple(
+        Row(run.label(name), tuple(cell(values[i], form) for values, form in held))
+        for i, name in enumerate(names)
+    )
+    of_all = tuple(
+        Row(
+            label,
+            tuple(
+                cell(overall.numbers(name)[row], form) if name else Cell()
+                for row in range(len(whens))
+                for name, (_, _, form) in zip(wanted, _BALANCE, strict=True)
+            ),
+        )
+        for label, wanted in _BALANCE_ROWS
+    )
+    labels = tuple((label, 1) for _ in whens for _, label, _ in _BALANCE)
+    spans = tuple((f"{_capital(w)} {what}".strip(), len(_BALANCE)) for w in whens)
+    units = (
+        f"Differences in standard deviations before {what}, the root of the mean of "
+        "both groups' variances. B and R are Rubin's (2001), of the index of a score "
+        "fitted to the rows on each side."
+    )
+    said = " and ".join(
+        f"{numbers.fixed(r2, 3)} {when}"
+        + (f" (χ² {numbers.fixed(chi2, 1)}, p {numbers.p_value(p)})" if p == p else "")  # noqa: PLR0124 - NaN
+        for when, r2, chi2, p in zip(
+            whens,
+            *(overall.numbers(c) for c in ("pseudo_r2", "lr_chi2", "p_value")),
+            strict=True,
+        )
+        if math.isfinite(r2)
+    )
+    return Table(
+        stem=stem,
+        title=title,
+        heads=(Head(spans), Head(labels, stub="Covariate")),
+        blocks=(Block(rows), Block(of_all)),
+        notes=(
+            units,
+            *((f"Pseudo-R² of the score: {said}.",) if said else ()),
+        ),
+    )
 
 
 def _frames_of(run: RunFolder, column: Column) -> list[tuple[str, Frame]]:

@@ -1,7 +1,8 @@
 """Figures in one house style; the only file that knows matplotlib.
 
-Five kinds: coefficients by column, event study, specification curve, density of draws,
-scatter of two columns of a frame.
+Seven kinds: coefficients by column, event study, specification curve, density of draws,
+scatter of two columns of a frame, and of a matched sample the balance of its covariates
+and the overlap of its scores.
 Colours are Okabe and Ito's (2008), safe for colour-blind readers; there is no title
 inside a figure (the report and the paper have captions) and no legend where a label
 can stand beside the thing.
@@ -82,6 +83,8 @@ def sketches_of(run: RunFolder, heading: Heading) -> tuple[Sketch, ...]:
         *(_curve_sketch(run, heading, curve) for curve in curves_of(heading)),
         *_density_sketches(run, heading),
         *_scatter_sketches(run, heading),
+        *_balance_sketches(run, heading),
+        *_overlap_sketches(run, heading),
     ]
     if len(found) == 1:
         found = [replace(found[0], stem=file_stem(heading.name))]
@@ -103,7 +106,10 @@ def _is_wide(texts: Iterable[str]) -> bool:
 
 def undrawn(heading: Heading) -> tuple[str, ...]:
     """Kinds of figures that columns ask for and this version does not draw."""
-    known = {"coefficients", "event_study", "density", "scatter", "specification_curve"}
+    known = {
+        *("coefficients", "event_study", "density", "scatter", "specification_curve"),
+        *("balance", "overlap"),
+    }
     kinds = {plot.kind for column in heading.columns for plot in column.plots}
     return tuple(sorted(kinds - known))
 
@@ -304,11 +310,24 @@ def _name_series(axes: Axes, run: RunFolder, columns: Sequence[Column]) -> None:
     _legend(axes, [(name, "o", SERIES[n]) for n, name in enumerate(names)], 3)
 
 
-def _legend(axes: Axes, keys: Sequence[tuple[str, str, str]], columns: int) -> None:
-    """Above the plot: (name, marker, colour) of every series."""
+def _legend(
+    axes: Axes,
+    keys: Sequence[tuple[str, str, str]],
+    columns: int,
+    hollow: Sequence[str] = (),
+) -> None:
+    """Above the plot: (name, marker, colour) of every series; `hollow` ones by name."""
     axes.legend(
         handles=[
-            axes.plot([], [], marker, color=colour, ms=5, label=name)[0]
+            axes.plot(
+                [],
+                [],
+                marker,
+                color=colour,
+                mfc="white" if name in hollow else colour,
+                ms=5,
+                label=name,
+            )[0]
             for name, marker, colour in keys
         ],
         loc="lower left",
@@ -670,6 +689,124 @@ def _draw_scatter(plot: Drawing, clouds: Sequence[_Cloud]) -> Figure:
     axes.set_xlabel(spoken(str(plot.options["x"])).capitalize())
     axes.set_ylabel(spoken(str(plot.options["y"])).capitalize())
     axes.grid(color=FAINT, lw=0.5)
+    return figure
+
+
+# --- a matched sample --------------------------------------------------------------
+
+#: Standardised difference that is small (Austin 2009).
+_SMALL_DIFFERENCE = 0.1
+#: Twentieths of an inch per covariate.
+_LINE = 0.24
+
+
+def _balance_sketches(run: RunFolder, heading: Heading) -> Iterator[Sketch]:
+    """Love's plot: standardised differences of the covariates before and after."""
+    for column, plot, frame in _drawn(run, heading, "balance"):
+        before = frame.numbers("difference_before")
+        after = frame.numbers("difference_after")
+        names = [run.label(name) for name in frame.text("variable")]
+        worst = max((abs(x) for x in after if math.isfinite(x)), default=0.0)
+        yield Sketch(
+            stem=_stem(heading, column, plot),
+            caption=f"{heading.title}, {_called(run, column)}: {plot.title}",
+            description=f"{len(names)} covariates; largest standardised difference "
+            f"after matching {worst:.2f}",
+            draw=partial(
+                _draw_balance, str(plot.options["what"]), names, before, after
+            ),
+            wide=_is_wide(names),
+        )
+
+
+def _overlap_sketches(run: RunFolder, heading: Heading) -> Iterator[Sketch]:
+    """Scores of both groups, back to back, before and after."""
+    for column, plot, frame in _drawn(run, heading, "overlap"):
+        yield Sketch(
+            stem=_stem(heading, column, plot),
+            caption=f"{heading.title}, {_called(run, column)}: {plot.title}",
+            description=f"shares of both groups in {len(frame.rows)} intervals of the "
+            "score, before and after matching",
+            draw=partial(_draw_overlap, frame),
+        )
+
+
+def _drawn(
+    run: RunFolder, heading: Heading, kind: str
+) -> Iterator[tuple[Column, Drawing, Frame]]:
+    for column in heading.columns:
+        for plot in column.plots:
+            frame = run.frame(column, plot.frame) if plot.kind == kind else None
+            if frame is not None and frame.rows:
+                yield column, plot, frame
+
+
+def _stem(heading: Heading, column: Column, plot: Drawing) -> str:
+    words = [heading.name, column.line, column.value, plot.frame]
+    return "_".join(file_stem(word) for word in words if word)
+
+
+def _called(run: RunFolder, column: Column) -> str:
+    words = [spoken(column.line), run.label(column.value) if column.value else ""]
+    return ", ".join(word for word in words if word)
+
+
+def _draw_balance(
+    what: str, names: Sequence[str], before: Sequence[float], after: Sequence[float]
+) -> Figure:
+    order = sorted(range(len(names)), key=lambda i: abs(before[i]))
+    figure, axes = _canvas(0.9 + _LINE * max(len(names), 3))
+    axes.axvspan(-_SMALL_DIFFERENCE, _SMALL_DIFFERENCE, color=FAINT, alpha=0.45, lw=0)
+    axes.axvline(0, color=GREY, lw=0.8, zorder=1)
+    for place, i in enumerate(order):
+        axes.plot([before[i], after[i]], [place, place], color=FAINT, lw=1.2, zorder=1)
+    places = range(len(order))
+    axes.plot(
+        [before[i] for i in order],
+        places,
+        "o",
+        color=VERMILION,
+        mfc="white",
+        ms=5.5,
+        mew=1.3,
+        zorder=2,
+    )
+    axes.plot([after[i] for i in order], places, "o", color=BLUE, ms=5.5, zorder=3)
+    axes.set_yticks(list(places), [_broken(names[i], 30) for i in order])
+    axes.set_ylim(-0.7, len(order) - 0.3)
+    axes.set_xlabel(
+        "Difference of means, treated minus untreated, in standard deviations before "
+        + what
+    )
+    first = f"before {what}"
+    keys = [(first, "o", VERMILION), ("after", "o", BLUE)]
+    _legend(axes, keys, 2, hollow=[first])
+    _bare(axes, "y")
+    return figure
+
+
+def _draw_overlap(frame: Frame) -> Figure:
+    figure, axes = _canvas(3.4)
+    low, high = frame.numbers("low"), frame.numbers("high")
+    width = [b - a for a, b in zip(low, high, strict=True)]
+    for group, sign, colour in (("treated", 1, VERMILION), ("untreated", -1, BLUE)):
+        all_ = [sign * share for share in frame.numbers(group)]
+        kept = [sign * share for share in frame.numbers(f"{group}_kept")]
+        axes.bar(low, all_, width, align="edge", color=FAINT, lw=0)
+        axes.stairs(kept, [*low, high[-1]], color=colour, lw=1.6, baseline=0)
+        axes.annotate(
+            group,
+            (0.99, 0.97 if sign > 0 else 0.03),
+            xycoords="axes fraction",
+            ha="right",
+            va="top" if sign > 0 else "bottom",
+            color=colour,
+        )
+    axes.axhline(0, color=GREY, lw=0.8)
+    axes.yaxis.set_major_formatter(lambda value, _: f"{abs(value):.0%}")
+    axes.set_xlabel("Propensity score")
+    axes.set_ylabel("Share of the group")
+    _above(axes, "grey: everyone; line: those that are kept, with their weights")
     return figure
 
 

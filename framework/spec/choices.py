@@ -44,18 +44,21 @@ Flat = dict[str, Any]
 
 def names(kind: ChoiceKind) -> tuple[str, ...]:
     """Every name of a kind, planned ones included."""
-    core = _CORE.get(kind)
-    built = tuple(core) if core is not None else registry.names(kind)  # type: ignore[arg-type]  # kinds outside _CORE are the registry's
+    built = tuple(_CORE.get(kind, ()))
+    if kind in registry.KINDS:
+        built += registry.names(kind)
     return tuple(dict.fromkeys((*built, *registry.planned(kind))))
 
 
 @cache
 def plugin(kind: ChoiceKind, name: str) -> type[Plugin] | registry.Planned | None:
     """The class behind a name, what is planned under it, or None."""
-    core = _CORE.get(kind)
+    core = _CORE.get(kind, {}).get(name)
     if core is not None:
-        return core.get(name) or registry.planned(kind).get(name)
-    found = registry.find(kind, name)  # type: ignore[arg-type]  # as above
+        return core
+    if kind not in registry.KINDS:
+        return registry.planned(kind).get(name)
+    found = registry.find(kind, name)
     return registry.load(found) if isinstance(found, registry.Entry) else found
 
 
@@ -193,9 +196,11 @@ def entries(kind: ChoiceKind, flat: Mapping[str, Any]) -> tuple[registry.Entry, 
 
     What an estimation's numbers depend on; built-ins are one distribution with the rest.
     """
-    own = registry.entry(kind, flat["name"])  # type: ignore[arg-type]  # kinds outside _CORE are the registry's
+    name = flat["name"]
+    core = name in _CORE.get(kind, {})
+    own = () if core else (registry.entry(kind, name),)  # type: ignore[arg-type]  # kinds outside _CORE are the registry's
     inner = (registry.foreign(p) for p in _inside(build(kind, flat)))
-    return (own, *dict.fromkeys(e for e in inner if e))
+    return (*own, *dict.fromkeys(e for e in inner if e))
 
 
 def _inside(held: Any) -> Iterator[Plugin]:

@@ -15,6 +15,7 @@ from framework.testing.findings import RULES, NotConforming
 from framework.testing.generator import check_generator
 from framework.testing.learner import check_learner
 from framework.testing.matrix import check_matrix
+from framework.testing.restriction import check_restriction
 from framework.testing.step import check_step
 
 __all__ = [
@@ -24,5 +25,6 @@ __all__ = [
     "check_generator",
     "check_learner",
     "check_matrix",
+    "check_restriction",
     "check_step",
 ]

@@ -17,6 +17,7 @@ from framework.testing import (
     check_generator,
     check_learner,
     check_matrix,
+    check_restriction,
     check_step,
 )
 
@@ -39,6 +40,7 @@ CHECKS = {
     "estimator": check_estimator,
     "step": check_step,
     "matrix": check_matrix,
+    "restriction": check_restriction,
     "learner": check_learner,
     "generator": check_generator,
 }
@@ -123,6 +125,17 @@ ARGUMENTS: Mapping[tuple[str, str], tuple[Mapping[str, Any], ...]] = {
     ),
     ("matrix", "inverse_distance"): (PLACES, {"cutoff_km": 3000.0} | PLACES),
     ("matrix", "k_nearest"): ({"k": 4} | PLACES,),
+    ("restriction", "match"): (
+        {},
+        {"neighbours": 3, "distance": "mahalanobis", "exact": ["size"]},
+        {
+            "replacement": False,
+            "exempt": {"unit_names": "a hash of the name says who chooses first"},
+        },
+        {"method": "radius", "caliper": 0.5, "caliper_unit": "sd", "weighted": False},
+        {"method": "kernel", "support": "both"},
+    ),
+    ("restriction", "trim"): ({}, {"bounds": "crump"}),
     ("step", "above"): (
         {"column": "gdp", "cut": "mean"},
         {"column": "gdp", "cut": "median", "at": 2012},

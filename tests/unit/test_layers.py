@@ -361,7 +361,7 @@ def words(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def test_framework_names_no_estimator_engine_or_paper() -> None:
-    folders = {"steps", "weights", "learners", "generators"}
+    folders = {"steps", "weights", "restrictions", "learners", "generators"}
     estimators = {
         p.stem
         for p in REGISTERED

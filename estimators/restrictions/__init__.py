@@ -1,0 +1,1 @@
+"""Restrictions of the sample that compute: one file, one restriction."""
