@@ -25,6 +25,9 @@ class Phase(IntEnum):
     SAFETY = 8
 
 
+#: Name for `model.acknowledge`: a column that the design does not identify is shown as
+#: such, and is no failure.
+NOT_IDENTIFIED = "not_identified"
 #: Exit codes that are not a phase.
 OK, FINISHED_WITH_FAILURES, EXPECTATION_FAILED = 0, 9, 10
 INTERRUPTED, TERMINATED = 130, 143

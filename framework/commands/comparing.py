@@ -34,7 +34,7 @@ class Number:
         estimand, term, index: which coefficient it is.
         estimate, std_error, p_value: None where the run has none.
         n_obs: rows used, None where not reported.
-        status: `done`, `failed`, `refused` or `not_built`.
+        status: `done`, `failed`, `refused`, `not_identified` or `not_built`.
         verdicts: status of each expectation, in order.
     """
 

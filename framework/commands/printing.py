@@ -225,8 +225,11 @@ def summary(ran: Ran) -> None:
     """Where everything is."""
     total = len(ran.shown)
     reused = f" ({ran.reused} from earlier runs)" if ran.reused else ""
+    unidentified = sum(c.unidentified for c in ran.shown)
+    gone = f", {unidentified} not identified as acknowledged" if unidentified else ""
+    done = total - len(ran.failed) - unidentified
     out(
-        f"{total - len(ran.failed)} of {total} estimations{reused}. "
+        f"{done} of {total} estimations{reused}{gone}. "
         f"Report: {ran.folder / 'report.html'}"
     )
 

@@ -77,7 +77,12 @@ class Ran:
 
     @property
     def failed(self) -> tuple[Column, ...]:
-        return tuple(c for c in self.shown if not isinstance(c.outcome, Cell))
+        """Without a number, and nobody said that there is none."""
+        return tuple(
+            c
+            for c in self.shown
+            if not isinstance(c.outcome, Cell) and not c.unidentified
+        )
 
     @property
     def expectations_failed(self) -> bool:

@@ -40,7 +40,7 @@ from framework.data.working import (
     numbers_of,
     resolve_terms,
 )
-from framework.errors import EstimandError, Phase, Problem
+from framework.errors import NOT_IDENTIFIED, EstimandError, Phase, Problem
 from framework.panel import LedgerLine, Panel
 from framework.result import Plot
 from framework.spec import terms
@@ -109,7 +109,7 @@ def build(
     if not work.n:
         work.problems.append(no_rows(panel, ledger))
         _raise(work.problems)
-    interactions, moderators = _interact(work, model, roles, assigned)
+    interactions, moderators = _interact(work, model, roles, assigned, notes)
     check_values(work, model, roles, assigned)
     _raise(work.problems)
     request = _request(
@@ -161,7 +161,11 @@ def _treatment(work: Working, model: Model, estimator: Estimator) -> Assigned | 
 
 
 def _interact(
-    work: Working, model: Model, roles: Roles, assigned: Assigned | None
+    work: Working,
+    model: Model,
+    roles: Roles,
+    assigned: Assigned | None,
+    notes: list[str],
 ) -> tuple[list[str], list[str]]:
     """Products of treatment and moderator, and the main effect, which joins the controls."""
     import numpy as np
@@ -187,10 +191,22 @@ def _interact(
         for level in levels[1:]:
             sides[f"{label}={level}"] = (series == level).to_numpy(dtype="float64")
     judged: list[str] = []
-    for treatment in roles.treatment:
+    for place, treatment in enumerate(list(roles.treatment)):
         held = work.held[treatment]
         for side, values in sides.items():
             product = held * values
+            if len(sides) == 1 and np.array_equal(product, held) and np.ptp(held):
+                if spec.main_effect:
+                    work.problems.append(_same_product(roles.names[treatment], side))
+                else:
+                    stands_for = f"{roles.names[treatment]} × {side}"
+                    roles.treatment[place] = named(work, roles, stands_for, product)
+                    judged.append(roles.treatment[place])
+                    notes.append(
+                        f"'{stands_for}' equals '{roles.names[treatment]}': its "
+                        "coefficient is the effect itself, not a difference of effects"
+                    )
+                continue
             if not np.ptp(product):
                 work.problems.append(
                     Problem(
@@ -214,6 +230,21 @@ def _interact(
         kept = [c for c in roles.controls if roles.names[c] not in sides]
         roles.controls = [*kept, *main]
     return judged, main
+
+
+def _same_product(treatment: str, side: str) -> Problem:
+    """The moderator is one wherever the treatment is on."""
+    return Problem(
+        Phase.DESIGN,
+        "I03",
+        f"'{treatment} × {side}' equals '{treatment}': '{side}' is 1 in every treated row",
+        why=f"no one is treated where '{side}' is 0, so there is no difference in the "
+        "effect to estimate",
+        fix="interact.main_effect: false estimates the product alone, which is the effect "
+        "itself",
+        path="model.interact",
+        acknowledge=NOT_IDENTIFIED,
+    )
 
 
 def _request(

@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING
 from framework.cache import Cell, Job
 from framework.contract import Estimator
 from framework.data.design import Design, build
-from framework.errors import EstimandError, NumericalError, SpecError
+from framework.errors import (
+    NOT_IDENTIFIED,
+    EstimandError,
+    NumericalError,
+    SpecError,
+)
 from framework.execute.draws import draw_all
 from framework.panel import LedgerLine, Panel
 from framework.result import COEFFICIENT_COLUMNS, Result
@@ -53,7 +58,8 @@ def estimate(job: Job, panel: Panel) -> Cell:
         labels=design.labels,
         draws=drawn,
         notes=design.notes,
-        acknowledged=tuple(model.acknowledge),
+        # What has a number was identified: that name overrode nothing here.
+        acknowledged=tuple(a for a in model.acknowledge if a != NOT_IDENTIFIED),
         seconds=time.perf_counter() - started,
     )
 

@@ -8,8 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from framework.errors import NOT_IDENTIFIED
+
 if TYPE_CHECKING:
     from framework.cache import Cell, Failure
+    from framework.errors import Problem
     from framework.expect import Verdict
     from framework.panel import Panel
     from framework.plan import Estimation
@@ -35,14 +38,23 @@ class Column:
 
     @property
     def status(self) -> str:
-        """`done`, `failed`, `refused` or `not_built`."""
+        """`done`, `failed`, `not_identified`, `refused` or `not_built`."""
         from framework.cache import Cell, Failure
 
         if isinstance(self.outcome, Cell):
             return "done"
+        if self.unidentified:
+            return "not_identified"
         if isinstance(self.outcome, Failure):
             return "failed"
         return "refused" if self.estimation.problems else "not_built"
+
+    @property
+    def unidentified(self) -> bool:
+        """Its design gives no number, and the study has said so itself."""
+        problems: tuple[Problem, ...] = getattr(self.outcome, "problems", ())
+        said = NOT_IDENTIFIED in (self.estimation.model.get("acknowledge") or ())
+        return said and bool(problems) and all(p.code[:1] == "I" for p in problems)
 
 
 @dataclass(frozen=True, slots=True)

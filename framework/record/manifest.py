@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from framework.cache import Cell, Failure
-from framework.errors import Problem
+from framework.errors import NOT_IDENTIFIED, Problem
 from framework.expect import CannotBeJudged, Judged, judged_row
 from framework.record.tables import file_name
 from framework.result import Plot
@@ -129,7 +129,7 @@ def _column(column: Column) -> dict[str, Any]:
         "seconds": 0.0,
         "ledger": [],
         "notes": [],
-        "acknowledged": [],
+        "acknowledged": [NOT_IDENTIFIED] if column.unidentified else [],
         "problems": _problems(column),
         "verdicts": [
             {"expectation": v.expectation, "status": v.status, "reason": v.reason}

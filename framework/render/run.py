@@ -19,11 +19,12 @@ from typing import Any, Literal
 from framework.errors import StorageError
 from framework.result import INDEX_COLUMNS
 
-Status = Literal["done", "failed", "refused", "not_built"]
+Status = Literal["done", "failed", "refused", "not_identified", "not_built"]
 #: What a column that has no numbers is called in prose.
 STATUS_WORDS: Mapping[str, str] = {
     "failed": "failed",
     "refused": "refused",
+    "not_identified": "not identified",
     "not_built": "not built yet",
 }
 #: Index columns that hold whole numbers of periods.

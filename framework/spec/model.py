@@ -13,7 +13,13 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from framework.contract import Estimator
-from framework.errors import EstimandError, Phase, Problem, did_you_mean
+from framework.errors import (
+    NOT_IDENTIFIED,
+    EstimandError,
+    Phase,
+    Problem,
+    did_you_mean,
+)
 from framework.spec import choices, terms
 from framework.spec.choices import ChoiceKind, Flat, from_pydantic
 
@@ -302,9 +308,10 @@ def _acknowledged(tree: Mapping[str, Any]) -> list[Problem]:
     if not isinstance(flat, Mapping) or not isinstance(written, list):
         return []
     found = choices.plugin("estimator", str(flat.get("name")))
-    known = getattr(found, "acknowledges", None)
-    if known is None:  # planned: not known yet
+    theirs = getattr(found, "acknowledges", None)
+    if theirs is None:  # planned: not known yet
         return []
+    known = (*theirs, NOT_IDENTIFIED)
     return [
         Problem(
             Phase.SPEC,
