@@ -72,6 +72,11 @@ ARGUMENTS: Mapping[tuple[str, str], tuple[Mapping[str, Any], ...]] = {
         },
     ),
     ("estimator", "event_study"): ({}, {"window": [-3, 2], "ends": "bin"}),
+    # The kit's outcome has no limit: one far from all rows, where it is least squares.
+    ("estimator", "truncated"): (
+        {"lower": -1e6},
+        {"upper": 1e6, "bootstrap": 100, "kinds": ["cross_section"]},
+    ),
     ("estimator", "twfe"): (
         {},
         {"leads": [1, 2], "lags": [1], "kinds": ["panel"]},

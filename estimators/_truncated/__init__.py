@@ -1,0 +1,1 @@
+"""Truncated regression: from a request to its result."""
