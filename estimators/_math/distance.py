@@ -96,6 +96,99 @@ def radial(
     return _distances(found, scale, found.objective, divisor)
 
 
+@dataclass(frozen=True, slots=True)
+class Slacks:
+    """What is left to gain at the radial projection of E units.
+
+    Attributes:
+        slack: (E, m + s1) inputs to save, outputs to add, in the data's units; NaN
+            where the program could not be proven.
+        relative: (E,) the largest, over the mean quantity of the reference units and
+            the unit's size.
+        target: (E, m + s1) projection without slacks.
+        unit, peer, weight: (k,) peers of the target and their weights.
+    """
+
+    slack: Floats
+    relative: Floats
+    target: Floats
+    unit: Integers
+    peer: Integers
+    weight: Floats
+
+
+def most_slack(
+    evaluated: Quantities,
+    reference: Quantities,
+    own: Integers,
+    orientation: Literal["input", "output"],
+    returns: Returns,
+    score: Floats,
+    solve: Solver,
+    *,
+    without_own: bool = False,
+) -> Slacks:
+    """The second phase of a radial measure (Ali and Seiford 1993).
+
+    max sum of slacks  s.t. X L + s- = theta x_o, Y L - s+ = y_o   (or x_o, phi y_o)
+
+    with slacks over the reference units' mean quantities, so that units of measure do
+    not matter. Own variables: a 1 that carries constants, then the slacks.
+
+    Args:
+        evaluated: quantities of the E units.
+        reference: quantities of the n reference units.
+        own: (E,) the unit's column in `reference`, -1 where it is not one of them.
+        orientation: of the score.
+        returns: to scale.
+        score: (E,) theta or 1 / phi of the first phase, none missing.
+        solve: solver of envelopment programs.
+        without_own: the units' scores are against the others.
+    """
+    scale = Scale(reference, evaluated, returns)
+    m, goods, bads = scale.counts
+    c, (r, units) = m + goods, scale.units.shape
+    shrunk = np.ones((c, units))
+    if orientation == "input":
+        shrunk[:m] = score
+    else:
+        shrunk[m:] = 1 / score
+    projected = scale.units[:c] * shrunk
+    every = np.arange(c)
+    convex = np.arange(c + bads, r)
+    sign = np.concatenate([np.ones(m), -np.ones(goods)])
+    peers = scale.peers.copy()
+    peers[c : c + bads] = 0
+    programs = Programs(
+        peers=peers,
+        sense="=" * (r + 1),
+        rhs=np.concatenate([np.zeros(r), [1.0]]),
+        cost=np.tile(np.concatenate([[0.0], -np.ones(c)]), (units, 1)),
+        rows=np.concatenate([every, every, convex, [r]]).astype(np.int64),
+        columns=np.concatenate(
+            [np.zeros(c), 1 + every, np.zeros(len(convex)), [0]]
+        ).astype(np.int64),
+        values=np.concatenate(
+            [
+                -projected.T,
+                np.tile(sign, (units, 1)),
+                -scale.units[c + bads :].T,
+                np.ones((units, 1)),
+            ],
+            axis=1,
+        ),
+        own=own,
+        without_own=without_own,
+    )
+    found = solve(programs)
+    proven = ~np.isnan(found.objective)
+    in_means = np.where(proven[:, None], found.own[:, 1:], np.nan)
+    slack = in_means * scale.unit_size[:, None] * scale.mean[:c]
+    at = _distances(found, scale, found.objective, np.ones(units))
+    target = evaluated.all[:c].T * shrunk.T - sign * slack
+    return Slacks(slack, in_means.max(axis=1), target, at.unit, at.peer, at.weight)
+
+
 def directional(
     evaluated: Quantities,
     reference: Quantities,
@@ -168,4 +261,12 @@ def _distances(
     return Distances(value, found.feasible, pair // n, pair % n, total)
 
 
-__all__ = ["Direction", "Disposability", "Distances", "directional", "radial"]
+__all__ = [
+    "Direction",
+    "Disposability",
+    "Distances",
+    "Slacks",
+    "directional",
+    "most_slack",
+    "radial",
+]

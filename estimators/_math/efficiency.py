@@ -202,6 +202,7 @@ class Scale:
     ) -> None:
         mean = reference.all.mean(axis=1, keepdims=True)
         mean = np.where(mean > 0, mean, 1.0)
+        self.mean: Floats = mean[:, 0]
         peers, units = reference.all / mean, evaluated.all / mean
         self.peer_size: Floats = peers.mean(axis=0)
         self.unit_size: Floats = units.mean(axis=0)

@@ -24,11 +24,12 @@ class Corrected:
     """Scores of n units after the bootstrap.
 
     Attributes:
-        bias: (n,) mean of the draws minus the score; DEA's is positive.
+        bias: (n,) mean of the draws minus the score; DEA's is positive (of distances
+            negative).
         score: (n,) score minus bias.
         low, high: (n,) basic bootstrap interval.
         pays: (n,) the correction lowers the mean squared error, by the rule of thumb.
-        bandwidth: of the smoothing.
+        bandwidth: of the smoothing; NaN where there is none.
     """
 
     bias: Floats
@@ -45,6 +46,8 @@ def correct(
     times: int,
     rng: np.random.Generator,
     level: float = 0.05,
+    *,
+    inverse: bool = False,
 ) -> Corrected:
     """Bias-corrected scores and intervals, efficiency homogeneous over units.
 
@@ -56,9 +59,17 @@ def correct(
         times: draws.
         rng: random numbers.
         level: one minus the confidence of the intervals.
+        inverse: the bias is that of the distance 1 / score.
     """
     h = bandwidth(score)
     draws = np.array([rescore(pseudo(score, h, rng)) for _ in range(times)])
+    if inverse:
+        draws, score = 1 / draws, 1 / score
+    return summed(score, draws, h, level)
+
+
+def summed(score: Floats, draws: Floats, h: float, level: float) -> Corrected:
+    """Bias and basic intervals of n scores from (times, n) scores of samples."""
     bias = draws.mean(axis=0) - score
     gap = draws - score
     high_gap, low_gap = np.quantile(gap, [1 - level / 2, level / 2], axis=0)
@@ -95,4 +106,4 @@ def pseudo(score: Floats, h: float, rng: np.random.Generator) -> Floats:
     return np.clip(shrunk, score.min() / 2, 1.0)
 
 
-__all__ = ["Corrected", "bandwidth", "correct", "pseudo"]
+__all__ = ["Corrected", "bandwidth", "correct", "pseudo", "summed"]

@@ -135,14 +135,15 @@ def tables(
     techs: list[Technology],
     scored: list[Distances],
     label: str,
+    statuses: list[list[str]] | None = None,
 ) -> dict[str, pd.DataFrame]:
-    """`scores` with status and `peers` with weights."""
+    """`scores` with status (default: that of `status`) and `peers` with weights."""
     import pandas as pd
 
     scores, peers = [], []
-    for tech, one in zip(techs, scored, strict=True):
+    statuses = statuses or [status(*pair) for pair in zip(techs, scored, strict=True)]
+    for tech, one, words in zip(techs, scored, statuses, strict=True):
         who = keys(panel, found.rows[tech.evaluated]).assign(technology=tech.label)
-        words = status(tech, one)
         value = one.value if not is_alone(tech) else one.value * float("nan")
         columns: dict[str, Any] = {label: value, "status": words}
         scores.append(who.assign(**columns))
