@@ -33,6 +33,9 @@ FRONTIER = {
     "returns": "constant",
     "frontier": "yearly",
 }
+PARTIAL = {k: v for k, v in FRONTIER.items() if k != "returns"} | {
+    "orientation": "output"
+}
 
 NOT_ZERO = "its statistic is the distance from the mean without correlation, not zero"
 
@@ -91,6 +94,8 @@ ARGUMENTS: Mapping[tuple[str, str], tuple[Mapping[str, Any], ...]] = {
     ("step", "directional"): (FRONTIER,),
     ("step", "entropy_weight"): ({"columns": ["gdp", "land", "labor"]},),
     ("step", "malmquist"): (FRONTIER | {"frontier": "adjacent"},),
+    ("step", "order_alpha"): (PARTIAL | {"alpha": 0.9},),
+    ("step", "order_m"): (PARTIAL | {"m": 20},),
     ("step", "pca_index"): ({"columns": ["gdp", "land", "labor"]},),
     ("step", "radial"): (FRONTIER | {"orientation": "input"},),
     ("step", "structure_angle"): ({"shares": ["a", "b", "c"]},),
