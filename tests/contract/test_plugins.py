@@ -36,6 +36,13 @@ FRONTIER = {
 PARTIAL = {k: v for k, v in FRONTIER.items() if k != "returns"} | {
     "orientation": "output"
 }
+TEST = {
+    "inputs": ["land", "labor"],
+    "outputs": ["gdp"],
+    "orientation": "input",
+    "splits": 1,
+    "halvings": 1,
+}
 
 NOT_ZERO = "its statistic is the distance from the mean without correlation, not zero"
 
@@ -173,6 +180,8 @@ ARGUMENTS: Mapping[tuple[str, str], tuple[Mapping[str, Any], ...]] = {
     ("step", "ratio"): ({"over": "gdp", "under": "land"},),
     ("step", "recode"): ({"columns": "size", "map": {0: 1, 1: 2}},),
     ("step", "sbm"): (FRONTIER,),
+    ("step", "scale_test"): (TEST,),
+    ("step", "separability"): (TEST | {"by": "size", "returns": "constant"},),
     ("step", "share"): ({"of": "land", "total": ["land", "labor"]},),
     ("step", "square"): ({"columns": "x1"},),
     ("step", "standardize"): ({"columns": "x1"}, {"columns": ["x1"]}),
