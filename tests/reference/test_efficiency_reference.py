@@ -124,6 +124,14 @@ def test_weakly_efficient_unit_keeps_its_first_score() -> None:
     assert found.status[3] == "inefficient"
 
 
+def test_the_data_are_those_of_the_references() -> None:
+    stored = reference("tone2001_data.csv")
+    names = ["Input1", "Input2", "Output1", "Output2"]
+    np.testing.assert_array_equal(TONE_2001.all, [stored[c] for c in names])
+    stored = reference("tone2003_undesirable_data.csv")
+    np.testing.assert_array_equal(TONE_2003.all, [stored[c] for c in ("x", "yg", "yb")])
+
+
 # ------------------------------------------------- two formulations, two solvers
 
 
