@@ -307,6 +307,15 @@ class Step(Plugin):
         del name
         return ()
 
+    def alternatives(self, treatment: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        """What `each: {data.steps.NAME: every}` varies: name -> options that change.
+
+        Args:
+            treatment: `model.treatment` as written; empty where there is none.
+        """
+        del treatment
+        return {}
+
     def files(self, name: str) -> Mapping[str, Mapping[str, Any]]:
         """Sources the step needs beside the panel, by the name of the frame.
 

@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from framework.errors import Phase, Problem, SpecError, did_you_mean
+from framework.contract import Step
+from framework.errors import EstimandError, Phase, Problem, SpecError, did_you_mean
+from framework.spec import choices
 from framework.spec.study import (
     Change,
     Line,
@@ -289,7 +291,7 @@ def _unfold_line(
     found: list[Variation] = []
     try:
         cells, excluded = _cells(recipe, tree, levels)
-    except SpecError as error:
+    except EstimandError as error:
         problems.catch(error, ("checks", line.heading, line.name), line.origin)
         return []
     for cell in cells:
@@ -396,11 +398,33 @@ def _expand(
     held = get(tree, path)
     if isinstance(held, list) and path[-1] in LIST_FIELDS:
         return [(value_name(v), [v]) for v in held]
+    if path[:2] == ("data", "steps") and len(path) == 3:  # noqa: PLR2004 - a whole step
+        return _alternatives(values.path, held, tree)
     raise SpecError(
         "X22",
         f"each {values.path}: `every` means nothing here",
-        fix="every works on only, without, add, remove, list fields, spatial_weights",
+        fix="every works on only, without, add, remove, list fields, spatial_weights, "
+        "steps that name alternatives",
     )
+
+
+def _alternatives(path: str, flat: Any, tree: Tree) -> Sequence[tuple[str, Any]]:
+    """What a step itself holds against its options."""
+    if not isinstance(flat, Mapping) or choices.is_planned("step", flat["name"]):
+        return [(EVERY_VALUE, {})]
+    if faults := choices.check("step", flat, path):
+        raise EstimandError(faults)
+    step = choices.build("step", flat)
+    assert isinstance(step, Step)  # noqa: S101 - the kind says so
+    found = step.alternatives(get(tree, ("model", "treatment")) or {})
+    if not found:
+        raise SpecError(
+            "X22",
+            f"each {path}: the step {flat['name']} names no alternatives",
+            why="it has none, or they need a treatment that is one 0/1 column",
+            fix="write the values: each: {" + path + ".OPTION: {name: value, …}}",
+        )
+    return list(found.items())
 
 
 def _value_changes(values: Values, value: Any) -> tuple[Change, ...]:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 from estimators.steps._frontier import (
     Frontier,
     Metafrontier,
+    Reference,
     Sample,
     Technology,
     keys,
+    peers_in_words,
 )
 from framework.panel import Panel
 
@@ -120,13 +122,13 @@ def why_missing(techs: list[Technology], scored: list[Distances]) -> tuple[str, 
     )
 
 
-def told(frontier: Frontier, reference: str | None) -> str:
+def told(frontier: Frontier, reference: Reference | None) -> str:
     """The frontier in words, for the ledger."""
     words = str(frontier)
     if not isinstance(frontier, str):
         (option, value), *_ = frontier.model_dump().items()
         words = f"{option} {value}"
-    return f"{words} frontier" + (f" of rows where {reference}" if reference else "")
+    return f"{words} frontier{peers_in_words(reference)}"
 
 
 def tables(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from estimators.steps._columns import as_numbers, listing
+from estimators.steps._untreated import Reference, Untreated, other_technologies
 from framework.condition import evaluate, parse, require
 from framework.contract import Step
 from framework.errors import DataError, EstimandError, Phase, Problem
@@ -92,19 +93,36 @@ class FrontierStep(Step):
         frontier = getattr(self, "frontier", None)
         group = [frontier.metafrontier] if isinstance(frontier, Metafrontier) else []
         reference = getattr(self, "reference", None)
-        named = parse(reference).columns() if reference else ()
+        named: tuple[str, ...] = ()
+        if isinstance(reference, Untreated):
+            named = reference.columns
+        elif reference:
+            named = tuple(parse(reference).columns())
         return tuple(dict.fromkeys([*self.quantities, *group, *named]))
 
+    def alternatives(self, treatment: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        """Technologies that the policy may not have moved, where peers can be chosen."""
+        if "reference" not in type(self).model_fields:
+            return {}
+        return other_technologies(treatment, getattr(self, "frontier", None))
 
-def readable(value: str | None) -> str | None:
+
+def readable(value: Reference | None) -> Reference | None:
     """A condition that can be read, for validators.
 
     Raises:
         SpecError: it is no condition.
     """
-    if value is not None:
+    if isinstance(value, str):
         parse(value)
     return value
+
+
+def peers_in_words(reference: Reference | None) -> str:
+    """` of rows where year < 2019`, for the ledger; nothing where all rows are peers."""
+    if reference is None:
+        return ""
+    return f" of {'rows where ' if isinstance(reference, str) else ''}{reference}"
 
 
 class BadOutputsStep(FrontierStep):
@@ -315,26 +333,34 @@ def technologies(
     rows: Integers,
     frontier: Frontier,
     name: str,
-    reference: str | None = None,
+    reference: Reference | None = None,
 ) -> list[Technology]:
     """The technologies of a frontier; of a metafrontier the groups', all's first.
+
+    Rows of the periods before a policy are one technology for all periods: of its own
+    year a later row would have no peer.
 
     Args:
         panel: the data.
         rows: positions of the rows that have all quantities.
         frontier: who is compared with whom.
         name: of the step.
-        reference: condition on the rows that may be peers.
+        reference: the rows that may be peers; None = all.
 
     Raises:
         DataError: L03 a technology without rows, P04 a frontier in time without time,
             D05 a row without a group, T04 a window longer than the data.
     """
+    if isinstance(reference, Untreated) and reference.rows == "before":
+        frontier = frontier if isinstance(frontier, Metafrontier) else "pooled"
     found = _by_frontier(panel, rows, frontier, name)
     if reference is None:
         return found
-    true, unknown = evaluate(parse(reference), panel.frame)
-    allowed = (true & ~unknown)[rows]
+    if isinstance(reference, Untreated):
+        allowed = reference.of(panel, name)[rows]
+    else:
+        true, unknown = evaluate(parse(reference), panel.frame)
+        allowed = (true & ~unknown)[rows]
     kept = [
         Technology(t.label, t.evaluated, t.reference[allowed[t.reference]])
         for t in found
@@ -343,8 +369,8 @@ def technologies(
     if empty:
         raise DataError(
             "L03",
-            f"step '{name}': no row is '{reference}' in the technology of "
-            f"{', '.join(empty[:_NAMED])}",
+            f"step '{name}': the technology of {', '.join(empty[:_NAMED])} has none"
+            f"{peers_in_words(reference)}",
             why="without rows there is no frontier",
             fix="frontier: pooled, or another reference",
         )
@@ -511,6 +537,7 @@ __all__ = [
     "Frontier",
     "FrontierStep",
     "Metafrontier",
+    "Reference",
     "Sample",
     "Technology",
     "Window",
@@ -518,6 +545,7 @@ __all__ = [
     "keys",
     "listing",
     "one_peer",
+    "peers_in_words",
     "readable",
     "row_names",
     "sample",

@@ -11,6 +11,7 @@ from estimators.steps._distances import Column, tables, told, why_missing
 from estimators.steps._frontier import (
     BadOutputsStep,
     Frontier,
+    Reference,
     few_units,
     readable,
     sample,
@@ -48,13 +49,15 @@ class Directional(BadOutputsStep):
         "weak", description="of bad outputs: strong = less of them costs nothing"
     )
 
-    reference: str | None = Field(
-        None, description="condition on the rows that may be peers; all are scored"
+    reference: Reference | None = Field(
+        None,
+        description="the rows that may be peers; all are scored: a condition, or "
+        "{rows: before, untreated or never, treatment: column}",
     )
 
     @field_validator("reference")
     @classmethod
-    def _readable(cls, value: str | None) -> str | None:
+    def _readable(cls, value: Reference | None) -> Reference | None:
         return readable(value)
 
     def makes(self, name: str) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from estimators.steps._distances import (
 from estimators.steps._frontier import (
     Frontier,
     FrontierStep,
+    Reference,
     few_units,
     keys,
     readable,
@@ -90,8 +91,10 @@ class Radial(FrontierStep):
         "environment}: makes NAME_corrected, and intervals in the frame `bootstrap`",
     )
     seed: int = Field(0, ge=0, description="of the bootstrap's random numbers")
-    reference: str | None = Field(
-        None, description="condition on the rows that may be peers; all are scored"
+    reference: Reference | None = Field(
+        None,
+        description="the rows that may be peers; all are scored: a condition, or "
+        "{rows: before, untreated or never, treatment: column}",
     )
 
     @field_validator("bootstrap")
@@ -101,7 +104,7 @@ class Radial(FrontierStep):
 
     @field_validator("reference")
     @classmethod
-    def _readable(cls, value: str | None) -> str | None:
+    def _readable(cls, value: Reference | None) -> Reference | None:
         return readable(value)
 
     @model_validator(mode="after")

@@ -13,11 +13,13 @@ from estimators.steps._frontier import (
     BadOutputsStep,
     Frontier,
     Metafrontier,
+    Reference,
     Sample,
     Technology,
     few_units,
     keys,
     one_peer,
+    peers_in_words,
     readable,
     sample,
     size_note,
@@ -90,13 +92,15 @@ class Sbm(BadOutputsStep):
         description="rows with the very same quantities are each other's peers (an "
         "efficient one scores 1), or one row that was drawn twice, as in a bootstrap",
     )
-    reference: str | None = Field(
-        None, description="condition on the rows that may be peers; all are scored"
+    reference: Reference | None = Field(
+        None,
+        description="the rows that may be peers; all are scored: a condition, or "
+        "{rows: before, untreated or never, treatment: column}",
     )
 
     @field_validator("reference")
     @classmethod
-    def _readable(cls, value: str | None) -> str | None:
+    def _readable(cls, value: Reference | None) -> Reference | None:
         return readable(value)
 
     def makes(self, name: str) -> tuple[str, ...]:
@@ -190,7 +194,7 @@ class Sbm(BadOutputsStep):
             shape += f", {len(self.bad_outputs)} bad outputs in the {self.bads_in}"
         text = f"{kind} of {len(found):,} rows: {shape}, {self.returns} returns, "
         text += f"{_words(self.frontier)} frontier"
-        text += f" of rows where {self.reference}" if self.reference else ""
+        text += peers_in_words(self.reference)
         text += "".join(f", {n:,} {word}" for word, n in sorted(counts.items()))
         skipped = rows - len(found)
         text += f"; {skipped:,} rows lack a quantity" if skipped else ""

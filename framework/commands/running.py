@@ -21,6 +21,7 @@ from framework.cache import (
 )
 from framework.commands.opening import beside
 from framework.contract import Estimator
+from framework.data.changes import outcome_change
 from framework.data.prepare import Prepared
 from framework.errors import (
     FINISHED_WITH_FAILURES,
@@ -29,7 +30,7 @@ from framework.errors import (
     Phase,
     Problem,
 )
-from framework.expect import Judged, judge
+from framework.expect import Judged, Shift, judge, shifts
 from framework.families import adjust
 from framework.multiverse import Multiverse, Universe, multiverse
 from framework.plan import (
@@ -146,6 +147,7 @@ def run_study(
         replace(c, verdicts=verdicts.get(c.estimation.address, ())) for c in columns
     )
     multiverses = _multiverses(columns, judged)
+    columns = _compared_with_others(work, columns, shifts(judged))
     compared = _compared(study, judged, changed=bool(only or overrides))
     shown = tuple(c for c in columns if not c.estimation.hidden)
     inputs = _inputs(work, shown, compared, multiverses, overrides, created)
@@ -394,6 +396,28 @@ def _judged(work: _Work, columns: Sequence[Column]) -> list[Judged]:
             )
         )
     return found
+
+
+def _compared_with_others(
+    work: _Work, columns: Sequence[Column], found: Mapping[str, Shift]
+) -> tuple[Column, ...]:
+    """Columns with their shift; where the data differ, with the outcome's, too."""
+    at = {c.estimation.address: c for c in columns}
+    filled: list[Column] = []
+    for column in columns:
+        shift = found.get(column.estimation.address)
+        if shift is None:
+            filled.append(column)
+            continue
+        other, change = at[shift.against], None
+        outcome = column.estimation.model.get("outcome")
+        same = outcome == other.estimation.model.get("outcome")
+        if same and column.panel != other.panel:
+            now, before = (work.panels[c.panel] for c in (column, other))
+            _, model = trees(other.estimation)
+            change = outcome_change(now, before, outcome, model.treatment)
+        filled.append(replace(column, shift=shift, change=change))
+    return tuple(filled)
 
 
 def _adjusted(study: Study, judged: Sequence[Judged]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from framework.expect.comparison import Difference, Equality, difference, equali
 from framework.expect.judging import judge
 from framework.expect.rows import CannotBeJudged, Finished, Judged, Row, judged_row
 from framework.expect.scene import Adjusted, Status, Verdict
+from framework.expect.shifts import Shift, shifts
 
 __all__ = [
     "Adjusted",
@@ -20,10 +21,12 @@ __all__ = [
     "Finished",
     "Judged",
     "Row",
+    "Shift",
     "Status",
     "Verdict",
     "difference",
     "equality",
     "judge",
     "judged_row",
+    "shifts",
 ]

@@ -12,8 +12,9 @@ from framework.errors import NOT_IDENTIFIED
 
 if TYPE_CHECKING:
     from framework.cache import Cell, Failure
+    from framework.data.changes import OutcomeChange
     from framework.errors import Problem
-    from framework.expect import Verdict
+    from framework.expect import Shift, Verdict
     from framework.panel import Panel
     from framework.plan import Estimation
 
@@ -28,6 +29,8 @@ class Column:
         verdicts: one per expectation of the estimation.
         cached: the cell was finished by an earlier run.
         panel: key in `RunInputs.panels` of the data it used; "" = the base panel.
+        shift: how far it is from what its expectations compare it with.
+        change: how its outcome differs from that one's, where it was made anew.
     """
 
     estimation: Estimation
@@ -35,6 +38,8 @@ class Column:
     verdicts: tuple[Verdict, ...] = ()
     cached: bool = False
     panel: str = ""
+    shift: Shift | None = None
+    change: OutcomeChange | None = None
 
     @property
     def status(self) -> str:

@@ -135,6 +135,7 @@ def _column(column: Column) -> dict[str, Any]:
             {"expectation": v.expectation, "status": v.status, "reason": v.reason}
             for v in column.verdicts
         ],
+        "shift": _shift(column),
         "plots": [],
         "frames": {},
         "judged": None,
@@ -143,6 +144,21 @@ def _column(column: Column) -> dict[str, Any]:
     if isinstance(outcome, Cell):
         entry |= _found(outcome, estimation)
     return entry
+
+
+def _shift(column: Column) -> dict[str, Any] | None:
+    """The distance from what it is compared with, and how the outcome differs."""
+    if column.shift is None:
+        return None
+    gap = column.shift.gap
+    return {
+        "against": column.shift.against,
+        "difference": 0.0 if gap.identical else gap.estimate,
+        "std_error": gap.std_error,
+        "p_value": gap.p_value,
+        "reason": gap.reason,
+        "outcome": asdict(column.change) if column.change else None,
+    }
 
 
 def _problems(column: Column) -> list[dict[str, object]]:

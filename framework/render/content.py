@@ -21,7 +21,9 @@ from framework.render.run import (
     Column,
     Frame,
     Heading,
+    OutcomeChange,
     RunFolder,
+    Shift,
     Verdict,
     spoken,
 )
@@ -204,6 +206,7 @@ def regression_table(run: RunFolder, heading: Heading) -> Table | None:
     if any(column.done for column in columns):
         blocks = [
             *_coefficient_blocks(run, columns, shown),
+            *_shift_blocks(run, columns),
             Block(_design_rows(run, columns, hidden)),
             Block(_statistic_rows(columns)),
         ]
@@ -465,6 +468,73 @@ def _two_rows(
     )
 
 
+# --- how far a column is from the one it is compared with --------------------------
+
+
+def _shift_blocks(run: RunFolder, columns: Sequence[Column]) -> list[Block]:
+    """A block per column of comparison: the difference, and the outcome's where new."""
+    others = dict.fromkeys(c.shift.against for c in columns if c.shift)
+    return [
+        Block(
+            (*_difference_rows(shifts), *_outcome_rows(shifts)),
+            f"Compared with {_address_in_words(run, columns, other)}",
+        )
+        for other in others
+        for shifts in [
+            [c.shift if c.shift and c.shift.against == other else None for c in columns]
+        ]
+    ]
+
+
+def _difference_rows(shifts: Sequence[Shift | None]) -> tuple[Row, Row]:
+    usual = numbers.row_decimals([s.std_error for s in shifts if s])
+    values, errors = [], []
+    for shift in shifts:
+        if shift is None:
+            values.append(Cell())
+            errors.append(Cell())
+            continue
+        places = numbers.cell_decimals(usual, shift.std_error)
+        shown = 4 if math.isnan(shift.std_error) and places is None else places
+        stars = numbers.stars(shift.p_value)
+        values.append(Cell(numbers.fixed(shift.difference, shown), stars, "number"))
+        known = shift.std_error > 0
+        error = f"({numbers.fixed(shift.std_error, places)})" if known else ""
+        errors.append(Cell(error, "", "number"))
+    label = "Difference"
+    return Row(label, tuple(values), "estimate"), Row("", tuple(errors), "error")
+
+
+def _outcome_rows(shifts: Sequence[Shift | None]) -> tuple[Row, ...]:
+    """Whose outcome another preparation of the data has changed, and by how much."""
+    changes = [s.outcome if s else None for s in shifts]
+    if not any(changes):
+        return ()
+    who = ", ".join(dict.fromkeys(c.who for c in changes if c))
+    shown: tuple[tuple[str, Callable[[OutcomeChange], str]], ...] = (
+        (f"Outcomes changed, {who}", lambda c: f"{100 * c.changed:.1f}%"),
+        ("mean absolute change", lambda c: numbers.plain(c.mean)),
+        ("largest change", lambda c: numbers.plain(c.largest)),
+        ("Outcomes lost", lambda c: numbers.plain(c.lost)),
+        ("Outcomes gained", lambda c: numbers.plain(c.gained)),
+    )
+    rows = [
+        Row(label, tuple(Cell(text(c), "", "number") if c else Cell() for c in changes))
+        for label, text in shown
+    ]
+    return tuple(rows if any(c.gained for c in changes if c) else rows[:-1])
+
+
+def _address_in_words(run: RunFolder, columns: Sequence[Column], address: str) -> str:
+    """`(2)` for a column of the table, else `baseline: both` or `the model`."""
+    marks = column_marks(columns)
+    if address in marks:
+        return marks[address]
+    heading, *path = address.split(".")
+    words = ", ".join([*map(spoken, path[:1]), *map(run.label, path[1:])])
+    return f"{spoken(heading)}: {words}" if words else f"the {spoken(heading)}"
+
+
 # --- the rows below the coefficients -----------------------------------------------
 
 
@@ -594,6 +664,7 @@ def _notes(
         *said("sample: ", lambda c: c.sample if c.done else ()),
         *said("", lambda c: c.notes if c.done else ()),
         *said("", _uncomputed),
+        *said("no error of the difference: ", _errorless),
         *said("refusal knowingly overridden: ", lambda c: c.acknowledged),
         *said("", lambda c: () if c.done else (c.why_empty(),)),
         *_unmet_options(run, heading, columns),
@@ -607,6 +678,13 @@ def _uncomputed(column: Column) -> list[str]:
     return [
         f"no {label}: {test.reason}" for label, test in tests if test and test.reason
     ]
+
+
+def _errorless(column: Column) -> list[str]:
+    """Why a difference has no standard error; that it is nil needs no reason."""
+    shift = column.shift
+    unknown = shift and math.isnan(shift.std_error) and shift.difference
+    return [shift.reason] if shift and unknown else []
 
 
 def _verdicts(heading: Heading, columns: Sequence[Column]) -> tuple[str, ...]:

@@ -150,6 +150,31 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
+class OutcomeChange:
+    """How the outcome differs from that of the estimation it is compared with."""
+
+    who: str
+    rows: int
+    changed: float
+    mean: float
+    largest: float
+    lost: int
+    gained: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """How far a column is from the one it is compared with; NaN = unknown, `reason`."""
+
+    against: str
+    difference: float
+    std_error: float
+    p_value: float
+    reason: str = ""
+    outcome: OutcomeChange | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Drawing:
     """A figure that an estimation asks for: kind, frame, options."""
 
@@ -235,6 +260,7 @@ class Column:
     acknowledged: tuple[str, ...] = ()
     problems: tuple[Fault, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
+    shift: Shift | None = None
     plots: tuple[Drawing, ...] = ()
     frames: Mapping[str, str] = field(default_factory=dict)
     draws: Mapping[str, Any] = field(default_factory=dict)
@@ -508,6 +534,7 @@ def _columns(path: Path, entries: Sequence[Mapping[str, Any]]) -> Iterator[Colum
                 )
                 for v in entry.get("verdicts") or ()
             ),
+            shift=_shift(entry.get("shift")),
             plots=tuple(
                 Drawing(
                     str(p.get("kind", "")),
@@ -601,6 +628,30 @@ def _fault(entry: Mapping[str, Any]) -> Fault:
         why=str(entry.get("why") or ""),
         fix=str(entry.get("fix") or ""),
         acknowledge=str(entry.get("acknowledge") or ""),
+    )
+
+
+def _shift(entry: Mapping[str, Any] | None) -> Shift | None:
+    if not entry:
+        return None
+    outcome = entry.get("outcome")
+    return Shift(
+        against=str(entry.get("against") or ""),
+        difference=_number(entry.get("difference")),
+        std_error=_number(entry.get("std_error")),
+        p_value=_number(entry.get("p_value")),
+        reason=str(entry.get("reason") or ""),
+        outcome=OutcomeChange(
+            who=str(outcome.get("who") or ""),
+            rows=int(outcome.get("rows") or 0),
+            changed=_number(outcome.get("changed")),
+            mean=_number(outcome.get("mean")),
+            largest=_number(outcome.get("largest")),
+            lost=int(outcome.get("lost") or 0),
+            gained=int(outcome.get("gained") or 0),
+        )
+        if outcome
+        else None,
     )
 
 

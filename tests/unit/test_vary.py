@@ -66,6 +66,31 @@ def said(study):
 # -- a line is a merge patch -----------------------------------------------------------
 
 
+def test_every_of_a_step_is_what_the_step_names(unfolded, said):
+    step = "sbm: {inputs: x, outputs: z, returns: constant, frontier: yearly}"
+    head = HEAD.replace("steps: {", f"steps: {{eff: {{{step}}}, ")
+    found = unfolded("  h: {l: {each: {data.steps.eff: every}}}", head)
+    assert list(found) == [
+        f"h.l.{n}" for n in ("before", "untreated", "never", "pooled")
+    ]
+    path = "data.steps.eff.reference"
+    assert found["h.l.never"].changed == {
+        f"{path}.rows": "never",
+        f"{path}.treatment": "d",
+    }
+    assert found["h.l.pooled"].changed == {"data.steps.eff.frontier": "pooled"}
+    each = "  h: {l: {each: {data.steps.outliers: every}}}"
+    assert said(each) == [
+        ("X22", "each data.steps.outliers: the step winsorize names no alternatives")
+    ]
+    ((code, _),) = said("  h: {l: {each: {data.steps.outliers.limits: every}}}")
+    assert code == "X22"
+    nobody = head.replace("treatment: d", "treatment: [d, e]")
+    assert (
+        "names no alternatives" in said(each.replace("outliers", "eff"), nobody)[0][1]
+    )
+
+
 def test_without_checks_the_model_is_the_one_estimation(unfolded):
     found = unfolded("")
     assert list(found) == ["estimate.main"]
