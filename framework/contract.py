@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -284,11 +284,13 @@ class StepOutput:
         panel: the new panel (with its ledger line).
         frames: further tables (weights, slacks, peers) by name.
         notes: sentences for the report.
+        plots: figures of these frames, by their name here.
     """
 
     panel: Panel
     frames: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    plots: tuple[Plot, ...] = ()
 
 
 class Step(Plugin):
@@ -328,6 +330,24 @@ class Step(Plugin):
         """Columns the step changes in place because the study lists them."""
         del name
         return ()
+
+    def left_out(
+        self, panel: Panel, name: str, protected: frozenset[str], most: int | None
+    ) -> Iterator[tuple[str, Panel]] | None:
+        """The step without one of its members at a time, for `draws: {leave_out: NAME}`.
+
+        Args:
+            panel: as `apply` gets it.
+            name: the user's name of the step.
+            protected: as `apply`.
+            most: as many members at most, those that matter to most rows first.
+
+        Returns:
+            Members (as the data name them) and the panel after the step without each;
+            None where nobody's value depends on another's.
+        """
+        del panel, name, protected, most
+        return None
 
     @abstractmethod
     def apply(self, panel: Panel, name: str, protected: frozenset[str]) -> StepOutput:

@@ -106,6 +106,17 @@ SCALARS: Mapping[str, Word] = MappingProxyType(
         "std_error_resampled": Word(
             "standard deviation of the estimate over resamples", "as the estimate"
         ),
+        "std_error_as_given": Word(
+            "the same with the data as prepared: what redoing the steps adds is the rest",
+            "as the estimate",
+        ),
+        "n_left_out": Word("members of a step left out one at a time"),
+        "left_out_low": Word(
+            "smallest estimate without one member of a step", "as the estimate"
+        ),
+        "left_out_high": Word(
+            "largest estimate without one member of a step", "as the estimate"
+        ),
         "mde": Word("minimum detectable effect, 80% power at 5%", "as the estimate"),
         "two_way_estimate": Word(
             "two-way fixed effects coefficient", "as the estimate"

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     import pandas as pd
 
+    from framework.result import Plot
+
 Kind = Literal["panel", "repeated_cross_sections", "cross_section"]
 
 
@@ -44,6 +46,7 @@ class Panel:
         labels: column -> label for tables (defaults to the column's name).
         ledger: what happened to rows and cells so far, in order.
         frames: tables that steps leave behind (weights, slacks, …) by `step.table`.
+        plots: figures of `frames` for the report.
         key: sha256 that names these data: source bytes, then every step with its
             options and code.
         source: the panel before its steps, where an estimation redoes them.
@@ -56,6 +59,7 @@ class Panel:
     ledger: tuple[LedgerLine, ...] = ()
     frames: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    plots: tuple[Plot, ...] = ()
     key: str = ""
     source: Panel | None = None
 

@@ -23,6 +23,7 @@ from framework.errors import (
     Place,
     Problem,
     SpecError,
+    did_you_mean,
     no_column,
 )
 from framework.glossary import COLUMNS, ESTIMANDS, SCALARS, TESTS
@@ -236,8 +237,9 @@ def _not_built(variation: Variation) -> tuple[str, ...]:
         if isinstance(flat, Mapping) and choices.is_planned(kind, str(flat.get("name")))
     ]
     found += _unbuilt_options(model.get("estimator"))
-    if (variation.draws or {}).get("rebuild") and _reads_files(data):
-        found.append("draws rebuild with steps that read files")
+    draws = variation.draws or {}
+    if (draws.get("rebuild") or "leave_out" in draws) and _reads_files(data):
+        found.append("draws that redo steps which read files")
     return tuple(dict.fromkeys(found))
 
 
@@ -502,6 +504,18 @@ def _draws_problems(
         problems.append(
             Problem(
                 Phase.SPEC, "X20", "draws permute needs model.treatment", path="draws"
+            )
+        )
+    if "leave_out" in draws and draws["leave_out"] not in (
+        steps := list(tree["data"].get("steps") or ())
+    ):
+        problems.append(
+            Problem(
+                Phase.SPEC,
+                "X22",
+                f"draws.leave_out: no step '{draws['leave_out']}'",
+                fix=did_you_mean(str(draws["leave_out"]), steps),
+                path="draws.leave_out",
             )
         )
     if header is not None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from estimators.steps._columns import finish
 from estimators.steps._frontier import (
     Frontier,
     Metafrontier,
@@ -14,6 +16,7 @@ from estimators.steps._frontier import (
     keys,
     peers_in_words,
 )
+from estimators.steps._left_out import Solved, without_each
 from framework.panel import Panel
 
 if TYPE_CHECKING:
@@ -131,6 +134,36 @@ def told(frontier: Frontier, reference: Reference | None) -> str:
     return f"{words} frontier{peers_in_words(reference)}"
 
 
+def without_each_peer(
+    name: str,
+    panel: Panel,
+    found: Sample,
+    frontier: Frontier,
+    techs: list[Technology],
+    measured: Callable[[Technology], Distances],
+    most: int | None,
+    *,
+    ratio: bool,
+) -> Iterator[tuple[str, Panel]]:
+    """The panel with the columns of scores, without one peer at a time.
+
+    Args:
+        name, panel, found, frontier, techs, ratio: as for `Column.made`.
+        measured: distances of a technology's evaluated rows.
+        most: as many peers at most.
+    """
+    scored = [measured(tech) for tech in techs]
+    solved = [
+        Solved(t, one.value, one.unit, one.peer)
+        for t, one in zip(techs, scored, strict=True)
+    ]
+    values = without_each(panel, found, solved, lambda t: measured(t).value, most)
+    for member, less in values:
+        now = [replace(s, value=value) for s, value in zip(scored, less, strict=True)]
+        made, _ = Column.of(frontier).made(name, panel, found, techs, now, ratio=ratio)
+        yield member, finish(panel, name, made, f"without {member}").panel
+
+
 def tables(
     panel: Panel,
     found: Sample,
@@ -169,4 +202,5 @@ __all__ = [
     "tables",
     "told",
     "why_missing",
+    "without_each_peer",
 ]

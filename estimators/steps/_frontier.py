@@ -141,6 +141,11 @@ class BadOutputsStep(FrontierStep):
         return list(self.bad_outputs)
 
 
+def of_all(frontier: Frontier) -> str | None:
+    """Label of the technology whose scores are the outcome; None = every one's are."""
+    return "all" if isinstance(frontier, Metafrontier) else None
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """The quantities of a panel, checked.
@@ -544,6 +549,7 @@ __all__ = [
     "few_units",
     "keys",
     "listing",
+    "of_all",
     "one_peer",
     "peers_in_words",
     "readable",

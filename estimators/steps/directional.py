@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
 from estimators.steps._columns import finish, not_there
-from estimators.steps._distances import Column, tables, told, why_missing
+from estimators.steps._distances import (
+    Column,
+    tables,
+    told,
+    why_missing,
+    without_each_peer,
+)
 from estimators.steps._frontier import (
     BadOutputsStep,
     Frontier,
     Reference,
     few_units,
+    of_all,
     readable,
     sample,
     technologies,
 )
+from estimators.steps._score_figures import score_plots
 from framework.contract import StepOutput
 from framework.panel import Panel
 
 if TYPE_CHECKING:
     from estimators._math.distance import Distances
+    from estimators.steps._frontier import Sample, Technology
 
 
 class Directional(BadOutputsStep):
@@ -71,25 +83,11 @@ class Directional(BadOutputsStep):
             EstimandError: L02 negative cells, L03 nothing to compare, L04 missing
                 cells, P04 a frontier in time without time.
         """
-        from estimators._math.distance import directional
-        from estimators.steps._programs import solve
-
         for column in self.makes(name):
             not_there(panel, column, name)
         found = sample(panel, self, name, "allow")
         techs = technologies(panel, found.rows, self.frontier, name, self.reference)
-        scored: list[Distances] = [
-            directional(
-                found.quantities.take(t.evaluated),
-                found.quantities.take(t.reference),
-                t.own,
-                self.direction,
-                self.returns,
-                self.disposability,
-                solve,
-            )
-            for t in techs
-        ]
+        scored = [self._measured(found, t) for t in techs]
         made, _ = Column.of(self.frontier).made(
             name, panel, found, techs, scored, ratio=False
         )
@@ -99,4 +97,31 @@ class Directional(BadOutputsStep):
         detail += f"{len(found):,} rows"
         notes = (*why_missing(techs, scored), *few_units(techs, self))
         frames = tables(panel, found, techs, scored, "distance")
-        return finish(panel, name, made, detail, frames=frames, notes=notes)
+        out = finish(panel, name, made, detail, frames=frames, notes=notes)
+        plots = score_plots(panel, name, frames, of_all(self.frontier), "distance", 0.0)
+        return replace(out, plots=plots)
+
+    def left_out(
+        self, panel: Panel, name: str, protected: frozenset[str], most: int | None
+    ) -> Iterator[tuple[str, Panel]]:
+        """The distances without one peer at a time; its own stay as they are."""
+        found = sample(panel, self, name, "allow")
+        techs = technologies(panel, found.rows, self.frontier, name, self.reference)
+        measured = partial(self._measured, found)
+        return without_each_peer(
+            name, panel, found, self.frontier, techs, measured, most, ratio=False
+        )
+
+    def _measured(self, found: Sample, technology: Technology) -> Distances:
+        from estimators._math.distance import directional
+        from estimators.steps._programs import solve
+
+        return directional(
+            found.quantities.take(technology.evaluated),
+            found.quantities.take(technology.reference),
+            technology.own,
+            self.direction,
+            self.returns,
+            self.disposability,
+            solve,
+        )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -14,6 +16,7 @@ from estimators.steps._distances import (
     tables,
     told,
     why_missing,
+    without_each_peer,
 )
 from estimators.steps._frontier import (
     Frontier,
@@ -21,12 +24,15 @@ from estimators.steps._frontier import (
     Reference,
     few_units,
     keys,
+    of_all,
     readable,
     sample,
     size_note,
     technologies,
 )
+from estimators.steps._score_figures import score_plots
 from framework.contract import StepOutput
+from framework.errors import SpecError
 from framework.panel import Panel
 
 if TYPE_CHECKING:
@@ -174,7 +180,38 @@ class Radial(FrontierStep):
             frames["bootstrap"] = table
             made[f"{name}_corrected"] = corrected
             detail += f", bias by {more}, seed {self.seed}"
-        return finish(panel, name, made, detail, frames=frames, notes=notes)
+        out = finish(panel, name, made, detail, frames=frames, notes=notes)
+        plots = score_plots(panel, name, frames, of_all(self.frontier))
+        return replace(out, plots=plots)
+
+    def left_out(
+        self, panel: Panel, name: str, protected: frozenset[str], most: int | None
+    ) -> Iterator[tuple[str, Panel]]:
+        """The scores without one peer at a time; its own stay as they are.
+
+        Raises:
+            SpecError: X24 with `bootstrap`.
+        """
+        if self.bootstrap:
+            raise SpecError(
+                "X24",
+                f"the step '{name}' corrects its scores by a bootstrap",
+                why="it would be drawn anew for every peer that is left out",
+                fix=f"data.steps.{name}.bootstrap: null on this line, with the outcome "
+                f"{name}",
+                path="draws.leave_out",
+            )
+        found = sample(panel, self, name, "allow")
+        techs = technologies(panel, found.rows, self.frontier, name, self.reference)
+        measured = partial(self._measured, found)
+        return without_each_peer(
+            name, panel, found, self.frontier, techs, measured, most, ratio=True
+        )
+
+    def _measured(self, found: Sample, tech: Technology) -> Distances:
+        """The score as the step gives it; peers are those of the first phase."""
+        one = self._distances(found, tech)
+        return replace(one, value=1 / one.value) if self.measure == "distance" else one
 
     def _distances(self, found: Sample, tech: Technology) -> Distances:
         from estimators._math.distance import radial

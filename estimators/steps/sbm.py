@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
@@ -18,6 +19,7 @@ from estimators.steps._frontier import (
     Technology,
     few_units,
     keys,
+    of_all,
     one_peer,
     peers_in_words,
     readable,
@@ -25,6 +27,8 @@ from estimators.steps._frontier import (
     size_note,
     technologies,
 )
+from estimators.steps._left_out import Solved, without_each
+from estimators.steps._score_figures import score_plots, slack_shares
 from framework.contract import StepOutput
 from framework.panel import Panel
 
@@ -116,18 +120,13 @@ class Sbm(BadOutputsStep):
             EstimandError: L02 zero or negative cells, L03 nothing to compare, L04
                 missing cells, P04 a frontier in time without time.
         """
-        import numpy as np
-
         for column in self.makes(name):
             not_there(panel, column, name)
         found = sample(panel, self, name, self.zeros)
         techs = technologies(panel, found.rows, self.frontier, name, self.reference)
         scored = [_Scored(t, self._scores(found, t)) for t in techs]
-        score = _mean([s for s in scored if self._is_outcome(s)], len(found))
-        made = {name: score}
-        if isinstance(self.frontier, Metafrontier):
-            group = _mean(scored[1:], len(found))
-            made |= {f"{name}_group": group, f"{name}_gap": score / group}
+        made = self._made(name, found, scored)
+        score = made[name]
         tables = _tables(panel, found, scored, self)
         notes = (
             *self._notes(scored, score),
@@ -135,33 +134,61 @@ class Sbm(BadOutputsStep):
             *self._yardstick(panel, found, scored),
             *(size_note(found, score, self) if self.returns == "constant" else ()),
         )
-        spread: dict[str, Floats] = {}
-        for column, values in made.items():
-            spread[column] = np.full(len(panel.frame), np.nan)
-            spread[column][found.rows] = values
         detail = self._detail(found, scored, len(panel.frame))
-        return finish(panel, name, spread, detail, frames=tables, notes=notes)
+        spread = _spread(panel, found, made)
+        out = finish(panel, name, spread, detail, frames=tables, notes=notes)
+        plots = score_plots(panel, name, tables, of_all(self.frontier))
+        return replace(out, plots=plots)
+
+    def left_out(
+        self, panel: Panel, name: str, protected: frozenset[str], most: int | None
+    ) -> Iterator[tuple[str, Panel]]:
+        """The scores without one peer at a time; its own stay as they are."""
+        found = sample(panel, self, name, self.zeros)
+        techs = technologies(panel, found.rows, self.frontier, name, self.reference)
+        scored = [_Scored(t, self._scores(found, t)) for t in techs]
+        solved = [
+            Solved(s.technology, s.scores.score, s.scores.unit, s.scores.peer)
+            for s in scored
+        ]
+
+        def rescore(technology: Technology) -> Floats:
+            return self._scores(found, technology).score
+
+        for member, scores in without_each(panel, found, solved, rescore, most):
+            now = [
+                replace(s, scores=replace(s.scores, score=score))
+                for s, score in zip(scored, scores, strict=True)
+            ]
+            made = _spread(panel, found, self._made(name, found, now))
+            yield member, finish(panel, name, made, f"without {member}").panel
+
+    def _made(
+        self, name: str, found: Sample, scored: list[_Scored]
+    ) -> dict[str, Floats]:
+        """The columns over the sample's rows."""
+        score = _mean([s for s in scored if self.is_outcome(s)], len(found))
+        if not isinstance(self.frontier, Metafrontier):
+            return {name: score}
+        group = _mean(scored[1:], len(found))
+        return {name: score, f"{name}_group": group, f"{name}_gap": score / group}
 
     def _yardstick(
         self, panel: Panel, found: Sample, scored: list[_Scored]
     ) -> tuple[str, ...]:
         import numpy as np
 
-        pairs = [
-            (one.technology, one.scores) for one in scored if self._is_outcome(one)
-        ]
+        pairs = [(one.technology, one.scores) for one in scored if self.is_outcome(one)]
         peers = np.concatenate([t.reference[s.peer] for t, s in pairs])
         units = np.concatenate([t.evaluated[s.unit] for t, s in pairs])
         return one_peer(panel, found.rows[peers], found.rows[units])
 
-    def _is_outcome(self, scored: _Scored) -> bool:
+    def is_outcome(self, scored: _Scored) -> bool:
         """Whether a technology's scores are the step's column."""
         meta = isinstance(self.frontier, Metafrontier)
         return not meta or scored.technology.label == "all"
 
     def _scores(self, found: Sample, technology: Technology) -> Scores:
-        from dataclasses import replace
-
         from estimators._math.efficiency import Measure, slacks_based
         from estimators.steps._programs import solve
 
@@ -184,7 +211,7 @@ class Sbm(BadOutputsStep):
         return scores
 
     def _detail(self, found: Sample, scored: list[_Scored], rows: int) -> str:
-        outcome = [s for s in scored if self._is_outcome(s)]
+        outcome = [s for s in scored if self.is_outcome(s)]
         counts = Counter(s for one in outcome for s in one.scores.status)
         kind = "super-efficiency SBM" if self.super_efficiency else "SBM"
         if self.orientation != "non":
@@ -257,6 +284,17 @@ def _words(frontier: Frontier) -> str:
     return f"{option} {value}"
 
 
+def _spread(panel: Panel, found: Sample, made: dict[str, Floats]) -> dict[str, Floats]:
+    """Columns of the sample's rows as columns of the panel; other rows have none."""
+    import numpy as np
+
+    spread: dict[str, Floats] = {}
+    for column, values in made.items():
+        spread[column] = np.full(len(panel.frame), np.nan)
+        spread[column][found.rows] = values
+    return spread
+
+
 def _mean(scored: list[_Scored], rows: int) -> Floats:
     """(rows,) mean over the technologies that hold a row; missing if one is."""
     import numpy as np
@@ -305,7 +343,26 @@ def _tables(
                 axis=1,
             )
         )
-    return {k: pd.concat(v, ignore_index=True) for k, v in parts.items()}
+    tables = {k: pd.concat(v, ignore_index=True) for k, v in parts.items()}
+    outcome = [one for one in scored if step.is_outcome(one)]
+    return tables | slack_shares(
+        panel,
+        [found.rows[one.technology.evaluated] for one in outcome],
+        [_shares(found, one) for one in outcome],
+        found.names,
+    )
+
+
+def _shares(found: Sample, scored: _Scored) -> Floats:
+    """(E, c) distance to the frontier over the row's own quantities, as scores see it."""
+    import numpy as np
+
+    now = found.quantities.all[:, scored.technology.evaluated].T
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shares: Floats = np.abs(now - scored.scores.target) / now
+    # What an efficient row leads by is no slack.
+    shares[scored.scores.score > 1] = 0.0
+    return shares
 
 
 def _beside(who: pd.DataFrame, values: Any, names: tuple[str, ...]) -> pd.DataFrame:

@@ -23,7 +23,7 @@ class Job:
         address: `heading.line[.value]`, for messages only; it names no number.
         panel: key of the prepared panel in the store.
         data, model: normalised trees of the study (JSON values).
-        draws: `{permute|resample|resplit: …, times: …}` or None.
+        draws: `{permute|resample|resplit|leave_out: …, times: …}` or None.
         seed: the study's seed; 0 where nothing is drawn at random.
         source: key of the panel before its steps, where draws redo them.
         protected: columns that those steps leave alone unless they list them.

@@ -124,6 +124,7 @@ class Store:
             "ledger": [asdict(line) for line in panel.ledger],
             "frames": named,
             "notes": panel.notes,
+            "plots": [_plot_fields(plot) for plot in panel.plots],
         }
         self._write(self._panel(panel.key), frames, about)
         folder = self._panel(panel.key)
@@ -352,6 +353,7 @@ def _read_panel(files: _Files) -> Panel:
         ledger=tuple(LedgerLine(**line) for line in about["ledger"]),
         frames={name: files.frame(file) for name, file in about["frames"].items()},
         notes=about["notes"],
+        plots=tuple(Plot(**plot) for plot in about["plots"]),
         key=about["key"],
     )
 

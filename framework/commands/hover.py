@@ -138,7 +138,7 @@ LINE: Words = _words(
     "{path: every}. Two paths make a grid; case: {name: {changes}} ties changes.",
     except_="Cells of the grid to leave out: a list of {path: value, …}.",
     draws="Random repetition: {permute: treatment, times: 500}, {resample: column, "
-    "times: 199} or {resplit: true, times: 50}.",
+    "times: 199}, {resplit: true, times: 50} or {leave_out: step, times: every}.",
     expect="What should hold: one expectation or a list. Each gets a verdict: holds, "
     "fails or cannot be judged, with the reason.",
     add="Add items to lists: {controls: [a, b]}.",
@@ -150,6 +150,7 @@ DRAWS: Words = _words(
     permute="Randomization inference: give the treatment paths to other units.",
     resample="Bootstrap: draw values of this column (the cluster) with replacement.",
     resplit="Draw the folds of sample splitting again.",
+    leave_out="Redo this step without one of its members (a peer) at a time.",
     times="Number of draws, or `every` for all possible ones.",
     within="Permute only within the values of this column.",
     rebuild="Do the data steps again in every draw (generated outcomes).",

@@ -228,7 +228,8 @@ def _prepare(work: _Work, estimation: Estimation) -> Estimation:
     work.panels.setdefault(panel.key, panel)
     work.keys[estimation.address] = panel.key
     job = job_of(work.study.seed, estimation, panel.key)
-    if (estimation.draws or {}).get("rebuild"):
+    draws = estimation.draws or {}
+    if draws.get("rebuild") or "leave_out" in draws:
         data, model = trees(estimation)
         source = work.prepared.unprepared(data)
         work.sources[source.key] = source

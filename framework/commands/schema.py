@@ -676,13 +676,15 @@ def _draws() -> Schema:
             "permute": {"const": "treatment"},
             "resample": _TEXT,
             "resplit": {"type": "boolean"},
+            "leave_out": _TEXT,
             "times": times,
             "within": _TEXT,
             "rebuild": {"type": "boolean"},
         },
         hover.DRAWS,
     )
-    kinds = [{"required": [kind]} for kind in ("permute", "resample", "resplit")]
+    redrawn = ("permute", "resample", "resplit", "leave_out")
+    kinds = [{"required": [kind]} for kind in redrawn]
     return made | {"required": ["times"], "oneOf": kinds}
 
 

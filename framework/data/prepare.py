@@ -236,8 +236,12 @@ def _applied(panel: Panel, step: Step, name: str, shielded: frozenset[str]) -> P
         ) from error
     made = output.panel
     tables = {f"{name}.{table}": frame for table, frame in output.frames.items()}
+    plots = tuple(replace(p, frame=f"{name}.{p.frame}") for p in output.plots)
     return replace(
-        made, frames={**made.frames, **tables}, notes=(*made.notes, *output.notes)
+        made,
+        frames={**made.frames, **tables},
+        notes=(*made.notes, *output.notes),
+        plots=(*made.plots, *plots),
     )
 
 

@@ -6,6 +6,7 @@ the randomization distribution under the sharp null of no effect for any unit.
 `resample: column` draws the groups of a column with replacement.
 `resplit: true` leaves data and model as they are and draws what the estimator itself
 draws (folds, starting values of learners) from another seed.
+`leave_out: step` redoes a step without one of its members at a time (`left_out.py`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,7 @@ from framework.errors import (
     NumericalError,
     SpecError,
 )
+from framework.execute.left_out import each_left_out, told
 from framework.expect import CannotBeJudged, Judged, Row, judged_row
 from framework.panel import LedgerLine, Panel
 from framework.result import Plot, Result, Test
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
+_COLUMNS = ("draw", "estimate", "std_error", "statistic")
 #: More assignments than this are drawn, not enumerated.
 MAX_ENUMERATED = 20_000
 
@@ -66,18 +69,49 @@ def draw_all(
         SpecError: the draw would not be a redraw of the whole model.
         EstimandError: the first draw's problem, if half of the draws or more fail.
     """
-    import math
-
     import pandas as pd
 
     draws = job.draws or {}
     judged = _judged(result, model, job)
+    if "leave_out" in draws:
+        return _left_out(job, panel, data, model, estimator, result)
+    named: list[str] = []
+    rows = _at_once(draws, panel, data, model, estimator, job.seed, named)
+    failed: list[EstimandError] = []
+    if not rows:
+        each = _each_draw(job, panel, data, model, estimator, named)
+        rows, failed = _one_by_one(each, estimator, model, job)
+    frame = pd.DataFrame(rows, columns=_COLUMNS)
+    if draws.get("rebuild"):
+        # The same resamples with the outcome as given: what making it anew adds.
+        given = replace(job, draws={**draws, "rebuild": False})
+        each = _each_draw(given, panel, data, model, estimator, named)
+        plain, _ = _one_by_one(each, estimator, model, job)
+        frame["estimate_as_given"] = [estimate for _, estimate, _, _ in plain]
+    if "permute" in draws:
+        frame["assignment"] = named[-1]
+        said = _randomization(result, judged, frame)
+    elif "resplit" in draws:
+        said = _resplit(result, judged, frame, model)
+    else:
+        said = _resampled(result, judged, frame, _resampled_what(draws))
+    return frame, _with_failures(said, failed)
+
+
+def _one_by_one(
+    each: Iterable[tuple[int, Callable[[], Request]]],
+    estimator: Estimator,
+    model: Model,
+    job: Job,
+) -> tuple[list[tuple[int, float, float, float]], list[EstimandError]]:
+    """(draw, estimate, standard error, statistic), and why some draws have none.
+
+    Raises:
+        EstimandError: the first draw's problem, if more than half fail.
+    """
     rows: list[tuple[int, float, float, float]] = []
     failed: list[EstimandError] = []
-    named: list[str] = []
-    rows += _at_once(draws, panel, data, model, estimator, job.seed, named)
-    remaining = () if rows else _each_draw(job, panel, data, model, estimator, named)
-    for draw, make in remaining:
+    for draw, make in each:
         try:
             found = _judged(estimator.estimate(make()), model, job)
         except EstimandError as error:
@@ -87,19 +121,43 @@ def draw_all(
         rows.append((draw, found.estimate, found.std_error, found.statistic))
     if len(failed) * 2 > len(rows):
         raise failed[0]
-    frame = pd.DataFrame(rows, columns=["draw", "estimate", "std_error", "statistic"])
-    if "permute" in draws:
-        frame["assignment"] = named[-1]
-        said = _randomization(result, judged, frame)
-    elif "resplit" in draws:
-        said = _resplit(result, judged, frame, model)
-    else:
-        said = _resampled(result, judged, frame, _resampled_what(draws))
-    if failed:
-        what = failed[0].problems[0].what
-        note = f"{len(failed)} draws gave no number (the first: {what})"
-        said = replace(said, notes=(*said.notes, note))
-    return frame, said
+    return rows, failed
+
+
+def _left_out(
+    job: Job,
+    panel: Panel,
+    data: Data,
+    model: Model,
+    estimator: Estimator,
+    result: Result,
+) -> tuple[pd.DataFrame, Result]:
+    """The estimate without each member of a step."""
+    import pandas as pd
+
+    less = each_left_out(job, panel, data, model, estimator)
+    about: list[tuple[str, int, float]] = []
+
+    def each() -> Iterator[tuple[int, Callable[[], Request]]]:
+        for draw, one in enumerate(less):
+            about.append((one.member, one.changed, one.mean_change))
+            yield draw, one.make
+
+    rows, failed = _one_by_one(each(), estimator, model, job)
+    frame = pd.DataFrame(rows, columns=_COLUMNS)
+    columns = ("member", "outcomes_changed", "mean_change")
+    for at, column in enumerate(columns):
+        frame[column] = [held[at] for held in about]
+    said = told(result, _judged(result, model, job), frame, job.draws or {})
+    return frame, _with_failures(said, failed)
+
+
+def _with_failures(said: Result, failed: Sequence[EstimandError]) -> Result:
+    if not failed:
+        return said
+    what = failed[0].problems[0].what
+    note = f"{len(failed)} draws gave no number (the first: {what})"
+    return replace(said, notes=(*said.notes, note))
 
 
 @dataclass(frozen=True, slots=True)
@@ -496,9 +554,17 @@ def _resampled(result: Result, judged: Row, frame: pd.DataFrame, column: str) ->
         f"standard error from {len(frame)} resamples of {column}: {error:.6g} "
         f"(analytic {judged.std_error:.6g})"
     )
+    scalars = {"std_error_resampled": error}
+    if "estimate_as_given" in frame:
+        given = float(frame["estimate_as_given"].std(ddof=1))
+        scalars["std_error_as_given"] = given
+        note += (
+            f"; of the same resamples with the outcome as given: {given:.6g}, so that "
+            f"making it anew multiplies the error by {error / given:.3g}"
+        )
     return replace(
         result,
-        scalars={**result.scalars, "std_error_resampled": error},
+        scalars={**result.scalars, **scalars},
         frames={**result.frames, "draws": frame},
         plots=(*result.plots, plot),
         notes=(*result.notes, note),

@@ -29,14 +29,15 @@ def shifts(run: Iterable[Judged]) -> dict[str, Shift]:
     """Address -> its shift, of every finished estimation that is compared with one.
 
     The first expectation that names another estimation (or means the baseline) decides.
-    Values of a line that are compared with each other have no single shift.
+    Values of a line that are compared with each other have no single shift, and draws
+    are about the number of the line itself.
     """
     everything = {judged.address: judged for judged in run}
     found: dict[str, Shift] = {}
     for address, judged in everything.items():
         scene = Scene(judged, everything)
         for options in map(_innermost, judged.expect):
-            if "against" not in options.uses or not judged.cell:
+            if "against" not in options.uses or not judged.cell or judged.draws:
                 continue
             if type(options).of_line and scene.across(options):
                 continue

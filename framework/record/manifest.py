@@ -62,6 +62,7 @@ def manifest(inputs: RunInputs, run_id: str, *, notes: tuple[str, ...]) -> str:
             "ledger": [asdict(line) for line in panel.ledger],
             "notes": [*panel.notes, *notes],
             "frames": {n: frame_path("data", n) for n in panel.frames},
+            "plots": [asdict(_open(plot)) for plot in panel.plots],
         },
         "panels": {
             key: {

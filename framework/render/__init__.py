@@ -70,7 +70,10 @@ def render(
         pictures, files = _pictures(run, heading, figures)
         written += files
         sections.append(Section(heading, tables, pictures, undrawn(heading)))
-    page = _write(run.path, "report", "html", report(run, sections).encode())
+    pictures, files = _pictures(run, None, figures)
+    written += files
+    text = report(run, sections, pictures)
+    page = _write(run.path, "report", "html", text.encode())
     return (page, *written)
 
 
@@ -132,16 +135,24 @@ def _documents(table: Table, formats: Sequence[str]) -> Iterator[tuple[str, byte
 
 
 def _pictures(
-    run: RunFolder, heading: Heading, formats: Sequence[str]
+    run: RunFolder, heading: Heading | None, formats: Sequence[str]
 ) -> tuple[tuple[Picture, ...], list[Path]]:
-    """Draw a heading's figures: for the report as SVG, on disk as asked for."""
-    from framework.render import figures
-    from framework.render.report import Picture
-
+    """Draw a heading's figures (None = the data's): for the report as SVG, and on disk."""
     if not formats:
         return (), []
+    from framework.render import figures, frame_figures
+    from framework.render.report import Picture
+
+    sketches = (
+        [
+            *figures.sketches_of(run, heading),
+            *frame_figures.heading_sketches(run, heading),
+        ]
+        if heading is not None
+        else list(frame_figures.data_sketches(run))
+    )
     pictures, files = [], []
-    for sketch in figures.sketches_of(run, heading):
+    for sketch in sketches:
         drawn = figures.save(sketch, tuple(dict.fromkeys(("svg", *formats))))
         pictures.append(Picture(drawn["svg"], sketch.caption, sketch.description))
         files += [

@@ -19,6 +19,7 @@ from framework.render.run import (
     STATUS_WORDS,
     Coefficient,
     Column,
+    Drawing,
     Frame,
     Heading,
     OutcomeChange,
@@ -68,6 +69,11 @@ _SCALARS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
     ("kleibergen_paap_f", "Kleibergen-Paap F", numbers.plain),
     ("r2", "R² (overall)", numbers.share),
     ("r2_within", "R² (within)", numbers.share),
+    ("std_error_resampled", "Resampled standard error", numbers.plain),
+    ("std_error_as_given", "Same, outcome as given", numbers.plain),
+    ("n_left_out", "Members left out in turn", numbers.plain),
+    ("left_out_low", "Smallest estimate without one", numbers.plain),
+    ("left_out_high", "Largest estimate without one", numbers.plain),
     ("mde", "Minimum detectable effect", numbers.plain),
 )
 _TESTS: tuple[tuple[str, str], ...] = (
@@ -786,7 +792,12 @@ def _is_diagnostic(column: Column) -> bool:
 
 
 def _frame_tables(run: RunFolder, heading: Heading) -> list[Table]:
-    tables = []
+    tables = [
+        _plotted_table(run, heading, column, plot)
+        for column in heading.columns
+        for plot in column.plots
+        if plot.kind == "table" and column.done
+    ]
     found = [column for column in heading.columns if _is_diagnostic(column)]
     for column in found:
         parts = _frames_of(run, column)
@@ -801,7 +812,20 @@ def _frame_tables(run: RunFolder, heading: Heading) -> list[Table]:
             tables.append(
                 replace(table, notes=tuple(_full_stop(note) for note in notes))
             )
-    return tables
+    return [table for table in tables if table is not None]
+
+
+def _plotted_table(
+    run: RunFolder, heading: Heading, column: Column, plot: Drawing
+) -> Table | None:
+    """A frame that an estimation asks to have printed beside its numbers."""
+    frame = run.frame(column, plot.frame)
+    if frame is None or not frame.rows:
+        return None
+    words = [word for word in (heading.name, column.line, column.value) if word]
+    stem = "_".join(file_stem(word) for word in (*words, plot.frame))
+    title = plot.title or ", ".join([heading.title, spoken(plot.frame)])
+    return frame_table(stem, title, frame, run.label)
 
 
 def _sample_tables(run: RunFolder, heading: Heading) -> list[Table]:

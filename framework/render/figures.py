@@ -17,7 +17,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from framework.render import numbers
 from framework.render.content import (
@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.transforms import BboxBase
+
+    #: What drawing gives, for modules that must not know matplotlib.
+    Drawn: TypeAlias = Figure
 
 INK, GREY, FAINT = "#222222", "#767676", "#d5d5d5"
 BLUE, VERMILION = "#0072b2", "#d55e00"
@@ -97,10 +100,11 @@ def _has_wide_labels(run: RunFolder, heading: Heading) -> bool:
     for column in run.columns:
         texts += [column.line, column.value, column.outcome, *column.treatment]
         texts += [row.term for row in column.coefficients]
-    return _is_wide(texts)
+    return is_wide(texts)
 
 
-def _is_wide(texts: Iterable[str]) -> bool:
+def is_wide(texts: Iterable[str]) -> bool:
+    """Whether a text needs a Chinese, Japanese or Korean font."""
     return any(ord(character) >= _FIRST_WIDE for text in texts for character in text)
 
 
@@ -108,7 +112,7 @@ def undrawn(heading: Heading) -> tuple[str, ...]:
     """Kinds of figures that columns ask for and this version does not draw."""
     known = {
         *("coefficients", "event_study", "density", "scatter", "specification_curve"),
-        *("balance", "overlap"),
+        *("balance", "overlap", "ranked", "heatmap", "distribution", "table"),
     }
     kinds = {plot.kind for column in heading.columns for plot in column.plots}
     return tuple(sorted(kinds - known))
@@ -152,7 +156,7 @@ def _coefficient_sketches(run: RunFolder, heading: Heading) -> Iterator[Sketch]:
 def _draw_coefficients(
     run: RunFolder, shown: Sequence[tuple[Column, Coefficient]], labels: Sequence[str]
 ) -> Figure:
-    figure, axes = _canvas(0.9 + 0.34 * len(shown))
+    figure, axes = canvas(0.9 + 0.34 * len(shown))
     for place, (column, row) in enumerate(shown):
         colour = INK if column.is_model else BLUE
         axes.hlines(place, row.conf_low, row.conf_high, color=colour, lw=1.6)
@@ -165,7 +169,7 @@ def _draw_coefficients(
     what = f"Effect of {terms.pop()}" if len(terms) == 1 else "Estimate"
     on = f" on {outcomes.pop()}" if len(outcomes) == 1 else ""
     axes.set_xlabel(_broken(what + on, 70))
-    _bare(axes, "y")
+    bare(axes, "y")
     axes.grid(axis="x", color=FAINT, lw=0.5)
     return figure
 
@@ -196,7 +200,7 @@ def _event_sketches(run: RunFolder, heading: Heading) -> Iterator[Sketch]:
 
 
 def _draw_events(run: RunFolder, columns: Sequence[Column]) -> Figure:
-    figure, axes = _canvas(3.6)
+    figure, axes = canvas(3.6)
     axes.axhline(0, color=GREY, lw=0.8, zorder=0)
     times = sorted({_whole(row) for c in columns for row in c.event_times})
     references = {reference for c in columns for reference in [_reference(c)]}
@@ -217,7 +221,7 @@ def _draw_events(run: RunFolder, columns: Sequence[Column]) -> Figure:
     )
     axes.set_ylabel(_broken(f"Effect on {run.label(columns[0].outcome)}", 34))
     axes.grid(axis="y", color=FAINT, lw=0.5)
-    _bare(axes, "x")
+    bare(axes, "x")
     if len(columns) == 1:
         _corner(axes, _pretrend(columns[0]))
     return figure
@@ -358,7 +362,7 @@ def _draw_curve(run: RunFolder, curve: Curve) -> Figure:
     choices = _choices(run, columns, curve.columns)
     groups = len({path for path, _, _ in choices})
     lower = 0.17 * (len(choices) + groups / 2)
-    figure, axes = _canvas(3.0 + lower)
+    figure, axes = canvas(3.0 + lower)
     if choices:
         grid = axes.get_gridspec() or figure.add_gridspec()
         figure.clear()
@@ -424,7 +428,7 @@ def _draw_sorted(axes: Axes, run: RunFolder, columns: Sequence[Column]) -> None:
         if significant
         else "no estimate is significant at 5%",
     )
-    _bare(axes, "x")
+    bare(axes, "x")
 
 
 def _choices(
@@ -473,7 +477,7 @@ def _draw_choices(
     axes.set_ylim(places[-1] + 0.6, -0.6)
     axes.set_xticks([])
     axes.set_xlabel(f"{len(columns)} specifications, sorted by estimate")
-    _bare(axes, "xy")
+    bare(axes, "xy")
 
 
 def _name_extremes(axes: Axes, run: RunFolder, columns: Sequence[Column]) -> None:
@@ -533,9 +537,9 @@ def _draw_density(
 ) -> Figure:
     import numpy as np
 
-    figure, axes = _canvas(3.2)
+    figure, axes = canvas(3.2)
     draws = np.asarray(values)
-    line = _first_number(
+    line = first_number(
         plot.options.get("line"),
         plot.options.get("estimate"),
         column.draws.get("estimate"),
@@ -562,7 +566,7 @@ def _draw_density(
             fontsize=8.5,
         )
     test = column.test("randomization")
-    value = _first_number(
+    value = first_number(
         plot.options.get("p_value"),
         test.p_value if test else None,
         column.draws.get("p_value"),
@@ -577,7 +581,7 @@ def _draw_density(
     axes.set_ylim(bottom=0)
     axes.set_xlabel(_broken(f"Estimate of {_estimated(run, column)} in a draw", 70))
     axes.set_ylabel("Density")
-    _bare(axes, "y")
+    bare(axes, "y")
     return figure
 
 
@@ -600,7 +604,8 @@ def _kernel_density(draws: Any) -> tuple[Any, Any]:
     return grid, height
 
 
-def _first_number(*candidates: Any) -> float | None:
+def first_number(*candidates: Any) -> float | None:
+    """The first candidate that is a finite number."""
     for candidate in candidates:
         if isinstance(candidate, int | float) and math.isfinite(candidate):
             return float(candidate)
@@ -638,7 +643,7 @@ def _scatter_sketches(run: RunFolder, heading: Heading) -> Iterator[Sketch]:
                 description="points: "
                 + "; ".join(f"{c.name or 'all'} {len(c.x)}" for c in clouds),
                 draw=partial(_draw_scatter, plot, clouds),
-                wide=_is_wide([x, y, *(cloud.name for cloud in clouds)]),
+                wide=is_wide([x, y, *(cloud.name for cloud in clouds)]),
             )
 
 
@@ -666,7 +671,7 @@ def _clouds(frame: Frame | None, plot: Drawing) -> tuple[_Cloud, ...]:
 
 
 def _draw_scatter(plot: Drawing, clouds: Sequence[_Cloud]) -> Figure:
-    figure, axes = _canvas(3.6)
+    figure, axes = canvas(3.6)
     axes.axhline(0, color=GREY, lw=0.8, zorder=0)
     for cloud in clouds:
         axes.plot(
@@ -674,7 +679,7 @@ def _draw_scatter(plot: Drawing, clouds: Sequence[_Cloud]) -> Figure:
         )
     if len(clouds) > 1:
         _legend(axes, [(c.name, c.marker, c.colour) for c in clouds], 2)
-    line = _first_number(plot.options.get("line"))
+    line = first_number(plot.options.get("line"))
     if line is not None:
         axes.axhline(line, color=INK, lw=1, zorder=1)
         axes.annotate(
@@ -860,7 +865,7 @@ def _fonts() -> tuple[str, ...]:
     return ("DejaVu Sans", *(name for name in wanted if name in have))
 
 
-def _canvas(height: float) -> tuple[Figure, Axes]:
+def canvas(height: float) -> tuple[Figure, Axes]:
     """A figure without pyplot: no global state, Agg only."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -882,7 +887,7 @@ def _bytes(figure: Figure, form: str, box: BboxBase) -> bytes:
     return out.getvalue()
 
 
-def _bare(axes: Axes, sides: str) -> None:
+def bare(axes: Axes, sides: str) -> None:
     """No ticks and no frame on these sides."""
     for side in sides:
         axes.tick_params(axis="x" if side == "x" else "y", length=0)

@@ -79,8 +79,10 @@ _MOST_NAMED = 6
 _MOST_VERDICTS = 40
 
 
-def report(run: RunFolder, sections: Sequence[Section]) -> str:
-    """The page."""
+def report(
+    run: RunFolder, sections: Sequence[Section], data: Sequence[Picture] = ()
+) -> str:
+    """The page; `data` are the figures that the data steps leave behind."""
     published = [
         table
         for section in sections
@@ -111,6 +113,7 @@ def report(run: RunFolder, sections: Sequence[Section]) -> str:
                 for number, section in enumerate(sections, start=1)
                 for judged in [_judgements(run, section.heading)]
             ],
+            data_pictures=data,
             tally=_tally(run),
             missing=_missing(run),
             samples=_samples(run.columns),

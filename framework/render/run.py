@@ -355,6 +355,8 @@ class RunFolder:
     data_columns: int
     data_ledger: tuple[LedgerRow, ...]
     data_notes: tuple[str, ...]
+    data_frames: Mapping[str, str]
+    data_plots: tuple[Drawing, ...]
     preparations: tuple[Preparation, ...]
     overrides: tuple[str, ...]
     columns: tuple[Column, ...]
@@ -393,6 +395,8 @@ class RunFolder:
             data_columns=int(data.get("columns") or 0),
             data_ledger=_ledger(data.get("ledger")),
             data_notes=tuple(data.get("notes") or ()),
+            data_frames=_texts(data.get("frames")),
+            data_plots=_drawings(data.get("plots")),
             preparations=tuple(
                 Preparation(
                     key=str(key),
@@ -445,7 +449,13 @@ class RunFolder:
 
     def frame(self, column: Column, name: str) -> Frame | None:
         """A frame of a column; None if the run has no such file."""
-        file = column.frames.get(name)
+        return self._frame(column.frames.get(name))
+
+    def data_frame(self, name: str) -> Frame | None:
+        """A frame of the study's data steps, `step.table`; None without such a file."""
+        return self._frame(self.data_frames.get(name))
+
+    def _frame(self, file: str | None) -> Frame | None:
         if file is None:
             return None
         path = (self.path / file).resolve()
@@ -535,15 +545,7 @@ def _columns(path: Path, entries: Sequence[Mapping[str, Any]]) -> Iterator[Colum
                 for v in entry.get("verdicts") or ()
             ),
             shift=_shift(entry.get("shift")),
-            plots=tuple(
-                Drawing(
-                    str(p.get("kind", "")),
-                    str(p.get("frame") or "coefficients"),
-                    str(p.get("title") or ""),
-                    p.get("options") or {},
-                )
-                for p in entry.get("plots") or ()
-            ),
+            plots=_drawings(entry.get("plots")),
             frames=_texts(entry.get("frames")),
             draws=entry.get("draws") or {},
             about=entry.get("judged") or {},
@@ -628,6 +630,18 @@ def _fault(entry: Mapping[str, Any]) -> Fault:
         why=str(entry.get("why") or ""),
         fix=str(entry.get("fix") or ""),
         acknowledge=str(entry.get("acknowledge") or ""),
+    )
+
+
+def _drawings(entries: Sequence[Mapping[str, Any]] | None) -> tuple[Drawing, ...]:
+    return tuple(
+        Drawing(
+            str(entry.get("kind", "")),
+            str(entry.get("frame") or "coefficients"),
+            str(entry.get("title") or ""),
+            entry.get("options") or {},
+        )
+        for entry in entries or ()
     )
 
 

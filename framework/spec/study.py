@@ -827,7 +827,9 @@ def _excepted(
     return ()
 
 
-_DRAWS = ("permute", "resample", "resplit", "times", "within", "rebuild")
+#: What may be redrawn, one at a time.
+_REDRAWN = ("permute", "resample", "resplit", "leave_out")
+_DRAWS = (*_REDRAWN, "times", "within", "rebuild")
 
 
 def _draws(
@@ -840,8 +842,8 @@ def _draws(
             Problem(
                 Phase.SPEC,
                 "X15",
-                "`draws` is {permute: treatment | resample: column | resplit: true, "
-                "times: N}",
+                "`draws` is {permute: treatment | resample: column | resplit: true | "
+                "leave_out: step, times: N}",
             ),
             origin,
         )
@@ -858,14 +860,14 @@ def _draws(
                 origin.below(key),
                 key=True,
             )
-    kinds = [k for k in ("permute", "resample", "resplit") if k in written]
+    kinds = [k for k in _REDRAWN if k in written]
     times = written.get("times")
     sensible = times == "every" or (
         isinstance(times, int) and not isinstance(times, bool) and times > 0
     )
     what = ""
     if len(kinds) != 1:
-        what = "draws has one of permute, resample, resplit"
+        what = f"draws has one of {', '.join(_REDRAWN)}"
     elif not sensible:
         what = f"draws.times is a positive number or every, got {times!r}"
     elif "rebuild" in written and "resample" not in written:
