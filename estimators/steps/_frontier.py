@@ -89,7 +89,7 @@ class FrontierStep(Step):
         return [*self.inputs, *self.outputs, *self.bads]
 
     def reads(self, name: str) -> tuple[str, ...]:
-        """The quantities, groups of a metafrontier, columns of `reference`."""
+        """The quantities, groups of a metafrontier, columns of `reference`, `size`."""
         frontier = getattr(self, "frontier", None)
         group = [frontier.metafrontier] if isinstance(frontier, Metafrontier) else []
         reference = getattr(self, "reference", None)
@@ -98,7 +98,8 @@ class FrontierStep(Step):
             named = reference.columns
         elif reference:
             named = tuple(parse(reference).columns())
-        return tuple(dict.fromkeys([*self.quantities, *group, *named]))
+        size = [column] if (column := getattr(self, "size", None)) else []
+        return tuple(dict.fromkeys([*self.quantities, *group, *named, *size]))
 
     def alternatives(self, treatment: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         """Technologies that the policy may not have moved, where peers can be chosen."""
@@ -503,38 +504,96 @@ def one_peer(panel: Panel, peers: Integers, units: Integers) -> tuple[str, ...]:
     return (note,)
 
 
-def size_note(found: Sample, score: Floats, step: FrontierStep) -> tuple[str, ...]:
-    """A note where outputs per head meet inputs in volumes under constant returns.
+@dataclass(frozen=True, slots=True)
+class SizeRelation:
+    """How scores go with the size of a row.
 
-    An output that does not grow with the inputs makes every large unit look wasteful.
+    Attributes:
+        size: what size is, in words.
+        correlation: rank correlation of score and size.
+        ratios: good output -> its elasticity in size, where it hardly grows with it.
+    """
+
+    size: str
+    correlation: float
+    ratios: Mapping[str, float]
+
+    @property
+    def ledger(self) -> str:
+        """A clause for the ledger."""
+        return f", rank correlation of score and {self.size} {self.correlation:.2f}"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """A warning where outputs look like ratios: a large row then looks wasteful."""
+        if not self.ratios:
+            return ()
+        said = ", ".join(f"{name} {slope:.2f}" for name, slope in self.ratios.items())
+        note = (
+            f"outputs that hardly grow with {self.size} (elasticity: {said}) look like "
+            "ratios per head or per area, and constant returns compare volumes: score "
+            f"and size of a row have rank correlation {self.correlation:.2f}. Use "
+            "volumes, or variable returns"
+        )
+        return (note,)
+
+
+def size_relation(
+    panel: Panel, found: Sample, score: Floats, step: FrontierStep
+) -> SizeRelation | None:
+    """How scores under constant returns go with size.
+
+    Size is the column that the step names, else the mean of the inputs' logarithms.
+
+    Args:
+        panel: the data.
+        found: the rows that are scored.
+        score: theirs.
+        step: whose options they are.
+
+    Returns:
+        None under variable returns, and where rows are too few or all of one size.
+
+    Raises:
+        DataError: X51 no such column, D07 it holds no numbers.
     """
     import numpy as np
 
+    column = getattr(step, "size", None)
+    if getattr(step, "returns", "") != "constant":
+        return None
     x, y = found.quantities.inputs, found.quantities.goods
     known = (x > 0).all(axis=0) & (y > 0).all(axis=0) & ~np.isnan(score)
+    if column is not None:
+        require(panel.frame, column)
+        measured = as_numbers(panel.frame[column], column)[found.rows]
+        known &= measured > 0
+        x = measured[None, :]
     if known.sum() < 3:  # noqa: PLR2004 - a slope needs three
-        return ()
+        return None
     size = np.log(x[:, known]).mean(axis=0)
-    spread = size - size.mean()
-    if spread @ spread < known.sum() * 1e-4:
-        return ()
+    spread, scores = size - size.mean(), score[known]
+    if spread @ spread < known.sum() * 1e-4 or (scores == scores[0]).all():
+        return None
     slopes = (np.log(y[:, known]) @ spread) / (spread @ spread)
-    ratios = [
-        f"{c} {slope:.2f}"
-        for c, slope in zip(step.outputs, slopes, strict=True)
+    ratios = {
+        name: float(slope)
+        for name, slope in zip(step.outputs, slopes, strict=True)
         if slope < _RATIO_LIKE
-    ]
-    if not ratios:
-        return ()
-    ranks = [np.argsort(np.argsort(v)) for v in (score[known], size)]
+    }
+    ranks = [_ranks(values) for values in (scores, size)]
     correlation = float(np.corrcoef(ranks[0], ranks[1])[0, 1])
-    note = (
-        f"outputs that hardly grow with the inputs (elasticity: {', '.join(ratios)}) look "
-        "like ratios per head or per area, and constant returns compare volumes: score "
-        f"and size of a row have rank correlation {correlation:.2f}. Use volumes, or "
-        "variable returns"
-    )
-    return (note,)
+    return SizeRelation(column or "the inputs", correlation, ratios)
+
+
+def _ranks(values: Floats) -> Floats:
+    """Ranks from 0; equal values share theirs (efficient rows all score 1)."""
+    import numpy as np
+
+    _, at, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    middle: Floats = last - (counts + 1) / 2
+    return middle[at]
 
 
 __all__ = [
@@ -544,6 +603,7 @@ __all__ = [
     "Metafrontier",
     "Reference",
     "Sample",
+    "SizeRelation",
     "Technology",
     "Window",
     "few_units",
@@ -555,6 +615,6 @@ __all__ = [
     "readable",
     "row_names",
     "sample",
-    "size_note",
+    "size_relation",
     "technologies",
 ]

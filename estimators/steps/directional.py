@@ -25,6 +25,7 @@ from estimators.steps._frontier import (
     of_all,
     readable,
     sample,
+    size_relation,
     technologies,
 )
 from estimators.steps._score_figures import score_plots
@@ -66,6 +67,11 @@ class Directional(BadOutputsStep):
         description="the rows that may be peers; all are scored: a condition, or "
         "{rows: before, untreated or never, treatment: column}",
     )
+    size: str | None = Field(
+        None,
+        description="column of a row's size, whose correlation with the score is told "
+        "under constant returns; default: the mean of the inputs' logarithms",
+    )
 
     @field_validator("reference")
     @classmethod
@@ -88,7 +94,7 @@ class Directional(BadOutputsStep):
         found = sample(panel, self, name, "allow")
         techs = technologies(panel, found.rows, self.frontier, name, self.reference)
         scored = [self._measured(found, t) for t in techs]
-        made, _ = Column.of(self.frontier).made(
+        made, distance = Column.of(self.frontier).made(
             name, panel, found, techs, scored, ratio=False
         )
         detail = f"directional distance of {self.direction}, {self.returns} returns, "
@@ -96,6 +102,9 @@ class Directional(BadOutputsStep):
         detail += f"{told(self.frontier, self.reference)}: "
         detail += f"{len(found):,} rows"
         notes = (*why_missing(techs, scored), *few_units(techs, self))
+        if sized := size_relation(panel, found, distance, self):
+            detail += sized.ledger
+            notes += sized.notes
         frames = tables(panel, found, techs, scored, "distance")
         out = finish(panel, name, made, detail, frames=frames, notes=notes)
         plots = score_plots(panel, name, frames, of_all(self.frontier), "distance", 0.0)

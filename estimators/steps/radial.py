@@ -27,7 +27,7 @@ from estimators.steps._frontier import (
     of_all,
     readable,
     sample,
-    size_note,
+    size_relation,
     technologies,
 )
 from estimators.steps._score_figures import score_plots
@@ -102,6 +102,11 @@ class Radial(FrontierStep):
         description="the rows that may be peers; all are scored: a condition, or "
         "{rows: before, untreated or never, treatment: column}",
     )
+    size: str | None = Field(
+        None,
+        description="column of a row's size, whose correlation with the score is told "
+        "under constant returns; default: the mean of the inputs' logarithms",
+    )
 
     @field_validator("bootstrap")
     @classmethod
@@ -171,8 +176,9 @@ class Radial(FrontierStep):
         detail += f", {told(self.frontier, self.reference)}: {len(found):,} rows"
         words = [p.words for p in second]
         notes = (*why_missing(techs, scored), *_weak(words), *few_units(techs, self))
-        if self.returns == "constant":
-            notes += size_note(found, score, self)
+        if sized := size_relation(panel, found, score, self):
+            detail += sized.ledger
+            notes += sized.notes
         frames = tables(panel, found, techs, shown, "score", words)
         frames |= _projections(panel, found, techs, second)
         if self.bootstrap:

@@ -24,7 +24,7 @@ from estimators.steps._frontier import (
     peers_in_words,
     readable,
     sample,
-    size_note,
+    size_relation,
     technologies,
 )
 from estimators.steps._left_out import Solved, without_each
@@ -101,6 +101,11 @@ class Sbm(BadOutputsStep):
         description="the rows that may be peers; all are scored: a condition, or "
         "{rows: before, untreated or never, treatment: column}",
     )
+    size: str | None = Field(
+        None,
+        description="column of a row's size, whose correlation with the score is told "
+        "under constant returns; default: the mean of the inputs' logarithms",
+    )
 
     @field_validator("reference")
     @classmethod
@@ -127,14 +132,16 @@ class Sbm(BadOutputsStep):
         scored = [_Scored(t, self._scores(found, t)) for t in techs]
         made = self._made(name, found, scored)
         score = made[name]
+        sized = size_relation(panel, found, score, self)
         tables = _tables(panel, found, scored, self)
         notes = (
             *self._notes(scored, score),
             *few_units(techs, self),
             *self._yardstick(panel, found, scored),
-            *(size_note(found, score, self) if self.returns == "constant" else ()),
+            *(sized.notes if sized else ()),
         )
         detail = self._detail(found, scored, len(panel.frame))
+        detail += sized.ledger if sized else ""
         spread = _spread(panel, found, made)
         out = finish(panel, name, spread, detail, frames=tables, notes=notes)
         plots = score_plots(panel, name, tables, of_all(self.frontier))

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from pydantic import ValidationError
+from scipy.stats import spearmanr
 
 from estimators._math.efficiency import Measure, Quantities, slacks_based
 from estimators._math.envelopment import OWN, PEER, Bases, Programs, optima
@@ -488,6 +489,30 @@ def test_ratios_against_volumes_are_noted(panel: Panel) -> None:
     assert not [n for n in run(panel).notes if "hardly grow" in n]
     variable = run(Panel(frame, "city", "year"), returns="variable")
     assert not [n for n in variable.notes if "hardly grow" in n]
+    assert "rank correlation" not in variable.panel.ledger[-1].detail
+
+
+def test_score_and_size_correlate_by_the_number_told(panel: Panel) -> None:
+    """In ledger and note, by scipy's rank correlation; size found or declared."""
+    head = np.exp(np.random.default_rng(0).normal(0, 0.1, len(panel.frame)))
+    people = np.exp(np.random.default_rng(1).normal(0, 1, len(panel.frame)))
+    frame = panel.frame.assign(gdp=head, people=people)
+    for options, size, words in (
+        ({}, np.log(frame[["land", "labor"]]).mean(axis=1), "the inputs"),
+        ({"size": "people"}, frame["people"], "people"),
+    ):
+        out = run(Panel(frame, "city", "year"), **options)
+        known = spearmanr(score(out), size).statistic
+        told = f"rank correlation of score and {words} {known:.2f}"
+        assert told in out.panel.ledger[-1].detail
+        (note,) = [n for n in out.notes if "hardly grow" in n]
+        assert f"rank correlation {known:.2f}" in note
+    assert Sbm(**WRITTEN, size="people").reads("e")[-1] == "people"
+    assert set(codes(panel, size="people")) == {"X01"}
+    # Nothing to correlate: all rows of one size.
+    same = panel.frame.assign(land=1.0, labor=1.0)
+    detail = run(Panel(same, "city", "year")).panel.ledger[-1].detail
+    assert "rank correlation" not in detail
 
 
 def test_one_row_as_everybodys_yardstick_is_noted(panel: Panel) -> None:
