@@ -720,7 +720,7 @@ def _balance_sketches(run: RunFolder, heading: Heading) -> Iterator[Sketch]:
             draw=partial(
                 _draw_balance, str(plot.options["what"]), names, before, after
             ),
-            wide=_is_wide(names),
+            wide=is_wide(names),
         )
 
 
@@ -760,7 +760,7 @@ def _draw_balance(
     what: str, names: Sequence[str], before: Sequence[float], after: Sequence[float]
 ) -> Figure:
     order = sorted(range(len(names)), key=lambda i: abs(before[i]))
-    figure, axes = _canvas(0.9 + _LINE * max(len(names), 3))
+    figure, axes = canvas(0.9 + _LINE * max(len(names), 3))
     axes.axvspan(-_SMALL_DIFFERENCE, _SMALL_DIFFERENCE, color=FAINT, alpha=0.45, lw=0)
     axes.axvline(0, color=GREY, lw=0.8, zorder=1)
     for place, i in enumerate(order):
@@ -786,12 +786,12 @@ def _draw_balance(
     first = f"before {what}"
     keys = [(first, "o", VERMILION), ("after", "o", BLUE)]
     _legend(axes, keys, 2, hollow=[first])
-    _bare(axes, "y")
+    bare(axes, "y")
     return figure
 
 
 def _draw_overlap(frame: Frame) -> Figure:
-    figure, axes = _canvas(3.4)
+    figure, axes = canvas(3.4)
     low, high = frame.numbers("low"), frame.numbers("high")
     width = [b - a for a, b in zip(low, high, strict=True)]
     for group, sign, colour in (("treated", 1, VERMILION), ("untreated", -1, BLUE)):
