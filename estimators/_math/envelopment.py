@@ -26,8 +26,8 @@ Integers = npt.NDArray[np.int64]
 EXACT = 1e-9
 #: Reduced costs above this are rounding.
 _NOISE = 1e-12
-#: Programs whose reduced costs are computed at once: bounds the memory.
-_BLOCK = 512
+#: Reduced costs that are computed at once: 16 MB.
+_AT_ONCE = 2**21
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,8 +234,9 @@ def _worst_peer(programs: Programs, which: Integers, dual: Floats) -> Floats:
     """(E',) what peers outside the basis could still take off the objective."""
     peers = programs.peers
     worst: Floats = np.zeros(len(which))
-    for start in range(0, len(which), _BLOCK):
-        block = slice(start, start + _BLOCK)
+    step = max(1, _AT_ONCE // max(1, peers.shape[1]))
+    for start in range(0, len(which), step):
+        block = slice(start, start + step)
         reduced: Floats = np.matmul(-dual[block, : len(peers)], peers)
         if programs.without_own:
             own = programs.own[which[block]]

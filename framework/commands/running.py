@@ -135,7 +135,7 @@ def run_study(
             number), or of the disk.
     """
     created = datetime.now(UTC)
-    work = start(study, settings.runs)
+    work = start(study, settings.runs, progress)
     plan_run(work, only)
     outcomes = _execute(work, settings, progress)
     columns = _columns(work, outcomes)
@@ -182,11 +182,12 @@ def _compared(
     )
 
 
-def start(study: Study, runs: Path) -> _Work:
-    """The store and the preparation of a study's data."""
+def start(study: Study, runs: Path, progress: Progress | None = None) -> _Work:
+    """The store and the preparation of a study's data, shown step by step."""
     store = Store(runs)
     code = f"{source_hash()} {engines_hash()}"
-    prepared = Prepared(study.root, project_root(study), store, code)
+    watch = progress.step if progress else None
+    prepared = Prepared(study.root, project_root(study), store, code, watch)
     return _Work(study, runs, store, prepared)
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,6 +63,28 @@ class Bar:
                 self._task, advance=1, description=f"estimated {address}{failed}"
             )
 
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Show a data step that takes more than a second, with the seconds so far."""
+        if self.quiet:
+            yield
+            return
+        started = time.monotonic()
+        shown: list[Any] = []
+        timer = threading.Timer(_PATIENCE, _show_step, (name, shown))
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+            timer.join()
+            for bar in shown:
+                bar.stop()
+            took = time.monotonic() - started
+            if took > _PATIENCE:
+                print(f"data step {name}: {took:.1f} s", file=sys.stderr)
+
     def stop(self) -> None:
         """Take the bar away."""
         if self._bar is not None:
@@ -72,3 +97,23 @@ class Bar:
                 f"runs) in {took:.1f} s",
                 file=sys.stderr,
             )
+
+
+def _show_step(name: str, shown: list[Any]) -> None:
+    """A line in a pipe, a clock on a terminal; the clock goes into `shown`."""
+    if not sys.stderr.isatty():
+        print(f"data step {name} …", file=sys.stderr, flush=True)
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    clock = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    clock.start()
+    clock.add_task(f"data step {name}")
+    shown.append(clock)

@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -48,12 +49,15 @@ class Prepared:
         store: keeps the outcome of costly steps; None = nothing outlives this.
         code: what the code that prepares is called (hashes of sources and engines). It
             enters every key, so that no panel outlives the code that made it.
+        watch: gives what surrounds a step while it is computed, by its name; None =
+            nobody watches.
     """
 
     root: Path
     project: Path
     store: PanelStore | None = None
     code: str = ""
+    watch: Callable[[str], AbstractContextManager[None]] | None = None
     _sources: dict[str, Panel] = field(default_factory=dict)
     _hashes: dict[str, str] = field(default_factory=dict)
     _files: dict[str, Source] = field(default_factory=dict)
@@ -203,7 +207,9 @@ class Prepared:
                 return held
         files = {k: self._file(source).frame for k, source in step.files(name).items()}
         given = replace(panel, frames={**panel.frames, **files})
-        prepared = replace(_applied(given, step, name, shielded), key=key)
+        said = f"{name} ({flat['name']})"
+        with self.watch(said) if self.watch else nullcontext():
+            prepared = replace(_applied(given, step, name, shielded), key=key)
         if step.cost == "costly" and self.store is not None:
             self.store.save_panel(prepared)
         return prepared

@@ -6,6 +6,7 @@ import contextlib
 import signal
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from types import FrameType
 from typing import NoReturn, Protocol
 
@@ -25,6 +26,9 @@ class Progress(Protocol):
 
     def stop(self) -> None:
         """The run is over, finished or not."""
+
+    def step(self, name: str) -> AbstractContextManager[None]:
+        """What surrounds a data step while it is computed."""
 
 
 class Outcomes(dict[str, "Cell | Failure"]):

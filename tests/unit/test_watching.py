@@ -1,0 +1,78 @@
+"""What a terminal or a log is told while a data step takes long."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import rich.progress  # noqa: F401 - or its import takes as long as the step below
+import yaml
+
+from framework.commands import watching
+from framework.commands.line import main
+from framework.commands.watching import Bar
+from tests.build_panel import staggered
+
+
+def test_a_quick_step_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with Bar().step("eff (sbm)"):
+        pass
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_long_step_is_shown_while_it_runs(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, terminal: bool
+) -> None:
+    monkeypatch.setattr(watching, "_PATIENCE", 0.05)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: terminal, raising=False)
+    with Bar().step("eff (sbm)"):
+        time.sleep(0.3)
+        during = capsys.readouterr().err
+    assert "data step eff (sbm)" in during
+    after = capsys.readouterr().err
+    assert after.rstrip().endswith(" s")
+    assert "data step eff (sbm): 0." in after
+    with Bar(quiet=True).step("eff (sbm)"):
+        time.sleep(0.1)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_step_that_fails_takes_its_clock_away(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "_PATIENCE", 0.01)
+
+    def fail() -> None:
+        with Bar().step("eff (sbm)"):
+            time.sleep(0.05)
+            raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        fail()
+    assert "data step eff (sbm): " in capsys.readouterr().err
+
+
+def test_the_command_watches_the_steps_of_a_study(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame: pd.DataFrame = staggered(seed=3)
+    frame.to_csv(tmp_path / "data.csv", index=False)
+    data: dict[str, Any] = {
+        "source": "data.csv",
+        "panel": {"unit": "unit", "time": "time"},
+        "steps": {"trim": {"winsorize": {"limits": [0, 1], "columns": ["y"]}}},
+    }
+    model = {"outcome": "y", "treatment": "d", "fixed_effects": ["unit", "time"]}
+    text = {"study": "watched", "data": data}
+    text["model"] = {**model, "inference": {"cluster": "unit"}, "estimator": "twfe"}
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump(text), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(watching, "_PATIENCE", -1.0)  # every step is long
+    quick = ("executor=inline", "tracking=none", "report=quick")
+    assert main(["run", str(path), *quick]) == 0
+    assert "data step trim (winsorize): " in capsys.readouterr().err
