@@ -17,7 +17,10 @@ from typing import TYPE_CHECKING, Any
 from framework.errors import Problem, SpecError, did_you_mean
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from framework.expect.rows import Judged, Row
+    from framework.result import Test
 
 #: One star per bound that the p value is below; the convention is printed with tables.
 STARS = (0.10, 0.05, 0.01)
@@ -28,6 +31,7 @@ _NUMBER = r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:[eE][+-]?\d+)?"
 _PRINTED = re.compile(
     rf"(?P<number>{_NUMBER})\s*(?P<stars>\**)"
     rf"(?:\s*\(\s*(?P<error>{_NUMBER})\s*\)\s*(?P<late>\**))?"
+    rf"(?:\s*\[\s*(?P<p_value>{_NUMBER})\s*\])?"
 )
 _LEADING_ZERO_GROUP = re.compile(r"[+-]?0\d*,")
 _INDEXED = re.compile(r"(?P<name>.+?)\[(?P<index>[^\]]*)\]")
@@ -42,12 +46,14 @@ class Printed:
         number, std_error: exact decimals; no standard error = None.
         stars: number of stars; None where the text makes no claim: a number without
             stars and without a standard error (a sample size, an R2).
+        p_value: as printed, in square brackets here; none = None.
     """
 
     text: str
     number: Decimal
     std_error: Decimal | None = None
     stars: int | None = None
+    p_value: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +111,14 @@ def parse(text: Any) -> Printed:
         )
     plain = text.strip().replace("\N{MINUS SIGN}", "-").replace("\N{EN DASH}", "-")
     match = _PRINTED.fullmatch(plain)
-    if match is None or not _is_number(match["number"], match["error"]):
+    if match is None or not _is_number(
+        match["number"], match["error"], match["p_value"]
+    ):
         raise SpecError(
             "X30",
             f"'{text}' is not a number as a table prints it",
-            fix='"0.1140** (0.0556)": estimate, stars, standard error; or "2,574"',
+            fix='"0.1140** (0.0556)": estimate, stars, standard error; "2,574"; or '
+            '"0.027 [0.000]" with a p value',
         )
     stars = len(match["stars"] or match["late"] or "")
     claims = bool(stars) or match["error"] is not None
@@ -118,6 +127,7 @@ def parse(text: Any) -> Printed:
         _decimal(match["number"]),
         _decimal(match["error"]) if match["error"] is not None else None,
         stars if claims else None,
+        _decimal(match["p_value"]) if match["p_value"] is not None else None,
     )
 
 
@@ -170,7 +180,8 @@ def compare(
 
     Args:
         published: mirrors the study's checks; leaves are printed numbers keyed by a
-            term (the user's column), a scalar (`n_obs`, `r2`) or `term[index]`.
+            term (the user's column), a scalar (`n_obs`, `r2`), a test, `term[index]`,
+            `equation[term]` or, in a table of its own, `column[row]`.
         run: all estimations of the run.
         convention: p values below which a star is printed.
 
@@ -224,10 +235,16 @@ def _one(
     scalars = judged.cell.result.scalars
     if name in scalars:
         return _scalar(address, printed, float(scalars[name]))
+    tests = {test.name: test for test in judged.cell.result.tests}
+    if name in tests:
+        return _test(address, printed, tests[name])
     rows = _rows(judged, name)
     if len(rows) == 1:
         return _coefficient(address, printed, rows[0], convention)
-    known = [*dict.fromkeys(_terms(judged)), *scalars]
+    cells = _cells(judged.cell.result.frames, name)
+    if not rows and len(cells) == 1:
+        return _scalar(address, printed, cells[0])
+    known = [*dict.fromkeys(_terms(judged)), *scalars, *tests]
     if not rows:
         guess = did_you_mean(name, known)
         return _none(address, printed, f"{column} has no '{name}', {guess}")
@@ -240,16 +257,21 @@ def _one(
 
 
 def _terms(judged: Judged) -> list[str]:
+    return [row.term for row in _there(judged)]
+
+
+def _there(judged: Judged) -> list[Row]:
     from framework.expect.rows import all_rows
 
-    return [row.term for row in all_rows(judged)]
+    assert judged.cell is not None  # noqa: S101 - `_one` has looked
+    return [] if judged.cell.result.coefficients.empty else all_rows(judged)
 
 
 def _rows(judged: Judged, name: str) -> list[Row]:
-    """The rows a name fits: of a term, at an index, and of the first estimand."""
-    from framework.expect.rows import all_rows, same_index
+    """The rows a name fits: of a term, at an index, of an equation."""
+    from framework.expect.rows import same_index
 
-    there = all_rows(judged)
+    there = _there(judged)
     rows = [row for row in there if row.term == name]
     match = _INDEXED.fullmatch(name)
     if not rows and match:
@@ -258,10 +280,34 @@ def _rows(judged: Judged, name: str) -> list[Row]:
             for row in there
             if row.term == match["name"]
             and any(same_index(have, match["index"]) for have in row.index.values())
+        ] or [
+            row
+            for row in there
+            if (row.equation, row.term) == (match["name"], match["index"])
         ]
-    # A term may be reported by several estimands: the one asked for first is meant.
+    # A term may be reported by several estimands: the one asked for first is meant;
+    # and with leads, lags or groups of it: the row that has no index is.
     preferred = [r for e in judged.estimand[:1] for r in rows if r.estimand == e]
-    return preferred or rows
+    rows = preferred or rows
+    plain = [row for row in rows if not row.index]
+    return plain if len(plain) == 1 else rows
+
+
+def _cells(frames: Mapping[str, pd.DataFrame], name: str) -> list[float]:
+    """`mean[eco]`: column `mean` in the row that some text column calls `eco`."""
+    match = _INDEXED.fullmatch(name)
+    if match is None:
+        return []
+    column, wanted = match["name"], match["index"]
+    found = []
+    for frame in frames.values():
+        if column not in frame.columns or frame[column].dtype.kind not in "if":
+            continue
+        texts = [c for c in frame.columns if frame[c].dtype.kind not in "ifb"]
+        for text in texts:
+            at = frame[text].astype(str) == wanted
+            found += [float(v) for v in frame.loc[at, column]]
+    return found
 
 
 def _none(address: str, printed: Printed, why: str) -> Compared:
@@ -274,6 +320,22 @@ def _scalar(address: str, printed: Printed, ours: float) -> Compared:
     text = _say(printed, as_printed(ours, printed.number), [] if same else ["number"])
     gap = ours - float(printed.number)
     return Compared(address, printed.text, ours, None, None, gap, same, text)
+
+
+def _test(address: str, printed: Printed, test: Test) -> Compared:
+    if test.statistic is None or test.p_value is None:
+        why = test.reason or "it has a p value only"
+        return _none(address, printed, f"the test has no statistic: {why}")
+    off = [] if agrees(test.statistic, printed.number) else ["number"]
+    ours = as_printed(test.statistic, printed.number)
+    if printed.p_value is not None:
+        ours += f" [{as_printed(test.p_value, printed.p_value)}]"
+        off += [] if agrees(test.p_value, printed.p_value) else ["p value"]
+    gap = test.statistic - float(printed.number)
+    text = _say(printed, ours, off)
+    return Compared(
+        address, printed.text, test.statistic, None, None, gap, not off, text
+    )
 
 
 def _coefficient(
@@ -290,6 +352,10 @@ def _coefficient(
         ours += f" ({as_printed(row.std_error, printed.std_error)})"
         if not agrees(row.std_error, printed.std_error):
             off.append("standard error")
+    if printed.p_value is not None:
+        ours += f" [{as_printed(row.p_value, printed.p_value)}]"
+        if not agrees(row.p_value, printed.p_value):
+            off.append("p value")
     return Compared(
         address,
         printed.text,

@@ -176,11 +176,20 @@ _JUDGES: Mapping[str, Callable[[Scene, Any], Finding]] = {
     "differ": several.differ,
     "equal": several.equal,
     "within": single.within,
+    "covers": single.covers,
     "share": _share,
     "any": _any,
     "not": _not,
 }
 #: Expectations about one number, which a draw has.
 _OF_A_DRAW = frozenset(
-    {"positive", "negative", "same_sign", "significant", "equivalent", "within"}
+    {
+        "positive",
+        "negative",
+        "same_sign",
+        "significant",
+        "equivalent",
+        "within",
+        "covers",
+    }
 )

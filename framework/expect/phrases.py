@@ -88,6 +88,9 @@ _PHRASES: Mapping[str, Callable[[Any, Scene], str]] = {
     "within": lambda o, _: (
         f"within {words.number(o.tolerance)} of {words.number(o.number)}"
     ),
+    "covers": lambda o, _: (
+        f"{words.percent(1 - o.level)} interval covers {words.number(o.number)}"
+    ),
     "share": _share,
     "any": lambda o, scene: "any of: " + ", ".join(_nested(f, scene) for f in o.of),
     "not": lambda o, scene: f"not {_nested(o.of, scene)}",

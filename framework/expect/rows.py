@@ -101,6 +101,7 @@ class Row:
         index: its index columns, e.g. `{"event_time": -2}`.
         df: degrees of freedom of its t distribution, `inf` = normal.
         choice: in words, which of several candidates it is; "" if there was one.
+        equation: `main`, `first_stage`, …
     """
 
     label: Any
@@ -116,6 +117,7 @@ class Row:
     df: float
     index: Mapping[str, Any] = field(default_factory=dict)
     choice: str = ""
+    equation: str = "main"
 
     @property
     def where(self) -> str:
@@ -311,6 +313,7 @@ def all_rows(judged: Judged) -> list[Row]:
                 confidence=judged.confidence,
                 df=math.inf if math.isnan(df) else df,
                 index=index,
+                equation=str(values["equation"]),
             )
         )
     if not rows:

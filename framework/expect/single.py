@@ -136,6 +136,18 @@ def within(scene: Scene, options: spec.Within) -> Finding:
     )
 
 
+def covers(scene: Scene, options: spec.Covers) -> Finding:
+    """The number lies in the interval, ends included."""
+    row = scene.judged_row(options)
+    span = interval(row, 1 - options.level)
+    holds = span.low <= options.number <= span.high
+    text = words.bounds(span.low, span.high, near=[options.number])
+    return decided(holds=holds), (
+        f"the {span.name} {text} {'contains' if holds else 'leaves out'} "
+        f"{words.number(options.number)}{_chosen(row)}"
+    )
+
+
 def extreme(scene: Scene, options: spec.Extreme) -> Finding:
     """Randomization p value (b + 1) / (B + 1): the B draws leave out the true one."""
     import numpy as np

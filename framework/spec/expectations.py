@@ -222,6 +222,16 @@ class Within(Expectation):
     tolerance: float = Field(ge=0, allow_inf_nan=False)
 
 
+class Covers(Expectation):
+    """The 1 - `level` interval contains `number`: a known truth, say."""
+
+    main: ClassVar[str | None] = "number"
+    uses: ClassVar[frozenset[str]] = _ROW | {"level"}
+    number: float = Field(
+        allow_inf_nan=False, description="what should lie in the interval"
+    )
+
+
 def flatten(written: Any) -> dict[str, Any]:
     """An expectation as written (or stored) -> flat, with its options checked.
 
@@ -343,6 +353,7 @@ EXPECTATIONS: dict[str, type[Expectation]] = {
     "differ": Differ,
     "equal": Equal,
     "within": Within,
+    "covers": Covers,
     "share": Share,
     "any": Any_,
     "not": Not,

@@ -202,6 +202,23 @@ def test_within_is_a_distance_in_decimals(estimate, status):
     assert verdict(estimation("a.b", row(estimate, 1), expect=expect)).status == status
 
 
+@pytest.mark.parametrize(
+    ("number", "level", "status"),
+    [
+        (0.1 + 1.95 * 0.02, 0.05, "holds"),
+        (0.1 + 1.97 * 0.02, 0.05, "fails"),
+        (0.1 + 1.70 * 0.02, 0.10, "fails"),
+        (0.1, 0.05, "holds"),
+    ],
+)
+def test_covers_asks_whether_a_known_number_is_in_the_interval(number, level, status):
+    expect = {"name": "covers", "number": number, "level": level}
+    said = verdict(estimation("a.b", row(0.1, 0.02), expect=expect))
+    assert said.status == status
+    assert f"{100 - 100 * level:g}% interval" in said.expectation
+    assert ("contains" if status == "holds" else "leaves out") in said.reason
+
+
 # -- same sign -------------------------------------------------------------------------
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import pandas as pd
 import pytest
 
 from framework.errors import SpecError
 from framework.expect import Judged
 from framework.published import agrees, as_printed, compare, faults, parse, stars_of
-from tests.build_judged import estimation, row
+from framework.result import COEFFICIENT_COLUMNS as COLUMNS
+from framework.result import Result, Test
+from tests.build_judged import Cell, estimation, row
 
 
 @pytest.mark.parametrize(
@@ -165,3 +168,70 @@ def test_faults_are_told_with_their_paths_before_anything_is_run():
         ("X30", "published.a.b.ai"),
         ("X30", "published.a.c.ai"),
     ]
+
+
+def test_a_p_value_in_brackets_is_compared_too():
+    run = [estimation("moran.all", row(0.027, 0.01, term="I", p=0.0004))]
+
+    def one(text):
+        (found,) = compare({"moran": {"all": {"I": text}}}, run)
+        return found
+
+    assert one("0.027 [0.000]").agrees
+    off = one("0.027 [0.001]")
+    assert not off.agrees
+    assert off.text.endswith("ours 0.027 [0.000]: p value differs")
+    with pytest.raises(SpecError):
+        parse("0.027 [0,1]")
+
+
+def test_a_test_stands_beside_the_printed_statistic():
+    found = (
+        Test("kleibergen_paap_lm", "no strength", 20.7911, "1", 5e-6),
+        Test("hansen_j", "one effect", reason="just identified"),
+    )
+    iv = estimation("iv.phones", row(0.06, 0.02), tests=found)
+
+    def one(name, text):
+        (result,) = compare({"iv": {"phones": {name: text}}}, [iv])
+        return result
+
+    assert one("kleibergen_paap_lm", "20.791 [0.0000]").agrees
+    assert not one("kleibergen_paap_lm", "20.792").agrees
+    assert "p value differs" in one("kleibergen_paap_lm", "20.791 [0.0100]").text
+    assert "just identified" in one("hansen_j", "1.0").text
+    assert "did you mean 'kleibergen_paap_lm'" in one("kleibergen_papp_lm", "1").text
+
+
+def test_a_bare_name_is_the_row_without_a_lead_and_an_equation_can_be_named():
+    leads = [row(b, 1, order=k) for k, b in [(float("nan"), 0.1), (-1, 0.2)]]
+    first = row(0.0899, 0.0016, term="phones") | {"equation": "first_stage"}
+    reduced = row(0.0056, 0.0016, term="phones") | {"equation": "reduced_form"}
+    run = [estimation("a.leads", *leads), estimation("a.iv", first, reduced)]
+
+    def one(line, name, text):
+        (found,) = compare({"a": {line: {name: text}}}, run)
+        return found
+
+    assert one("leads", "ai", "0.1").agrees
+    assert one("leads", "ai[-1]", "0.2").agrees
+    assert one("iv", "first_stage[phones]", "0.0899*** (0.0016)").agrees
+    assert "2 rows" in one("iv", "phones", "0.0899").text
+
+
+def test_a_cell_of_a_table_is_its_column_and_row():
+    frame = pd.DataFrame(
+        {"variable": ["eco", "fe"], "n": [9, 9], "mean": [10.93469, 17.79]}
+    )
+    cell = Cell(Result(pd.DataFrame(columns=COLUMNS), frames={"d": frame}))
+    run = [Judged("descriptive.summary", cell)]
+
+    def one(name, text):
+        (found,) = compare({"descriptive": {"summary": {name: text}}}, run)
+        return found
+
+    assert one("mean[eco]", "10.9347").agrees
+    assert one("n[fe]", "9").agrees
+    assert not one("mean[fe]", "17.80").agrees
+    for lost in ("mean[ur]", "variable[eco]", "median[eco]", "mean"):
+        assert "has no" in one(lost, "1").text
