@@ -95,6 +95,10 @@ SCALARS: Mapping[str, Word] = MappingProxyType(
         "r2": Word("share of variance explained, fixed effects included"),
         "r2_adjusted": Word("r2 adjusted for all parameters"),
         "r2_within": Word("share of the within variance explained"),
+        "squared_correlation": Word(
+            "squared correlation of the outcome and what the covariates predict, "
+            "neighbours included, both without fixed effects"
+        ),
         "rmse": Word("root mean squared residual", "outcome units"),
         "outcome_mean": Word("mean of the outcome in the sample", "outcome units"),
         "outcome_mean_before": Word(

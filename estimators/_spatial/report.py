@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from estimators._math.spatial_inference import by_order
-from estimators._math.spatial_ml import Correction, Floats, Lag
+from estimators._math.spatial_ml import Correction, Floats, Lag, lagged
 from estimators._spatial.model import (
     Estimated,
     Lags,
@@ -19,7 +19,7 @@ from estimators._spatial.model import (
     in_order,
     without_zero,
 )
-from estimators._spatial.panel import Arrays, arrays_of, lag_of, survives
+from estimators._spatial.panel import EXACT, Arrays, arrays_of, lag_of, survives
 from estimators._spatial.summary import summary
 from framework.contract import Request, SpatialWeights
 from framework.errors import NumericalError
@@ -155,6 +155,9 @@ def _scalars(m: Estimated, *, clustered: bool) -> dict[str, float]:
         "sigma2": m.sigma2,
         "outcome_mean": float(arrays.y.mean()),
     }
+    r = _squared_correlation(m)
+    if r is not None:
+        found["squared_correlation"] = r
     if clustered and arrays.cluster is not None:
         found["n_clusters"] = int(arrays.cluster.max()) + 1
     treated = [r.values for r in arrays.regressors if r.judged]
@@ -166,6 +169,30 @@ def _scalars(m: Estimated, *, clustered: bool) -> dict[str, float]:
     if shares:
         found["lagged_treatment_residual_share"] = min(shares.values())
     return {name: float(value) for name, value in found.items()}
+
+
+def _squared_correlation(m: Estimated) -> float | None:
+    """Elhorst (2014, chapter 3): of outcome and reduced form without fixed effects.
+
+    None where the prediction does not vary.
+    """
+    arrays, lags = m.arrays, m.lags
+    X = arrays.X
+    Z = X if lags.covariates is None else np.vstack([X, lagged(lags.covariates.W, X)])
+    signal = np.tensordot(m.b[: len(Z)], Z, axes=1)
+    if lags.outcome is not None:
+        left = m.rho * lags.outcome.W
+        signal = np.linalg.solve(np.eye(len(signal)) - left.toarray(), signal)
+    y, fitted = arrays.y, signal
+    for effects, axis in ((arrays.unit, 1), (arrays.time, 0)):
+        if effects:
+            y = y - y.mean(axis=axis, keepdims=True)
+            fitted = fitted - fitted.mean(axis=axis, keepdims=True)
+    y, fitted = y - y.mean(), fitted - fitted.mean()
+    size = float(np.linalg.norm(y) * np.linalg.norm(fitted))
+    if size <= EXACT * float(np.linalg.norm(y)) ** 2:
+        return None
+    return float((y * fitted).sum() / size) ** 2
 
 
 def _shares(m: Estimated) -> dict[str, float]:

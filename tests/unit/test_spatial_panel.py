@@ -116,6 +116,29 @@ def test_impacts_are_the_means_of_the_impact_matrix(lag, transform):
     assert orders["total"].sum() == pytest.approx(rows["total", "x1"], rel=0.02)
 
 
+@pytest.mark.parametrize("lag", ["none", "outcome", "covariates", "all"])
+def test_the_squared_correlation_is_that_of_the_reduced_form(lag):
+    data, W = made()
+    result = SpatialPanel(lag=lag, correction="none").estimate(request(data, W))
+    rows = rows_of(result)["estimate"]
+    total = 0.0
+    for x in ("x1", "x2"):
+        values = data[x].to_numpy().reshape(20, 5)
+        total = total + rows["coefficient", x] * values
+        total = total + rows.get(("coefficient", f"W × {x}"), 0.0) * (W @ values)
+    rho = rows.get(("coefficient", "rho"), 0.0)
+    fitted = np.linalg.solve(np.eye(20) - rho * W.toarray(), total)
+    swept = [
+        v - v.mean(axis=1, keepdims=True) - v.mean(axis=0) + v.mean()
+        for v in (data["y"].to_numpy().reshape(20, 5), fitted)
+    ]
+    wanted = np.corrcoef(swept[0].ravel(), swept[1].ravel())[0, 1] ** 2
+    assert result.scalars["squared_correlation"] == pytest.approx(wanted, rel=1e-10)
+    if lag == "none":  # least squares: the share of the within variance explained
+        sigma = result.scalars["sigma2"] * 100
+        assert wanted == pytest.approx(1 - sigma / (swept[0] ** 2).sum(), rel=1e-10)
+
+
 def test_the_delta_method_is_the_derivative():
     # Moving the parameters a little moves the impacts along their gradients.
     from estimators._math.spatial_inference import multipliers
