@@ -285,10 +285,10 @@ def _rows(judged: Judged, name: str) -> list[Row]:
             for row in there
             if (row.equation, row.term) == (match["name"], match["index"])
         ]
-    # A term may be reported by several estimands: the one asked for first is meant;
-    # and with leads, lags or groups of it: the row that has no index is.
-    preferred = [r for e in judged.estimand[:1] for r in rows if r.estimand == e]
-    rows = preferred or rows
+    # A term may be reported by several estimands: the one asked for first is meant, else
+    # the estimator's first; with leads, lags or groups of it: the row without an index.
+    asked = [r for e in judged.estimand[:1] for r in rows if r.estimand == e]
+    rows = asked or [r for r in rows if r.estimand == rows[0].estimand]
     plain = [row for row in rows if not row.index]
     return plain if len(plain) == 1 else rows
 

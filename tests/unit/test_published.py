@@ -219,6 +219,18 @@ def test_a_bare_name_is_the_row_without_a_lead_and_an_equation_can_be_named():
     assert "2 rows" in one("iv", "phones", "0.0899").text
 
 
+def test_of_several_estimands_the_first_is_meant_unless_another_is_asked_for():
+    rows = [row(b, 1, estimand=e) for e, b in [("coefficient", 0.1), ("total", 0.3)]]
+
+    def one(text, **asked):
+        found = estimation("spatial.sar", *rows, **asked)
+        (result,) = compare({"spatial": {"sar": {"ai": text}}}, [found])
+        return result
+
+    assert one("0.1").agrees
+    assert one("0.3", estimand=("total",)).agrees
+
+
 def test_a_cell_of_a_table_is_its_column_and_row():
     frame = pd.DataFrame(
         {"variable": ["eco", "fe"], "n": [9, 9], "mean": [10.93469, 17.79]}
