@@ -6,7 +6,7 @@ UV := .tools/bin/uv
 UV_VERSION := uv~=0.13.9
 BIN := .venv/bin
 INSTALLED := .venv/.installed
-STUDY := specs/replications/castle_doctrine.yaml
+STUDY := specs/aipz_ulgue.yaml
 
 # The interpreter is one that is installed; nothing is downloaded but packages.
 export UV_PYTHON_DOWNLOADS := never
@@ -29,7 +29,7 @@ help: ## this list
 
 install: $(INSTALLED) ## everything into .venv/ (the other targets do it when needed)
 
-run: $(INSTALLED) ## the castle doctrine study on real data: tables, figures, report
+run: $(INSTALLED) ## a whole paper on AI pilot zones (simulated yearbooks): tables, figures, report
 	@$(BIN)/estimand run $(STUDY)
 
 test: $(INSTALLED) ## the tests that need nothing but this checkout
