@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -81,15 +81,20 @@ def compared(tmp_path_factory) -> dict[str, Side]:
     study = specs / "aipz_ulgue.yaml"
     study.write_text(text, encoding="utf-8")
     (folder / "pyproject.toml").write_text("")
+    manifest = ran_there(folder, study, only=COLUMNS)
+    return {row["address"]: Side(**row) for row in manifest["published"]}
+
+
+def ran_there(folder: Path, study: Path, *overrides: str, only) -> dict[str, Any]:
+    """The manifest of a run whose record is in `folder`."""
     before = Path.cwd()
     os.chdir(folder)
     try:
-        ran = run(study, "executor=inline", only=COLUMNS, report=False, track=False)
-        ran = replace(ran, folder=ran.folder.resolve())
+        settings = ("executor=inline", *overrides)
+        ran = run(study, *settings, only=only, report=False, track=False)
+        return json.loads((ran.folder / "manifest.json").read_text(encoding="utf-8"))
     finally:
         os.chdir(before)
-    manifest = json.loads((ran.folder / "manifest.json").read_text(encoding="utf-8"))
-    return {row["address"]: Side(**row) for row in manifest["published"]}
 
 
 def test_every_printed_number_stands_beside_one_of_ours(compared) -> None:
@@ -136,3 +141,20 @@ def test_the_samples_have_the_sizes_that_are_printed(compared) -> None:
     assert all(row.agrees for row in sizes.values())
     assert compared["descriptive.summary.mean[ai]"].agrees
     assert compared["descriptive.summary.sd[ai]"].agrees
+
+
+def test_the_known_effect_lies_in_the_intervals_of_the_clean_study(tmp_path) -> None:
+    manifest = ran_there(
+        tmp_path,
+        STUDY.with_name("aipz_clean.yaml"),
+        "data.steps.ulgue={derive: ulgue_simulated}",
+        only=("baseline", "pooled", "methods"),
+    )
+    judged = {
+        (column["address"], verdict["expectation"]): verdict["status"]
+        for column in manifest["columns"]
+        for verdict in column.get("verdicts", ())
+    }
+    covering = [status for (_, said), status in judged.items() if "covers" in said]
+    assert covering == ["holds"] * 4
+    assert set(judged.values()) == {"holds"}
