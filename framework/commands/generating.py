@@ -29,7 +29,7 @@ def generate(options: argparse.Namespace) -> int:
     """Simulated data of a generator as CSV, and `….truth.json` beside them."""
     wanted = _options(options.overrides, options.preset)
     maker = _generator(options.name, wanted)
-    output = options.output or _default(options.name, options.preset)
+    output = options.output or _default(options.name, maker)
     if not output.name.endswith((".csv", ".csv.gz")):
         raise SpecError(
             "X12",
@@ -116,10 +116,15 @@ def _generator(name: str, options: Mapping[str, str]) -> Generator:
     return built
 
 
-def _default(name: str, preset: str | None) -> Path:
+def _default(name: str, maker: Generator) -> Path:
+    """`NAME_simulated.csv.gz`; another preset than the usual one is in the name, too."""
     home = Path("specs") / "data"
-    stem = "_".join([name, "simulated", *([preset] if preset else [])])
-    return (home if home.is_dir() else Path()) / f"{stem}.csv.gz"
+    usual = type(maker).model_fields.get("preset")
+    preset = getattr(maker, "preset", None)
+    stem = [name, "simulated"]
+    if usual is not None and preset != usual.default:
+        stem.append(str(preset))
+    return (home if home.is_dir() else Path()) / f"{'_'.join(stem)}.csv.gz"
 
 
 def _write(path: Path, content: bytes, *, replace: bool) -> None:

@@ -8,11 +8,13 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from estimators._math.marginals import Moments, pinned, rank_mapped
 from estimators.generators import _aipz, _efficiency, _geography, _gip, _structure
 from estimators.generators._paths import Streams, autoregressive
+from estimators.generators.gip import Gip
 from framework.commands import generating
 from framework.commands.line import main
 from framework.data.sources import read, simulated
@@ -20,6 +22,7 @@ from framework.errors import DataError
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "specs" / "data"
+TRUTH = {"generated": "Simulated."}
 PANEL = {"path": "data/aipz_simulated.csv.gz"}
 
 
@@ -332,6 +335,27 @@ def test_generate_writes_the_same_bytes_and_their_truth(tmp_path, capsys) -> Non
     assert truth["generated"] in capsys.readouterr().out
     said = simulated({"path": "a/g.csv.gz"}, tmp_path)
     assert said == truth["generated"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    [
+        ([], "gip_simulated"),
+        (["--preset", "constant"], "gip_simulated"),
+        (["--preset", "heterogeneous"], "gip_simulated_heterogeneous"),
+        (["preset=heterogeneous"], "gip_simulated_heterogeneous"),
+    ],
+)
+def test_the_usual_preset_has_the_plain_name(
+    typed, name, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Gip, "generate", lambda *_: (pd.DataFrame({"a": [1]}), TRUTH))
+    assert main(["generate", "gip", "--seed", "5", *typed]) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {
+        f"{name}.csv.gz",
+        f"{name}.truth.json",
+    }
 
 
 def test_generate_does_not_replace_other_data(tmp_path, capsys) -> None:
