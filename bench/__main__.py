@@ -21,6 +21,7 @@ MEASUREMENTS = (
     "efficiency",
     "spatial",
     "staggered",
+    "honest",
     "double_ml",
 )
 

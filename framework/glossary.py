@@ -220,6 +220,16 @@ SCALARS: Mapping[str, Word] = MappingProxyType(
             "as the estimate",
         ),
         "ols_std_error": Word("its standard error", "as the estimate"),
+        "breakdown_relative_magnitudes": Word(
+            "largest step of the difference in trends after treatment, as a multiple of "
+            "the largest before it, up to which the interval excludes zero; 0 if it "
+            "never does"
+        ),
+        "breakdown_smoothness": Word(
+            "largest change per period in the slope of the difference in trends up to "
+            "which the interval excludes zero; 0 if it never does",
+            "outcome units",
+        ),
     }
 )
 

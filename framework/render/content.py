@@ -75,6 +75,12 @@ _SCALARS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
     ("left_out_low", "Smallest estimate without one", numbers.plain),
     ("left_out_high", "Largest estimate without one", numbers.plain),
     ("mde", "Minimum detectable effect", numbers.plain),
+    (
+        "breakdown_relative_magnitudes",
+        "Breakdown M (relative magnitudes)",
+        numbers.plain,
+    ),
+    ("breakdown_smoothness", "Breakdown M (smoothness)", numbers.plain),
 )
 _TESTS: tuple[tuple[str, str], ...] = (
     ("joint_pretrend", "Pre-trends, joint p"),

@@ -1,8 +1,6 @@
 """Figures in one house style; the only file that knows matplotlib.
 
-Seven kinds: coefficients by column, event study, specification curve, density of draws,
-scatter of two columns of a frame, and of a matched sample the balance of its covariates
-and the overlap of its scores.
+Many kinds; what each needs is a frame of a run, never an engine.
 Colours are Okabe and Ito's (2008), safe for colour-blind readers; there is no title
 inside a figure (the report and the paper have captions) and no legend where a label
 can stand beside the thing.
@@ -88,6 +86,7 @@ def sketches_of(run: RunFolder, heading: Heading) -> tuple[Sketch, ...]:
         *_scatter_sketches(run, heading),
         *_balance_sketches(run, heading),
         *_overlap_sketches(run, heading),
+        *_sensitivity_sketches(run, heading),
     ]
     if len(found) == 1:
         found = [replace(found[0], stem=file_stem(heading.name))]
@@ -113,6 +112,7 @@ def undrawn(heading: Heading) -> tuple[str, ...]:
     known = {
         *("coefficients", "event_study", "density", "scatter", "specification_curve"),
         *("balance", "overlap", "ranked", "heatmap", "distribution", "table"),
+        "sensitivity",
     }
     kinds = {plot.kind for column in heading.columns for plot in column.plots}
     return tuple(sorted(kinds - known))
@@ -812,6 +812,103 @@ def _draw_overlap(frame: Frame) -> Figure:
     axes.set_xlabel("Propensity score")
     axes.set_ylabel("Share of the group")
     _above(axes, "grey: everyone; line: those that are kept, with their weights")
+    return figure
+
+
+# --- intervals by size of a violation ----------------------------------------------
+
+_SENSITIVITY = ("restriction", "method", "M", "lower", "upper")
+#: Restriction -> what M counts.
+_VIOLATIONS = {
+    "relative_magnitudes": "M: largest step after treatment,\nin largest steps before it",
+    "smoothness": "M: largest change of slope per period,\nin units of the outcome",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Bar:
+    """An interval at one size of the violation."""
+
+    method: str
+    size: float
+    lower: float
+    upper: float
+
+
+def _sensitivity_sketches(run: RunFolder, heading: Heading) -> Iterator[Sketch]:
+    for column in heading.columns:
+        for plot in column.plots:
+            if plot.kind != "sensitivity":
+                continue
+            bars = _bars(run.frame(column, plot.frame))
+            shown = [name for name in bars if name in _VIOLATIONS]
+            if not shown:
+                continue
+            words = [heading.name, column.line, column.value]
+            yield Sketch(
+                stem="_".join(file_stem(word) for word in words if word),
+                caption=f"{heading.title}, {spoken(column.line)}: {_level([column])} "
+                "intervals by size of the violation of parallel trends",
+                description="; ".join(
+                    f"{spoken(name)} M {numbers.plain(bar.size)}: "
+                    f"{numbers.plain(bar.lower)} to {numbers.plain(bar.upper)}"
+                    for name in shown
+                    for bar in bars[name]
+                ),
+                draw=partial(_draw_sensitivity, run, column, plot, bars, shown),
+            )
+
+
+def _bars(frame: Frame | None) -> dict[str, list[_Bar]]:
+    """Restriction -> its intervals, in the order of the frame."""
+    found: dict[str, list[_Bar]] = {}
+    if frame is None or not {*_SENSITIVITY} <= {*frame.columns}:
+        return found
+    cells = zip(
+        *(frame.text(c) for c in _SENSITIVITY[:2]),
+        *(frame.numbers(c) for c in _SENSITIVITY[2:]),
+        strict=True,
+    )
+    for restriction, method, *bar in cells:
+        if _finite(*bar):
+            found.setdefault(restriction, []).append(_Bar(method, *bar))
+    return found
+
+
+def _draw_sensitivity(
+    run: RunFolder,
+    column: Column,
+    plot: Drawing,
+    bars: Mapping[str, Sequence[_Bar]],
+    shown: Sequence[str],
+) -> Figure:
+    figure, _ = canvas(3.4)
+    figure.clear()
+    panels = figure.subplots(1, len(shown), squeeze=False, sharey=True)[0]
+    figure.subplots_adjust(wspace=0.08)
+    plain = [bar for name in bars if name not in _VIOLATIONS for bar in bars[name]]
+    breakdown = plot.options.get("breakdown") or {}
+    for number, (axes, name) in enumerate(zip(panels, shown, strict=True)):
+        places = [*plain, *bars[name]]
+        for place, bar in enumerate(places):
+            colour = INK if bar in plain else SERIES[number]
+            axes.vlines(place, bar.lower, bar.upper, color=colour, lw=1.8)
+            axes.plot([place] * 2, [bar.lower, bar.upper], "_", color=colour, ms=7)
+        axes.axhline(0, color=GREY, lw=0.8, zorder=0)
+        if plain:
+            axes.axvline(len(plain) - 0.5, color=GREY, lw=0.8, ls=(0, (4, 3)), zorder=0)
+        ticks = ["none"] * len(plain) + [f"{bar.size:.2g}" for bar in bars[name]]
+        axes.set_xticks(range(len(places)), ticks)
+        axes.set_xlim(-0.6, len(places) - 0.4)
+        axes.set_xlabel(_VIOLATIONS[name])
+        axes.grid(axis="y", color=FAINT, lw=0.5)
+        methods = "/".join(dict.fromkeys(bar.method for bar in bars[name]))
+        value = _first_number(breakdown.get(name))
+        said = "" if value is None else f", breakdown M = {value:.3g}"
+        _above(axes, f"{spoken(name)} ({methods}){said}")
+        bare(axes, "xy" if number else "x")
+    label = f"Effect of {_estimated(run, column)} on {run.label(column.outcome)}"
+    panels[0].set_ylabel(_broken(label, 38))
     return figure
 
 

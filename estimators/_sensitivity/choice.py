@@ -1,0 +1,38 @@
+"""The option `of`: an estimator that has an event study. Needs no data, no numpy."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TypeVar
+
+from framework.contract import Estimator, Needs
+
+E = TypeVar("E", bound=Estimator)
+
+#: Inferences whose influence functions give covariances as well as variances.
+JOINT = frozenset({"cluster", "hetero"})
+
+
+def event_study_only(of: E) -> E:
+    """The estimator, if it estimates effects by event time.
+
+    Raises:
+        ValueError: it does not; pydantic makes it a problem of the study.
+    """
+    if "by_event_time" not in of.gives():
+        raise ValueError(
+            f"{name_of(of)} does not estimate effects by event time; event_study, "
+            "callaway_santanna, sun_abraham and stacked do"
+        )
+    return of
+
+
+def demands_of(of: Estimator) -> Needs:
+    """What the estimator needs, with inference that gives covariances."""
+    needs = of.demands()
+    return replace(needs, inference=needs.inference & JOINT)
+
+
+def name_of(of: Estimator) -> str:
+    """Its name in a study: the file's."""
+    return type(of).__module__.rpartition(".")[2]
