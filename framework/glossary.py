@@ -220,6 +220,22 @@ SCALARS: Mapping[str, Word] = MappingProxyType(
             "as the estimate",
         ),
         "ols_std_error": Word("its standard error", "as the estimate"),
+        "n_positive_weights": Word(
+            "treated rows whose effect has positive weight in the coefficient"
+        ),
+        "n_negative_weights": Word(
+            "treated rows whose effect has negative weight in the coefficient"
+        ),
+        "effect_spread_zero": Word(
+            "smallest standard deviation of the effects with which their mean can be "
+            "zero, given the coefficient",
+            "as the estimate",
+        ),
+        "effect_spread_opposite": Word(
+            "smallest standard deviation of the effects with which all can have the "
+            "sign opposite to the coefficient's",
+            "as the estimate",
+        ),
         "breakdown_relative_magnitudes": Word(
             "largest step of the difference in trends after treatment, as a multiple of "
             "the largest before it, up to which the interval excludes zero; 0 if it "

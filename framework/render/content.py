@@ -75,6 +75,9 @@ _SCALARS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
     ("left_out_low", "Smallest estimate without one", numbers.plain),
     ("left_out_high", "Largest estimate without one", numbers.plain),
     ("mde", "Minimum detectable effect", numbers.plain),
+    ("two_way_estimate", "Two-way estimate", numbers.plain),
+    ("n_negative_weights", "Negative weights", numbers.plain),
+    ("weight_negative", "Sum of negative weights", numbers.plain),
     (
         "breakdown_relative_magnitudes",
         "Breakdown M (relative magnitudes)",
