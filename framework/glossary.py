@@ -220,6 +220,14 @@ SCALARS: Mapping[str, Word] = MappingProxyType(
             "as the estimate",
         ),
         "ols_std_error": Word("its standard error", "as the estimate"),
+        "detectable_slope_50": Word(
+            "slope of a linear difference in trends that gives a significant "
+            "coefficient before treatment in half of all samples",
+            "outcome units per period",
+        ),
+        "detectable_slope_80": Word(
+            "the same in 80% of all samples", "outcome units per period"
+        ),
         "n_positive_weights": Word(
             "treated rows whose effect has positive weight in the coefficient"
         ),

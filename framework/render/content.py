@@ -75,6 +75,8 @@ _SCALARS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
     ("left_out_low", "Smallest estimate without one", numbers.plain),
     ("left_out_high", "Largest estimate without one", numbers.plain),
     ("mde", "Minimum detectable effect", numbers.plain),
+    ("detectable_slope_50", "Slope detected with 50% power", numbers.plain),
+    ("detectable_slope_80", "Slope detected with 80% power", numbers.plain),
     ("two_way_estimate", "Two-way estimate", numbers.plain),
     ("n_negative_weights", "Negative weights", numbers.plain),
     ("weight_negative", "Sum of negative weights", numbers.plain),
@@ -95,6 +97,8 @@ _TESTS: tuple[tuple[str, str], ...] = (
     ("wu_hausman", "Endogeneity p"),
     ("anderson_rubin", "Anderson-Rubin p"),
 )
+#: Columns of frames that hold dates: 2006, not 2,006.
+_DATES = frozenset({"cohort", "period"})
 _FRAME_LABELS: Mapping[str, str] = {
     "n": "N",
     "n_obs": "N",
@@ -970,8 +974,10 @@ def _description(column: Column) -> Frame:
 def _frame_cells(frame: Frame, name: str) -> list[Cell]:
     if not frame.is_numeric(name):
         return [Cell(text) for text in frame.text(name)]
-    texts = numbers.uniform(frame.numbers(name))
-    return [Cell(text, "", "number") for text in texts]
+    values = frame.numbers(name)
+    if name in _DATES and all(value == int(value) for value in values):
+        return [Cell(f"{value:.0f}", "", "number") for value in values]
+    return [Cell(text, "", "number") for text in numbers.uniform(values)]
 
 
 def _frame_label(name: str) -> str:

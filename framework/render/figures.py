@@ -49,6 +49,8 @@ SERIES = (BLUE, VERMILION, "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _MARKERS = ("o", "^", "s", "D", "v", "P")
 #: CJK radicals: the first characters that DejaVu Sans lacks and a CJK font has.
 _FIRST_WIDE = 0x2E80
+#: Columns of a frame of violations.
+_TREND = frozenset({"power", "event_time", "trend", "after_pretest"})
 #: Columns of a frame of bands, and what a caption says of them.
 _BAND = frozenset({"event_time", "conf_low", "conf_high"})
 _BANDS = " (thin: bands that hold for all periods at once)"
@@ -210,6 +212,8 @@ def _draw_events(run: RunFolder, columns: Sequence[Column]) -> Figure:
     for number, column in enumerate(columns):
         shift = spread * (number - (len(columns) - 1) / 2)
         _draw_event_series(axes, run, column, shift, SERIES[number])
+    if len(columns) == 1:
+        _draw_trends(axes, run, columns[0])
     _name_series(axes, run, columns)
     axes.set_xticks(times, [_event_tick(run, columns, time) for time in times])
     axes.set_xlim(min(times) - 0.6, max(times) + 0.6)
@@ -225,6 +229,26 @@ def _draw_events(run: RunFolder, columns: Sequence[Column]) -> Figure:
     if len(columns) == 1:
         _corner(axes, _pretrend(columns[0]))
     return figure
+
+
+def _draw_trends(axes: Axes, run: RunFolder, column: Column) -> None:
+    """Violations of parallel trends by the power to detect them, where they are given."""
+    names = [p.options.get("trends") for p in column.plots if p.kind == "event_study"]
+    frame = next((run.frame(column, str(n)) for n in names if n), None)
+    if frame is None or not _TREND.issubset(frame.columns):
+        return
+    power, time = frame.numbers("power"), frame.numbers("event_time")
+    trend, after = frame.numbers("trend"), frame.numbers("after_pretest")
+    keys = []
+    for number, level in enumerate(dict.fromkeys(power)):
+        at = [i for i, p in enumerate(power) if p == level]
+        colour = SERIES[1 + number % (len(SERIES) - 1)]
+        x = [time[i] for i in at]
+        axes.plot(x, [trend[i] for i in at], "-", color=colour, lw=1.2, zorder=1)
+        axes.plot(x, [after[i] for i in at], ":", color=colour, lw=1.6, zorder=1)
+        keys.append((f"trend seen with {level:.0%} power", "-", colour))
+    keys.append(("the same, given the test is passed", ":", GREY))
+    _legend(axes, keys, 2)
 
 
 def _draw_event_series(
@@ -671,6 +695,8 @@ def _clouds(frame: Frame | None, plot: Drawing) -> tuple[_Cloud, ...]:
 
 
 def _draw_scatter(plot: Drawing, clouds: Sequence[_Cloud]) -> Figure:
+    from matplotlib.ticker import MaxNLocator
+
     figure, axes = canvas(3.6)
     axes.axhline(0, color=GREY, lw=0.8, zorder=0)
     for cloud in clouds:
@@ -679,6 +705,8 @@ def _draw_scatter(plot: Drawing, clouds: Sequence[_Cloud]) -> Figure:
         )
     if len(clouds) > 1:
         _legend(axes, [(c.name, c.marker, c.colour) for c in clouds], 2)
+    if all(x == int(x) for cloud in clouds for x in cloud.x):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     line = first_number(plot.options.get("line"))
     if line is not None:
         axes.axhline(line, color=INK, lw=1, zorder=1)
@@ -903,7 +931,7 @@ def _draw_sensitivity(
         axes.set_xlabel(_VIOLATIONS[name])
         axes.grid(axis="y", color=FAINT, lw=0.5)
         methods = "/".join(dict.fromkeys(bar.method for bar in bars[name]))
-        value = _first_number(breakdown.get(name))
+        value = first_number(breakdown.get(name))
         said = "" if value is None else f", breakdown M = {value:.3g}"
         _above(axes, f"{spoken(name)} ({methods}){said}")
         bare(axes, "xy" if number else "x")
