@@ -62,6 +62,15 @@ class SpatialPanel(Estimator):
         "their formula for the bias, as Elhorst gives it; none (dummies).",
     )
 
+    simulations: int = Field(
+        default=0,
+        ge=0,
+        le=100_000,
+        description="Draws of the parameters for simulated standard errors of direct, "
+        "indirect and total effects (LeSage and Pace), beside the delta method; 0 = "
+        "none. Drawn with the study's seed.",
+    )
+
     @field_validator("lag")
     @classmethod
     def _once(cls, value: object) -> object:
@@ -103,4 +112,5 @@ class SpatialPanel(Estimator):
             self.roles,
             self.correction,
             min_clusters=self.needs.min_clusters,
+            simulations=self.simulations,
         )

@@ -169,26 +169,3 @@ def multipliers(
 def _cells(B: Floats, C: Floats) -> float:
     """tr(B C)."""
     return float(np.einsum("ij,ji->", B, C))
-
-
-def by_order(
-    n: int, rho: float, outcome: Lag | None, covariates: Any, orders: int
-) -> tuple[Floats, Floats]:
-    """Terms of A = I + rho W1 + rho^2 W1^2 + …: mean diagonal and mean row sum.
-
-    Returns:
-        Two arrays (orders, 2): of rho^q W1^q and of rho^q W1^q W2.
-    """
-    own, total = np.zeros((orders, 2)), np.zeros((orders, 2))
-    P = np.eye(n)
-    if covariates is not None:
-        links, toward = covariates.tocoo(), covariates @ np.ones(n)
-    for q in range(orders):
-        own[q, 0], total[q, 0] = np.trace(P), P.sum()
-        if covariates is not None:
-            own[q, 1] = float(links.data @ P[links.col, links.row])
-            total[q, 1] = float(P.sum(axis=0) @ toward)
-        if outcome is None:
-            break
-        P = rho * (outcome.W @ P)
-    return own / n, total / n

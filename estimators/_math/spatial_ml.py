@@ -86,11 +86,7 @@ class Lag:
         """ln|I - rho W|."""
         if self.omega is not None:
             return float(np.log(np.abs(1.0 - rho * self.omega)).sum())
-        from scipy.sparse import csc_array, eye_array
-        from scipy.sparse.linalg import splu
-
-        factors = splu(csc_array(eye_array(self.W.shape[0]) - rho * self.W))
-        return float(np.log(np.abs(factors.U.diagonal())).sum())
+        return float(np.log(np.abs(self.factors(rho).U.diagonal())).sum())
 
     def trace(self, rho: float) -> float:
         """tr(W (I - rho W)^-1), minus the derivative of the log-determinant."""
@@ -101,6 +97,20 @@ class Lag:
         h = min(1e-3, 0.01 * min(rho - low, high - rho))
         two, one, minus, less = (self.log_det(rho + k * h) for k in (2, 1, -1, -2))
         return -(less - 8 * minus + 8 * one - two) / (12 * h)
+
+    def solve(self, rho: float, x: Floats) -> Floats:
+        """(I - rho W)^-1 x, by sparse LU where W is sparse."""
+        n = self.W.shape[0]
+        if self.omega is not None:
+            return np.asarray(np.linalg.solve(np.eye(n) - rho * self.W.toarray(), x))
+        return np.asarray(self.factors(rho).solve(x))
+
+    def factors(self, rho: float) -> Any:
+        """Sparse LU factors of I - rho W."""
+        from scipy.sparse import csc_array, eye_array
+        from scipy.sparse.linalg import splu
+
+        return splu(csc_array(eye_array(self.W.shape[0]) - rho * self.W))
 
     def inverse(self, rho: float) -> Floats:
         """(I - rho W)^-1, dense (N, N)."""

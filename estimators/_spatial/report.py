@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from estimators._math.spatial_inference import by_order
 from estimators._math.spatial_ml import Correction, Floats, Lag, lagged
+from estimators._spatial.effects import by_order, simulated
 from estimators._spatial.model import (
     Estimated,
     Lags,
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 #: Below this share of its variance, W x treatment says next to nothing.
 LITTLE_LEFT = 0.10
-_ORDERS = 5
 
 Used = Mapping[str, tuple[Lag, SpatialWeights]]
 
@@ -41,6 +40,7 @@ def spatial_panel(
     correction: Correction,
     *,
     min_clusters: int,
+    simulations: int = 0,
 ) -> Result:
     """Estimate the model with lags in these roles and report it.
 
@@ -49,6 +49,7 @@ def spatial_panel(
         roles: those of `outcome`, `covariates`, `errors` that are lagged.
         correction: for the fixed effects.
         min_clusters: fewest clusters for clustered standard errors.
+        simulations: draws for simulated standard errors of the impacts; 0 = none.
 
     Raises:
         EstimandError: as `arrays_of`, `lag_of` and `estimated`.
@@ -63,15 +64,21 @@ def spatial_panel(
         rows = in_order([*rows, *without_zero(impacts(m))], request.estimand)
     table = table_of(m, rows, request.confidence)
     frames = {"spatial_weights": summary(used)} if used else {}
+    notes = _notes(m, used, correction)
     if lags.outcome is not None or lags.covariates is not None:
-        frames["impacts_by_order"] = _by_order(m)
+        frames["impacts_by_order"] = by_order(m)
+        if simulations:
+            frames["impacts_simulated"], said = simulated(
+                m, simulations, request.seed, request.confidence
+            )
+            notes.append(said)
     return Result(
         coefficients=table,
         influence=_influence(m, rows, clustered=clustered),
         scalars=_scalars(m, clustered=clustered),
         tests=_tests(m),
         frames=frames,
-        notes=tuple(_notes(m, used, correction)),
+        notes=tuple(notes),
     )
 
 
@@ -253,26 +260,6 @@ def wald(name: str, null: str, value: Floats, R: Floats, V: Floats) -> Test:
     v = value / root
     statistic = float(v @ np.linalg.solve(scaled, v))
     return Test(name, null, statistic, f"{q}", float(chdtrc(q, statistic)))
-
-
-def _by_order(m: Estimated) -> pd.DataFrame:
-    """Impacts by order of neighbours: 0 the unit itself, 1 its neighbours."""
-    import pandas as pd
-
-    covariates = None if m.lags.covariates is None else m.lags.covariates.W
-    n, count = m.arrays.y.shape[0], len(m.arrays.regressors)
-    own, every = by_order(n, m.rho, m.lags.outcome, covariates, _ORDERS)
-    rows = []
-    for j, r in enumerate(m.arrays.regressors):
-        both = np.array([m.b[j], m.b[count + j] if covariates is not None else 0.0])
-        for q in range(_ORDERS):
-            # The lag of a covariate reaches one order further than its power of rho.
-            parts = [(own[q, 0], every[q, 0]), (own[q - 1, 1], every[q - 1, 1])]
-            direct = both[0] * parts[0][0] + (both[1] * parts[1][0] if q else 0.0)
-            total = both[0] * parts[0][1] + (both[1] * parts[1][1] if q else 0.0)
-            rows.append((r.term, q, direct, total - direct, total))
-    names = ["term", "order", "direct", "indirect", "total"]
-    return pd.DataFrame(rows, columns=names)
 
 
 def effects_in_words(arrays: Arrays) -> str:

@@ -115,7 +115,7 @@ ARGUMENTS: Mapping[tuple[str, str], tuple[Mapping[str, Any], ...]] = {
         {"exempt": {"numbers": NOT_ZERO}, "of": "residuals", "variance": "normal"},
     ),
     ("estimator", "spatial_panel"): (
-        {"lag": "all"},
+        {"lag": "all", "simulations": 50},
         {"lag": "errors", "correction": "elhorst"},
         {"lag": ["covariates", "errors"], "correction": "none"},
         {"lag": "none"},
