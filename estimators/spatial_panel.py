@@ -44,7 +44,7 @@ class SpatialPanel(Estimator):
     needs: ClassVar[Needs] = Needs(
         kinds=frozenset({"panel"}),
         uses=frozenset({"controls", "fixed_effects", "inference", "spatial_weights"}),
-        inference=frozenset({"iid", "cluster"}),
+        inference=frozenset({"iid", "hetero", "cluster"}),
         requires=frozenset({"spatial_weights"}),
         balanced=True,
     )

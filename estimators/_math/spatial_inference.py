@@ -87,6 +87,40 @@ def clustered_middle(problem: Problem, fit: Fit, cluster: Codes) -> Floats:
     return np.asarray(middle + summed.T @ summed * (count / (count - 1)))
 
 
+def hetero_middle(problem: Problem, fit: Fit) -> Floats:
+    """Covariance (k + 3, k + 3) of the score when errors are independent, no more.
+
+    Their variances may differ in any way between rows. A product of two rows' errors
+    has variance sigma_i^2 sigma_j^2: it adds half the sum over i != j of
+    (g_ij + g_ji)^2 e_i^2 e_j^2 in each period, whatever the order of the units. Squared
+    residuals are scaled to their degrees of freedom (HC1).
+
+    Args:
+        problem, fit: the model at its maximum.
+    """
+    n, t = problem.shape
+    k = len(fit.b)
+    free = (n - problem.time) * (t - problem.unit) - k
+    inflated = n * t / free
+    rows = row_scores(problem, fit)
+    squares = fit.e**2
+    cross = (squares @ squares.T) / fit.sigma2**2 * inflated**2
+    apart: dict[int, Floats] = {}
+    for at, A in ((k, fit.G), (k + 1, fit.H)):
+        if A is not None:
+            P = A + A.T
+            P = P - np.diag(np.diag(P))
+            rows[..., at] -= 0.5 * fit.e * (P @ fit.e) / fit.sigma2
+            apart[at] = P
+    flat = rows.reshape(n * t, -1)
+    flat = flat - flat.mean(axis=0)
+    middle = flat.T @ flat * inflated
+    for i, P in apart.items():
+        for j, R in apart.items():
+            middle[i, j] += 0.5 * float((P * R * cross).sum())
+    return np.asarray(middle)
+
+
 def same(cluster: Codes) -> NDArray[np.bool_]:
     """Pairs (N, N) of units in one cluster."""
     return np.asarray(cluster[:, None] == cluster)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from estimators._math.spatial_inference import (
     Multipliers,
     clustered_middle,
     covariance,
+    hetero_middle,
     multipliers,
     recoloured,
     row_scores,
@@ -30,6 +31,9 @@ from estimators._math.spatial_ml import (
 )
 from estimators._spatial.panel import EXACT, Arrays
 from framework.errors import IdentificationError, NumericalError
+
+#: What standard errors allow for.
+Errors = Literal["iid", "hetero", "cluster"]
 
 #: Units beyond which dense N x N matrices (0.8 GB each) are refused.
 MOST_UNITS = 10_000
@@ -99,7 +103,7 @@ class Estimated:
 
 
 def estimated(
-    arrays: Arrays, lags: Lags, correction: Correction, *, clustered: bool = False
+    arrays: Arrays, lags: Lags, correction: Correction, *, errors: Errors = "iid"
 ) -> Estimated:
     """Estimate.
 
@@ -107,7 +111,8 @@ def estimated(
         arrays: the balanced panel.
         lags: the model.
         correction: for the fixed effects.
-        clustered: standard errors from the clusters of `arrays`.
+        errors: standard errors from the information matrix, robust to
+            heteroskedasticity, or from the clusters of `arrays`.
 
     Raises:
         IdentificationError: I04 a lagged covariate repeats other columns, S03 the
@@ -158,7 +163,7 @@ def estimated(
             f"{arrays.y.size} rows for {len(Z) + 3} parameters and the fixed effects",
         )
     fit = _maximum(problem)
-    V, psi = _covariance(problem, fit, arrays, clustered=clustered)
+    V, psi = _covariance(problem, fit, arrays, errors)
     back = np.array([size / s for s in scale] + [1.0, 1.0, size**2])
     n = arrays.y.shape[0]
     W2 = None if lags.covariates is None else lags.covariates.W
@@ -242,12 +247,16 @@ def _maximum(problem: Problem) -> Fit:
 
 
 def _covariance(
-    problem: Problem, fit: Fit, arrays: Arrays, *, clustered: bool
+    problem: Problem, fit: Fit, arrays: Arrays, errors: Errors
 ) -> tuple[Floats, Floats | None]:
     V = covariance(fit)
     scores = row_scores(problem, fit)
-    if not clustered or arrays.cluster is None:
-        return V, recoloured(scores.reshape(-1, scores.shape[-1]), V, V)
+    flat = scores.reshape(-1, scores.shape[-1])
+    if errors == "hetero":
+        robust = sandwich(V, hetero_middle(problem, fit))
+        return robust, recoloured(flat, V, robust)
+    if errors == "iid" or arrays.cluster is None:
+        return V, recoloured(flat, V, V)
     robust = sandwich(V, clustered_middle(problem, fit, arrays.cluster))
     summed = np.zeros((int(arrays.cluster.max()) + 1, scores.shape[-1]))
     np.add.at(summed, arrays.cluster, scores.sum(axis=1))
@@ -337,6 +346,7 @@ def without_zero(rows: Sequence[Row]) -> list[Row]:
 
 
 __all__ = [
+    "Errors",
     "Estimated",
     "Lags",
     "Row",

@@ -10,6 +10,7 @@ import numpy as np
 from estimators._math.spatial_ml import Correction, Floats, Lag, lagged
 from estimators._spatial.effects import by_order, simulated
 from estimators._spatial.model import (
+    Errors,
     Estimated,
     Lags,
     Row,
@@ -30,6 +31,12 @@ if TYPE_CHECKING:
 
 #: Below this share of its variance, W x treatment says next to nothing.
 LITTLE_LEFT = 0.10
+_HETERO = (
+    "standard errors robust to heteroskedasticity; if variances differ between units, "
+    "maximum likelihood of the spatial coefficients is in general not consistent (Lin "
+    "and Lee 2010)"
+)
+_ROBUST = _HETERO.index(";")
 
 Used = Mapping[str, tuple[Lag, SpatialWeights]]
 
@@ -57,14 +64,17 @@ def spatial_panel(
     arrays = arrays_of(request, min_clusters=min_clusters)
     used = {role: lag_of(request, role, arrays.ids) for role in roles}
     lags = Lags(**{role: lag for role, (lag, _) in used.items()})
-    clustered = request.inference.name == "cluster"
-    m = estimated(arrays, lags, correction, clustered=clustered)
+    errors: Errors = request.inference.name  # type: ignore[assignment]  # `needs` lets no other name through
+    clustered = errors == "cluster"
+    m = estimated(arrays, lags, correction, errors=errors)
     rows = coefficients(m)
     if lags.outcome is not None or lags.covariates is not None:
         rows = in_order([*rows, *without_zero(impacts(m))], request.estimand)
     table = table_of(m, rows, request.confidence)
     frames = {"spatial_weights": summary(used)} if used else {}
     notes = _notes(m, used, correction)
+    if errors == "hetero":
+        notes.append(_HETERO if lags.outcome or lags.errors else _HETERO[:_ROBUST])
     if lags.outcome is not None or lags.covariates is not None:
         frames["impacts_by_order"] = by_order(m)
         if simulations:

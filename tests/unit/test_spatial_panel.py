@@ -160,6 +160,7 @@ def test_influence_is_the_covariance_that_is_printed():
     data["region"] = data["unit"].str[-1]
     for inference in (
         {"inference": "iid"},
+        {"inference": "hetero"},
         {"inference": "cluster", "clusters": ["unit"]},
         {"inference": "cluster", "clusters": ["region"]},
     ):
@@ -168,6 +169,27 @@ def test_influence_is_the_covariance_that_is_printed():
         errors = result.coefficients["std_error"]
         for label in V:
             assert V.loc[label, label] == pytest.approx(errors[label] ** 2)
+
+
+@pytest.mark.parametrize("correction", ["lee_yu", "none"])
+def test_robust_errors_without_lags_are_those_of_dummies(correction):
+    from estimators.twfe import Twfe
+
+    data, _ = made(n=30)
+    req = spatial_request(data, {}, inference="hetero")
+    ours = SpatialPanel(lag="none", correction=correction).estimate(req)
+    theirs = Twfe().estimate(req).coefficients
+    error = ours.coefficients.set_index("term")["std_error"]["x1"]
+    # HC1 of another engine, another algebra.
+    assert error == pytest.approx(theirs["std_error"].iloc[0], rel=1e-10)
+
+
+def test_robust_errors_say_what_they_do_not_cure():
+    data, W = made()
+    one = SpatialPanel(lag="outcome").estimate(request(data, W, inference="hetero"))
+    assert any("not consistent" in note for note in one.notes)
+    two = SpatialPanel(lag="covariates").estimate(request(data, W, inference="hetero"))
+    assert not any("not consistent" in note for note in two.notes)
 
 
 def test_two_matrices():
