@@ -14,7 +14,8 @@ class SpatialSelection(Estimator):
     """From the model without spatial lags to the Durbin model, by Elhorst's path.
 
     LM and robust LM tests inside the fixed effects; LR and Wald tests of the Durbin
-    model against SAR and SEM; information criteria. The notes say which model is
+    model against SAR and SEM; fixed against random unit effects (Hausman, and Mundlak's
+    test where Hausman's is undefined); information criteria. The notes say which model is
     selected and why, step by step.
     """
 
@@ -22,7 +23,7 @@ class SpatialSelection(Estimator):
     paper: ClassVar[str] = (
         "Elhorst (2014), Spatial Econometrics, p. 57-61; Anselin, Le Gallo and Jayet "
         "(2008), in The Econometrics of Panel Data; Pesaran (2021), Empirical Economics "
-        "60(1)"
+        "60(1); Hausman (1978), Econometrica 46(6); Mundlak (1978), Econometrica 46(1)"
     )
     estimates: ClassVar[Literal["treatment", "diagnostic"]] = "diagnostic"
     estimands: ClassVar[tuple[str, ...]] = ("description",)

@@ -277,6 +277,10 @@ TESTS: Mapping[str, Word] = MappingProxyType(
         "wald_error": Word("lags only filter the errors (theta + rho beta = 0)"),
         "lr_lag": Word("the Durbin model is a SAR model (likelihood ratio)"),
         "lr_error": Word("the Durbin model is a SEM model (likelihood ratio)"),
+        "hausman": Word(
+            "random unit effects would do: they are unrelated to covariates"
+        ),
+        "mundlak": Word("the same by the covariates' unit means, always defined"),
         "pesaran_cd": Word("residuals of different units are unrelated"),
         "difference": Word("two estimates are equal"),
         "equality": Word("several estimates are equal"),

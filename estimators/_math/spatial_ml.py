@@ -281,7 +281,7 @@ def _argmax(problem: Problem) -> tuple[float, float]:
     lag = problem.outcome or problem.errors
     assert lag is not None  # noqa: S101 - one of them is there
     profile = _outcome_profile(problem) if problem.outcome else _error_profile(problem)
-    value = _argmax_one(*lag.range, *profile)
+    value = argmax_one(*lag.range, *profile)
     return (value, 0.0) if problem.outcome else (0.0, value)
 
 
@@ -363,13 +363,17 @@ def _trace(problem: Problem, lag: Lag, value: float) -> float:
     return lag.trace(value) - (1.0 / (1.0 - value) if problem.shrunk else 0.0)
 
 
-def _argmax_one(
+def argmax_one(
     low: float,
     high: float,
     value: Callable[[float], float],
     score: Callable[[float], float],
 ) -> float:
-    """Highest point of a grid, then the root of the score beside it."""
+    """Highest point of a grid, then the root of the score beside it.
+
+    Raises:
+        NoMaximumError: the highest point is an end.
+    """
     from scipy.optimize import brentq
 
     low, high = max(low, -50.0), min(high, 50.0)
@@ -464,13 +468,13 @@ def _fit(
             F = np.eye(n) - lam * problem.errors.W.toarray()
             G = F @ raw @ problem.errors.inverse(lam)
         info[:k, k] = info[k, :k] = Z @ eta.ravel() / sigma2
-        info[k, k] = (eta**2).sum() / sigma2 + t * _quadratic(problem, G, G)
-        info[k, k + 2] = info[k + 2, k] = t * _single(problem, G) / sigma2
+        info[k, k] = (eta**2).sum() / sigma2 + t * quadratic(problem, G, G)
+        info[k, k + 2] = info[k + 2, k] = t * single(problem, G) / sigma2
     if H is not None:
-        info[k + 1, k + 1] = t * _quadratic(problem, H, H)
-        info[k + 1, k + 2] = info[k + 2, k + 1] = t * _single(problem, H) / sigma2
+        info[k + 1, k + 1] = t * quadratic(problem, H, H)
+        info[k + 1, k + 2] = info[k + 2, k + 1] = t * single(problem, H) / sigma2
         if G is not None:
-            info[k, k + 1] = info[k + 1, k] = t * _quadratic(problem, G, H)
+            info[k, k + 1] = info[k + 1, k] = t * quadratic(problem, G, H)
     return Fit(
         b=b,
         rho=rho,
@@ -505,7 +509,7 @@ def _systematic(
     return without_effects(np.asarray(found), problem, c.g)
 
 
-def _quadratic(problem: Problem, A: Floats, B: Floats) -> float:
+def quadratic(problem: Problem, A: Floats, B: Floats) -> float:
     """tr(A B) + tr(A' B), of deviations from period means where these are taken out."""
     both = float(np.einsum("ij,ji->", A, B) + np.einsum("ij,ij->", A, B))
     if problem.shrunk:
@@ -516,7 +520,8 @@ def _quadratic(problem: Problem, A: Floats, B: Floats) -> float:
     return both
 
 
-def _single(problem: Problem, A: Floats) -> float:
+def single(problem: Problem, A: Floats) -> float:
+    """tr(A), of deviations from period means where these are taken out."""
     return float(np.trace(A) - (A.sum() / len(A) if problem.shrunk else 0.0))
 
 

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from estimators._math.spatial_autocorrelation import pesaran_cd
-from estimators._math.spatial_ml import Correction, Lag, Problem
+from estimators._math.spatial_inference import covariance
+from estimators._math.spatial_ml import (
+    Correction,
+    Lag,
+    NoMaximumError,
+    Problem,
+    lagged,
+    maximise,
+)
+from estimators._math.spatial_random import hausman, random_effects
 from estimators._math.spatial_tests import Multiplier, lagrange
 from estimators._spatial.model import Estimated, Lags, estimated
 from estimators._spatial.panel import Arrays, arrays_of, lag_of, without
-from estimators._spatial.report import durbin_tests, effects_in_words, empty_table
+from estimators._spatial.report import durbin_tests, effects_in_words, empty_table, wald
 from estimators._spatial.summary import summary
 from framework.contract import Request
 from framework.errors import IdentificationError
@@ -98,6 +107,7 @@ def _tests(
     ):
         found.append(_ratio(name, null, durbin, smaller))
     found += durbin_tests(durbin)
+    found += unit_effects(arrays, lag)
     found.append(_dependence(arrays))
     return found
 
@@ -138,6 +148,67 @@ def _ratio(name: str, null: str, larger: Estimated, smaller: Estimated) -> Test:
             "with this matrix",
         )
     return Test(name, null, value, f"{df}", float(chdtrc(df, value)))
+
+
+def unit_effects(arrays: Arrays, lag: Lag) -> list[Test]:
+    """Fixed against random unit effects in the Durbin model, two ways.
+
+    Both sides by the transformation of Lee and Yu, whose variances are consistent for
+    any number of periods. Coefficients of covariates and their lags are compared.
+    """
+    from scipy.special import chdtrc
+
+    nulls = {
+        "hausman": "unit effects are unrelated to the covariates (random effects)",
+        "mundlak": "unit means of the covariates do not matter (random effects)",
+    }
+
+    def without_reason(why: str) -> list[Test]:
+        return [Test(name, null, reason=why) for name, null in nulls.items()]
+
+    if not arrays.unit:
+        return without_reason("no unit effects are in the model")
+    if arrays.time and not lag.row_normalised:
+        return without_reason(
+            "rows of the weights do not sum to one, so period effects are no longer "
+            "taken out by deviations from period means"
+        )
+    X = arrays.X / np.std(arrays.X, axis=(1, 2), keepdims=True)
+    Z = np.concatenate([X, lagged(lag.W, X)])
+    y = arrays.y / np.std(arrays.y)
+    k = len(Z)
+    one = () if arrays.time else (np.ones((1, *y.shape)),)
+    means = np.broadcast_to(Z.mean(axis=2, keepdims=True), Z.shape)
+
+    def problem(*parts: Any) -> Problem:
+        held = np.concatenate(parts)
+        return Problem(y, held, lag, None, True, arrays.time, "lee_yu")
+
+    try:
+        fixed = maximise(problem(Z))
+        plain = random_effects(problem(Z, *one))
+        mundlak = random_effects(problem(Z, means, *one))
+    except NoMaximumError as error:
+        return without_reason(f"the random-effects likelihood has no maximum: {error}")
+    found = hausman(fixed.b, covariance(fixed)[:k, :k], plain.b[:k], plain.V[:k, :k])
+    if found.statistic is None:
+        tests = [
+            Test(
+                "hausman",
+                nulls["hausman"],
+                reason="undefined here: the covariance of the fixed effects' "
+                "coefficients less that of the random effects' is not positive definite "
+                f"(smallest eigenvalue {found.smallest:.2g}), so random effects are not "
+                "the more precise in every direction and the statistic could be "
+                "negative; see mundlak",
+            )
+        ]
+    else:
+        p = float(chdtrc(k, found.statistic))
+        tests = [Test("hausman", nulls["hausman"], found.statistic, f"{k}", p)]
+    R = np.eye(k, len(mundlak.b), k)
+    value = mundlak.b[k : 2 * k]
+    return [*tests, wald("mundlak", nulls["mundlak"], value, R, mundlak.V)]
 
 
 def _dependence(arrays: Arrays) -> Test:
