@@ -161,6 +161,10 @@ ARGUMENTS: Mapping[tuple[str, str], tuple[Mapping[str, Any], ...]] = {
     ("step", "at"): ({"column": "gdp", "year": 2014},),
     ("step", "derive"): ({"formula": "gdp / land - 1"},),
     ("step", "dummies"): ({"column": "industry"},),
+    ("step", "exposure"): (
+        {"of": "d", "form": "nearest_km"} | PLACES,
+        {"of": "d", "form": "share", "within_km": 500.0, "ever": True} | PLACES,
+    ),
     ("step", "indicator"): ({"where": "year >= 2013 and gdp > 2"},),
     ("step", "interpolate"): ({}, {"columns": ["gaps"]}),
     ("step", "keep"): ({"where": "year >= 2012"},),
@@ -179,6 +183,7 @@ ARGUMENTS: Mapping[tuple[str, str], tuple[Mapping[str, Any], ...]] = {
     ("step", "quantiles"): ({"column": "gdp", "number": 4},),
     ("step", "ratio"): ({"over": "gdp", "under": "land"},),
     ("step", "recode"): ({"columns": "size", "map": {0: 1, 1: 2}},),
+    ("step", "ring"): ({"of": "d", "edges": [0, 200, 1000]} | PLACES,),
     ("step", "sbm"): (FRONTIER,),
     ("step", "scale_test"): (TEST,),
     ("step", "separability"): (TEST | {"by": "size", "returns": "constant"},),
