@@ -35,10 +35,10 @@ class MoransI(Estimator):
         balanced=True,
     )
 
-    of: Literal["outcome", "residuals"] = Field(
+    of: Literal["outcome", "residuals", "both"] = Field(
         default="outcome",
-        description="The outcome as it is, or what treatment, controls and fixed effects "
-        "leave of it.",
+        description="The outcome as it is, what treatment, controls and fixed effects "
+        "leave of it, or both side by side.",
     )
     variance: Literal["randomisation", "normal"] = Field(
         default="randomisation",
@@ -54,7 +54,7 @@ class MoransI(Estimator):
 
     def demands(self) -> Needs:
         """The outcome as it is has no effects taken out."""
-        if self.of == "residuals":
+        if self.of != "outcome":
             return self.needs
         return replace(self.needs, uses=self.needs.requires)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     pass
 
 Variance = Literal["randomisation", "normal"]
+Of = Literal["outcome", "residuals"]
 _FEWEST = 4
 
 
@@ -33,12 +34,21 @@ class _Line:
     period: int | None
     moments: Moments
     permuted: float | None
+    of: Of = "outcome"
+    beside: bool = False
+
+    @property
+    def equation(self) -> str:
+        """`main` by period, `pooled`; of residuals beside the outcome, these of them."""
+        if not self.beside or self.of == "outcome":
+            return "main" if self.period is not None else "pooled"
+        return "residuals" if self.period is not None else "residuals_pooled"
 
 
 def global_autocorrelation(
     request: Request,
     *,
-    of: Literal["outcome", "residuals"],
+    of: Literal["outcome", "residuals", "both"],
     variance: Variance,
     permutations: int,
 ) -> Result:
@@ -50,16 +60,19 @@ def global_autocorrelation(
     """
     import pandas as pd
 
-    arrays, x = _values(request, of)
-    lag, weights = lag_of(request, "outcome", arrays.ids)
-    lines = list(
-        _lines(request, arrays, x, lag.W, variance=variance, times=permutations)
-    )
+    kinds: tuple[Of, ...] = ("outcome", "residuals") if of == "both" else (of,)
+    lines: list[_Line] = []
+    for kind in kinds:
+        arrays, x = _values(request, kind)
+        lag, weights = lag_of(request, "outcome", arrays.ids)
+        found = _lines(request, arrays, x, lag.W, variance=variance, times=permutations)
+        lines += [replace(line, of=kind, beside=of == "both") for line in found]
     table = pd.DataFrame(_table(request, lines))
     table["period"] = pd.array([line.period for line in lines], dtype="Int64")
     term = str(request.labels[request.outcome])
     frame = pd.DataFrame(
         {
+            "of": [line.of for line in lines],
             "statistic": [line.name for line in lines],
             "period": table["period"],
             "value": [line.moments.value for line in lines],
@@ -70,7 +83,11 @@ def global_autocorrelation(
             "p_permutation": [line.permuted for line in lines],
         }
     )
-    what = f"'{term}'" if of == "outcome" else f"the residuals of '{term}'"
+    what = {
+        "outcome": f"'{term}'",
+        "residuals": f"the residuals of '{term}'",
+        "both": f"'{term}' and of its residuals",
+    }[of]
     notes = [
         (
             f"two-sided p of z = (value - expected) / sd, under {variance}; statistics of "
@@ -177,7 +194,7 @@ def _table(request: Request, lines: list[_Line]) -> dict[str, Any]:
     z = (value - np.array([line.moments.mean for line in lines])) / sd
     reach = float(ndtri(0.5 + request.confidence / 2)) * sd
     columns = (
-        ["main" if line.period is not None else "pooled" for line in lines],
+        [line.equation for line in lines],
         [line.name for line in lines],
         [_LETTER[line.name] for line in lines],
         value,

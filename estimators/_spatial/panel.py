@@ -310,7 +310,7 @@ def _identified(
     basis: list[Floats] = []
     notes: list[str] = []
     for r in regressors:
-        x = _within(r.values, unit=unit, time=time).ravel()
+        x = within(r.values, unit=unit, time=time).ravel()
         spread = float(np.linalg.norm(r.values - r.values.mean()))
         norm = float(np.linalg.norm(x))
         largest = float(np.abs(r.values).max()) * np.sqrt(x.size)
@@ -355,18 +355,19 @@ def _identified(
     return kept, notes
 
 
-def _within(x: Floats, *, unit: bool, time: bool) -> Floats:
+def within(x: Floats, *, unit: bool, time: bool) -> Floats:
+    """What fixed effects, or a constant without any, leave of x (…, N, T)."""
     if not unit and not time:
-        return np.asarray(x - x.mean())
+        return np.asarray(x - x.mean(axis=(-2, -1), keepdims=True))
     if unit:
-        x = x - x.mean(axis=1, keepdims=True)
+        x = x - x.mean(axis=-1, keepdims=True)
     if time:
-        x = x - x.mean(axis=0, keepdims=True)
+        x = x - x.mean(axis=-2, keepdims=True)
     return np.asarray(x)
 
 
 def _proportional(a: Regressor, b: Regressor, *, unit: bool, time: bool) -> bool:
-    x, z = (_within(r.values, unit=unit, time=time).ravel() for r in (a, b))
+    x, z = (within(r.values, unit=unit, time=time).ravel() for r in (a, b))
     cosine = float(x @ z) / float(np.linalg.norm(x) * np.linalg.norm(z))
     return abs(cosine) > 1 - EXACT
 
@@ -415,12 +416,12 @@ def lag_of(
 
 def without(arrays: Arrays, x: Floats) -> Floats:
     """What fixed effects (or a constant) and regressors leave of x (N, T)."""
-    left = _within(x, unit=arrays.unit, time=arrays.time)
+    left = within(x, unit=arrays.unit, time=arrays.time)
     if not arrays.regressors:
         return left
     flat = np.stack(
         [
-            _within(r.values, unit=arrays.unit, time=arrays.time).ravel()
+            within(r.values, unit=arrays.unit, time=arrays.time).ravel()
             for r in arrays.regressors
         ]
     ).T
@@ -436,4 +437,12 @@ def survives(x: Floats, W: Any, arrays: Arrays) -> float:
     return float((without(arrays, Wx) ** 2).sum()) / total if total else 0.0
 
 
-__all__ = ["Arrays", "Regressor", "arrays_of", "lag_of", "survives", "without"]
+__all__ = [
+    "Arrays",
+    "Regressor",
+    "arrays_of",
+    "lag_of",
+    "survives",
+    "within",
+    "without",
+]

@@ -98,26 +98,44 @@ def table_of(m: Estimated, rows: Sequence[Row], confidence: float) -> pd.DataFra
     Raises:
         NumericalError: N02 a standard error that is not positive.
     """
+    R = np.column_stack([r.gradient for r in rows])
+    variance = np.einsum("ij,ik,kj->j", R, m.V, R)
+    labels = [(r.equation, r.estimand, r.term) for r in rows]
+    estimate = np.array([r.estimate for r in rows])
+    return tidy(labels, estimate, variance, confidence)
+
+
+def tidy(
+    labels: Sequence[tuple[str, str, str]],
+    estimate: Floats,
+    variance: Floats,
+    confidence: float,
+) -> pd.DataFrame:
+    """Tidy coefficients with normal intervals.
+
+    Args:
+        labels: equation, estimand and term of each.
+        estimate, variance: (n,).
+        confidence: of the intervals.
+
+    Raises:
+        NumericalError: N02 a variance that is not positive.
+    """
     import pandas as pd
     from scipy.special import ndtr, ndtri
 
-    R = np.column_stack([r.gradient for r in rows])
-    variance = np.einsum("ij,ik,kj->j", R, m.V, R)
-    estimate = np.array([r.estimate for r in rows])
     if not (np.isfinite(variance) & (variance > 0) & np.isfinite(estimate)).all():
         bad = int(np.argmin(np.where(np.isfinite(variance), variance, -1.0)))
         raise NumericalError(
             "N02",
-            f"the variance of '{rows[bad].term}' is {variance[bad]:.3g}",
+            f"the variance of '{labels[bad][2]}' is {variance[bad]:.3g}",
             why="the information matrix is singular, or there is a perfect fit",
         )
     error = np.sqrt(variance)
     z = estimate / error
     reach = float(ndtri(0.5 + confidence / 2)) * error
     columns = (
-        [r.equation for r in rows],
-        [r.estimand for r in rows],
-        [r.term for r in rows],
+        *([label[i] for label in labels] for i in range(3)),
         estimate,
         error,
         z,

@@ -112,7 +112,15 @@ ARGUMENTS: Mapping[tuple[str, str], tuple[Mapping[str, Any], ...]] = {
     ("estimator", "local_moran"): ({"permutations": 99},),
     ("estimator", "morans_i"): (
         {"exempt": {"numbers": NOT_ZERO}, "permutations": 99},
-        {"exempt": {"numbers": NOT_ZERO}, "of": "residuals", "variance": "normal"},
+        {"exempt": {"numbers": NOT_ZERO}, "of": "both", "variance": "normal"},
+    ),
+    ("estimator", "slx_decay"): (
+        {
+            "exempt": {
+                "refusals": "the kit's weights are equal within a row: no exponent "
+                "changes them"
+            }
+        },
     ),
     ("estimator", "spatial_panel"): (
         {"lag": "all", "simulations": 50},

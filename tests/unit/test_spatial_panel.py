@@ -240,6 +240,21 @@ def test_moran_of_residuals_is_not_that_of_the_outcome():
     assert not np.allclose(raw, within)
 
 
+def test_both_are_the_two_side_by_side():
+    data, W = made()
+    raw, within, both = (
+        MoransI(of=of, permutations=99).estimate(request(data, W)).coefficients
+        for of in ("outcome", "residuals", "both")
+    )
+    assert both["estimate"].tolist() == [*raw["estimate"], *within["estimate"]]
+    assert both["equation"].value_counts().to_dict() == {
+        "main": 5,
+        "residuals": 5,
+        "pooled": 1,
+        "residuals_pooled": 1,
+    }
+
+
 def test_moran_by_period_and_pooled():
     data, W = made()
     result = MoransI(permutations=99).estimate(
