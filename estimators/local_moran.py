@@ -16,7 +16,9 @@ class LocalMoran(Estimator):
 
     The frame `local_moran` has the local I, the standardised value and its spatial lag
     (the points of the Moran scatter), the quadrant, a p value by conditional
-    permutation, and the cluster at `level`; `clusters` counts them by period.
+    permutation, and the cluster at `level`; `clusters` counts them by period. Figures:
+    the Moran scatter of one period, and its clusters on a map of points where the matrix
+    knows the units' places.
     """
 
     main: ClassVar[str | None] = "of"
@@ -44,6 +46,9 @@ class LocalMoran(Estimator):
     level: float = Field(
         default=0.05, gt=0, lt=1, description="Level at which a cluster is named."
     )
+    period: int | None = Field(
+        default=None, description="Period of the two figures; the last one by default."
+    )
 
     def demands(self) -> Needs:
         """The outcome as it is has no effects taken out."""
@@ -55,10 +60,14 @@ class LocalMoran(Estimator):
         """Frames `local_moran` and `clusters`.
 
         Raises:
-            DataError: D05, D06, P02, S01.
+            DataError: D05, D06, P02, S01, T04 no such period.
         """
         from estimators._spatial.autocorrelation import local_autocorrelation
 
         return local_autocorrelation(
-            request, of=self.of, permutations=self.permutations, level=self.level
+            request,
+            of=self.of,
+            permutations=self.permutations,
+            level=self.level,
+            period=self.period,
         )

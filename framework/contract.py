@@ -373,6 +373,8 @@ class SpatialWeights:
             weights because they have no neighbour and the study says so.
         name: the user's name of the matrix; the framework fills it in.
         notes: sentences for the report.
+        points: (n, 2) longitude and latitude of the units in degrees, for maps; None
+            where the matrix knows no places.
     """
 
     ids: tuple[Any, ...]
@@ -381,6 +383,7 @@ class SpatialWeights:
     dropped: tuple[Any, ...] = ()
     name: str = ""
     notes: tuple[str, ...] = ()
+    points: Any = None
 
 
 class Matrix(Plugin):

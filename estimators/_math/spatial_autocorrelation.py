@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from estimators._math.neighbours import is_row_normalised
+
 Floats = NDArray[np.float64]
 
 #: Cells of the permuted values held at once.
@@ -224,6 +226,52 @@ def local_share(
         drawn = z[i] * (others @ W.data[row])
         found[place[i]] = share_as_extreme(float(z[i] * lag[i]), drawn)
     return found
+
+
+def local_g(x: Floats, W: Any, *, star: bool) -> tuple[Floats, Floats]:
+    """Local G_i or G*_i of positive x and its z (Ord and Getis 1995, eq. 14 and its twin).
+
+    G_i = sum_j w_ij x_j / sum_{j != i} x_j; G*_i counts the unit itself. Mean and
+    variance are over all orders of the values (of the others' values for G).
+
+    Args:
+        x: (n,) positive.
+        W: (n, n) weights, zero diagonal; `star` puts the unit in.
+        star: whether the unit counts itself.
+    """
+    n = len(x)
+    if star:
+        W = with_itself(W)
+    first = np.asarray(W.sum(axis=1)).ravel()
+    second = np.asarray((W * W).sum(axis=1)).ravel()
+    reached = np.asarray(W @ x)
+    if star:
+        others, mean = np.full(n, x.sum()), np.full(n, x.mean())
+        variance = np.full(n, (x**2).mean() - x.mean() ** 2)
+        count = n
+    else:
+        others = x.sum() - x
+        mean = others / (n - 1)
+        variance = ((x**2).sum() - x**2) / (n - 1) - mean**2
+        count = n - 1
+    spread = np.sqrt(variance * (count * second - first**2) / (count - 1))
+    return reached / others, (reached - first * mean) / spread
+
+
+def with_itself(W: Any) -> Any:
+    """Each unit its own neighbour with its largest weight.
+
+    The weight of one of a 0/1 matrix, whatever it was divided by since; rows that sum to
+    one are made to do so again.
+    """
+    from scipy.sparse import csr_array, diags_array
+
+    W = csr_array(W)
+    largest = np.asarray(W.max(axis=1).todense()).ravel()
+    both = csr_array(W + diags_array(largest))
+    if not is_row_normalised(W):
+        return both
+    return csr_array(diags_array(1.0 / (1.0 + largest)) @ both)
 
 
 def pesaran_cd(e: Floats) -> float:

@@ -14,12 +14,12 @@ from estimators._math.spatial_ml import Floats
 from estimators._spatial.panel import Arrays, arrays_of, lag_of, without
 from estimators._spatial.report import empty_table
 from estimators._spatial.summary import summary
-from framework.contract import Request
+from framework.contract import Request, SpatialWeights
 from framework.errors import DataError, NumericalError
-from framework.result import COEFFICIENT_COLUMNS, Result
+from framework.result import COEFFICIENT_COLUMNS, Plot, Result
 
 if TYPE_CHECKING:
-    pass
+    import pandas as pd
 
 Variance = Literal["randomisation", "normal"]
 Of = Literal["outcome", "residuals"]
@@ -163,15 +163,19 @@ def _lines(
 
 
 def _g(request: Request, x: Floats, W: Any, sums: Sums) -> Moments:
+    _positive(request, x)
+    return statistics.getis_ord_g(x, W, sums)
+
+
+def _positive(request: Request, x: Floats) -> None:
     if (x <= 0).any():
         name = request.labels[request.outcome]
         raise DataError(
             "D08",
             f"'{name}' has {int((x <= 0).sum())} values that are not positive",
             why="Getis and Ord's G concentrates positive quantities",
-            fix="estimand: morans_i, or the outcome in levels",
+            fix="Moran's I, or the outcome in levels",
         )
-    return statistics.getis_ord_g(x, W, sums)
 
 
 #: The literature's letter of each statistic: `I[2015]` addresses one.
@@ -215,6 +219,7 @@ def _counts(arrays: Arrays) -> dict[str, float]:
 # -- local -----------------------------------------------------------------------------
 
 _QUADRANTS = ("high-high", "low-high", "low-low", "high-low")
+_NONE = "not significant"
 
 
 def local_autocorrelation(
@@ -223,18 +228,19 @@ def local_autocorrelation(
     of: Literal["outcome", "residuals"],
     permutations: int,
     level: float,
+    period: int | None = None,
 ) -> Result:
-    """Local Moran's I of every unit and period, as frames.
+    """Local Moran's I of every unit and period, as frames, with figures of one period.
 
     Raises:
-        DataError: as `global_autocorrelation`.
+        DataError: as `global_autocorrelation`; T04 no such period.
     """
     import pandas as pd
 
     arrays, x = _values(request, of)
     lag, weights = lag_of(request, "outcome", arrays.ids)
     tables = []
-    for t, period in enumerate(arrays.periods):
+    for t, when in enumerate(arrays.periods):
         value, z, spatial = statistics.local_i(x[:, t], lag.W)
         generator = np.random.default_rng([request.seed, t])
         p = statistics.local_share(x[:, t], lag.W, permutations, generator)
@@ -248,17 +254,20 @@ def local_autocorrelation(
             pd.DataFrame(
                 {
                     "unit": list(arrays.ids),
-                    "period": int(period),
+                    "period": int(when),
                     "local_i": value,
                     "z": z,
                     "lag": spatial,
                     "quadrant": named,
                     "p": p,
-                    "cluster": np.where(p <= level, named, "not significant"),
+                    "cluster": np.where(p <= level, named, _NONE),
                 }
             )
         )
     found = pd.concat(tables, ignore_index=True)
+    figures, pictured, said = _pictures(
+        found, weights, arrays, period=period, what=str(request.labels[request.outcome])
+    )
     shown = pd.crosstab(found["period"], found["cluster"]).reset_index()
     shown.columns = pd.Index([str(c) for c in shown.columns])
     return Result(
@@ -267,6 +276,7 @@ def local_autocorrelation(
         frames={
             "clusters": shown,
             "local_moran": found,
+            **pictured,
             "spatial_weights": summary({"outcome": (lag, weights)}),
         },
         notes=(
@@ -274,6 +284,135 @@ def local_autocorrelation(
                 f"p values by {permutations} conditional permutations, two-sided, not "
                 f"adjusted for {len(arrays.ids)} units; clusters at {level:g}; spatial "
                 f"weights '{weights.name or 'outcome'}'"
+            ),
+            *said,
+        ),
+        plots=figures,
+    )
+
+
+def _pictures(
+    found: pd.DataFrame,
+    weights: SpatialWeights,
+    arrays: Arrays,
+    *,
+    period: int | None,
+    what: str,
+) -> tuple[tuple[Plot, ...], dict[str, pd.DataFrame], list[str]]:
+    """Moran scatter and map of one period: plots, their frames, what can't be drawn."""
+    when = int(arrays.periods[-1]) if period is None else period
+    if when not in set(arrays.periods.tolist()):
+        raise DataError(
+            "T04",
+            f"no period {when} in the sample",
+            fix=f"period: one of {arrays.periods[0]} to {arrays.periods[-1]}",
+            path="model.estimator.period",
+        )
+    one = found[found["period"] == when].reset_index(drop=True)
+    # The slope of the lag on z through the origin is the global I where rows sum to one.
+    slope = float(one["z"] @ one["lag"] / (one["z"] @ one["z"]))
+    names = {"z": "standardised_value", "lag": "spatial_lag"}
+    scatter = one[["unit", "z", "lag", "cluster"]].rename(columns=names)
+    groups = {"group": "cluster", "groups": _QUADRANTS, "background": _NONE}
+    frames = {"moran_scatter": scatter}
+    plots = [
+        Plot(
+            "scatter",
+            "moran_scatter",
+            f"Moran scatter of {what}, {when}",
+            {"x": "standardised_value", "y": "spatial_lag", "slope": slope, **groups},
+        )
+    ]
+    if weights.points is None:
+        return (
+            tuple(plots),
+            frames,
+            [
+                (
+                    "no map: the weights know no places (give the matrix latitude and "
+                    "longitude)"
+                )
+            ],
+        )
+    frames["lisa_map"] = one[["unit", "cluster", "local_i", "p"]].assign(
+        longitude=weights.points[:, 0], latitude=weights.points[:, 1]
+    )
+    plots.append(
+        Plot(
+            "map",
+            "lisa_map",
+            f"Local Moran clusters of {what}, {when}",
+            {"longitude": "longitude", "latitude": "latitude", **groups},
+        )
+    )
+    return tuple(plots), frames, []
+
+
+def local_concentration(
+    request: Request,
+    *,
+    star: bool,
+    permutations: int,
+    level: float,
+) -> Result:
+    """Local G or G* of every unit and period, as frames.
+
+    Raises:
+        DataError: as `global_autocorrelation`; D08 values that are not positive.
+    """
+    import pandas as pd
+    from scipy.special import ndtr
+
+    arrays, x = _values(request, "outcome")
+    lag, weights = lag_of(request, "outcome", arrays.ids)
+    _positive(request, x)
+    tables = []
+    for t, period in enumerate(arrays.periods):
+        value, z = statistics.local_g(x[:, t], lag.W, star=star)
+        if not np.isfinite(z).all():
+            alone = [arrays.ids[int(i)] for i in np.flatnonzero(~np.isfinite(z))[:3]]
+            raise NumericalError(
+                "N02",
+                f"the variance of G is zero at {', '.join(map(str, alone))}",
+                why="a unit that sees everybody alike has the same G in any order",
+                fix="a matrix with a cut-off",
+            )
+        generator = np.random.default_rng([request.seed, t])
+        # Given x_i, ordering by G_i is ordering by the lag of the others.
+        p = statistics.local_share(x[:, t], lag.W, permutations, generator)
+        named = np.where(z >= 0, "hot", "cold")
+        normal = 2.0 * ndtr(-np.abs(z))
+        tables.append(
+            pd.DataFrame(
+                {
+                    "unit": list(arrays.ids),
+                    "period": int(period),
+                    "local_g": value,
+                    "z": z,
+                    "p": normal,
+                    "p_permutation": p,
+                    "cluster": np.where(normal <= level, named, "not significant"),
+                }
+            )
+        )
+    found = pd.concat(tables, ignore_index=True)
+    shown = pd.crosstab(found["period"], found["cluster"]).reset_index()
+    shown.columns = pd.Index([str(c) for c in shown.columns])
+    what = "G*, the unit itself included" if star else "G, without the unit itself"
+    return Result(
+        coefficients=empty_table(),
+        scalars=_counts(arrays),
+        frames={
+            "clusters": shown,
+            "local_getis_ord": found,
+            "spatial_weights": summary({"outcome": (lag, weights)}),
+        },
+        notes=(
+            (
+                f"{what}; p of the normal approximation, two-sided, not adjusted for "
+                f"{len(arrays.ids)} units; p_permutation by {permutations} conditional "
+                f"permutations; hot and cold spots at {level:g}; spatial weights "
+                f"'{weights.name or 'outcome'}'"
             ),
         ),
     )

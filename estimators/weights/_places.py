@@ -165,8 +165,11 @@ def finish(
     transform: Literal["row", "spectral", "none"],
     islands: Islands = "error",
     notes: Sequence[str] = (),
+    places: tuple[Floats, Floats] | None = None,
 ) -> SpatialWeights:
     """Normalised weights without islands.
+
+    `places` are latitude and longitude of the units, where they are known.
 
     Raises:
         DataError: S02 units without a neighbour, S05 negative weights.
@@ -183,6 +186,7 @@ def finish(
     alone = neighbours.islands(W)
     dropped: tuple[Any, ...] = ()
     said = list(notes)
+    points = None if places is None else np.column_stack(places[::-1])
     if len(alone) == len(units):
         raise DataError(
             "S02",
@@ -201,6 +205,7 @@ def finish(
         dropped += tuple(units[alone].tolist())
         keep = np.setdiff1d(np.arange(len(units)), alone)
         units, W = units[keep], W[keep][:, keep]
+        points = None if points is None else points[keep]
         # A unit that only an island saw has now nobody.
         alone = neighbours.islands(W)
     if dropped:
@@ -211,6 +216,7 @@ def finish(
         transform=transform,
         dropped=dropped,
         notes=tuple(said),
+        points=points,
     )
 
 

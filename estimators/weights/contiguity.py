@@ -55,10 +55,12 @@ class Contiguity(Normalised):
     )
     islands: Islands = Field(default="error", description=ISLANDS)
     latitude: str | None = Field(
-        default=None, description="Column with latitudes, for islands: nearest."
+        default=None,
+        description="Column with latitudes, for islands: nearest and for maps.",
     )
     longitude: str | None = Field(
-        default=None, description="Column with longitudes, for islands: nearest."
+        default=None,
+        description="Column with longitudes, for islands: nearest and for maps.",
     )
 
     @model_validator(mode="after")
@@ -101,7 +103,9 @@ class Contiguity(Normalised):
         else:
             W = from_boundaries(panel, self.id, self.geometry, self.rule, self.others)
         notes: tuple[str, ...] = ()
-        if self.islands == "nearest" and self.latitude and self.longitude:
-            _, lat, lon = coordinates(panel, self.latitude, self.longitude)
-            W, notes = link_islands(units, W, lat, lon, 0.0)
-        return finish(units, W, self.transform, self.islands, notes)
+        places = None
+        if self.latitude and self.longitude:
+            places = coordinates(panel, self.latitude, self.longitude)[1:]
+            if self.islands == "nearest":
+                W, notes = link_islands(units, W, *places, 0.0)
+        return finish(units, W, self.transform, self.islands, notes, places)

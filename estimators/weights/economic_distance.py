@@ -102,6 +102,9 @@ class EconomicDistance(Normalised):
                         x / x.sum(axis=1, keepdims=True) for x in (near, weights)
                     )
                     weights = self.share * near + (1 - self.share) * weights
+        places = None
+        if self.latitude is not None and self.longitude is not None:
+            places = coordinates(panel, self.latitude, self.longitude)[1:]
         rows, columns = np.nonzero(weights)
         W = from_pairs(rows, columns, weights[rows, columns], n)
-        return finish(units, normalised(W, "none"), self.transform)
+        return finish(units, normalised(W, "none"), self.transform, places=places)

@@ -52,4 +52,4 @@ class InverseDistance(Normalised):
         notes: tuple[str, ...] = ()
         if self.islands == "nearest":
             W, notes = link_islands(units, W, lat, lon, self.power)
-        return finish(units, W, self.transform, self.islands, notes)
+        return finish(units, W, self.transform, self.islands, notes, (lat, lon))

@@ -50,4 +50,5 @@ class KNearest(Normalised):
                 fix=f"k below {len(units)}",
             )
         W = k_nearest(on_sphere(lat, lon), self.k)
-        return finish(units, W.maximum(W.T) if self.symmetric else W, self.transform)
+        W = W.maximum(W.T) if self.symmetric else W
+        return finish(units, W, self.transform, places=(lat, lon))

@@ -192,6 +192,8 @@ def _restricted(
     at = {unit: i for i, unit in enumerate(whole.ids)}
     order = np.array([at[unit] for unit in units], dtype=np.intp)
     W = whole.matrix[order][:, order]
+    if whole.points is not None:
+        whole = replace(whole, points=whole.points[order])
     if len(order) == len(whole.ids):
         return replace(whole, ids=tuple(units), matrix=W), []
     alone = np.flatnonzero(np.asarray(W.sum(axis=1)).ravel() == 0)

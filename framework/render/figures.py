@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 INK, GREY, FAINT = "#222222", "#767676", "#d5d5d5"
 BLUE, VERMILION = "#0072b2", "#d55e00"
 SERIES = (BLUE, VERMILION, "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+#: Points that stand behind the others.
+_BEHIND = "#a6a6a6"
 _MARKERS = ("o", "^", "s", "D", "v", "P")
 #: CJK radicals: the first characters that DejaVu Sans lacks and a CJK font has.
 _FIRST_WIDE = 0x2E80
@@ -89,6 +91,7 @@ def sketches_of(run: RunFolder, heading: Heading) -> tuple[Sketch, ...]:
         *_balance_sketches(run, heading),
         *_overlap_sketches(run, heading),
         *_sensitivity_sketches(run, heading),
+        *_map_sketches(run, heading),
     ]
     if len(found) == 1:
         found = [replace(found[0], stem=file_stem(heading.name))]
@@ -114,6 +117,7 @@ def undrawn(heading: Heading) -> tuple[str, ...]:
     known = {
         *("coefficients", "event_study", "density", "scatter", "specification_curve"),
         *("balance", "overlap", "ranked", "heatmap", "distribution", "table"),
+        "map",
         "sensitivity",
     }
     kinds = {plot.kind for column in heading.columns for plot in column.plots}
@@ -675,7 +679,9 @@ def _clouds(frame: Frame | None, plot: Drawing) -> tuple[_Cloud, ...]:
     """Finite points by group, groups as they first occur; at most one per colour.
 
     Options of the plot: `x`, `y` and `group` (may be left out) name columns of the
-    frame, `line` is a value of `y` to draw a line at.
+    frame, `groups` orders the groups, `background` is one that is drawn in grey, `line`
+    is a value of `y` to draw a line at, `slope` that of a line through
+    the origin.
     """
     x, y, group = (str(plot.options.get(key, "")) for key in ("x", "y", "group"))
     if frame is None or not {x, y} <= {*frame.columns}:
@@ -687,10 +693,15 @@ def _clouds(frame: Frame | None, plot: Drawing) -> tuple[_Cloud, ...]:
             points.setdefault(name, []).append((point[0], point[1]))
     if len(points) > len(SERIES):
         points = {"": [point for some in points.values() for point in some]}
-    looks = zip(points.items(), _MARKERS, SERIES, strict=False)
+    background = str(plot.options.get("background", ""))
+    # Groups that are named keep their look where some of them have no point.
+    listed = [*map(str, plot.options.get("groups", ())), *points]
+    named = [name for name in dict.fromkeys(listed) if name != background or not name]
+    looks = [*zip(named, _MARKERS, SERIES, strict=False), (background, "o", _BEHIND)]
     return tuple(
-        _Cloud(name, marker, colour, *zip(*some, strict=True))
-        for (name, some), marker, colour in looks
+        _Cloud(name, marker, colour, *zip(*points.pop(name), strict=True))
+        for name, marker, colour in looks
+        if name in points
     )
 
 
@@ -701,12 +712,23 @@ def _draw_scatter(plot: Drawing, clouds: Sequence[_Cloud]) -> Figure:
     axes.axhline(0, color=GREY, lw=0.8, zorder=0)
     for cloud in clouds:
         axes.plot(
-            cloud.x, cloud.y, cloud.marker, color=cloud.colour, ms=5, alpha=0.75, mew=0
+            cloud.x,
+            cloud.y,
+            cloud.marker,
+            color=cloud.colour,
+            ms=4 if cloud.colour == _BEHIND else 5,
+            alpha=0.75,
+            mew=0,
         )
     if len(clouds) > 1:
         _legend(axes, [(c.name, c.marker, c.colour) for c in clouds], 2)
     if all(x == int(x) for cloud in clouds for x in cloud.x):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    slope = first_number(plot.options.get("slope"))
+    if slope is not None:
+        axes.axvline(0, color=GREY, lw=0.8, zorder=0)
+        axes.axline((0, 0), slope=slope, color=INK, lw=1, zorder=1)
+        _corner(axes, f"slope {numbers.typeset(numbers.plain(slope))}")
     line = first_number(plot.options.get("line"))
     if line is not None:
         axes.axhline(line, color=INK, lw=1, zorder=1)
@@ -937,6 +959,64 @@ def _draw_sensitivity(
         bare(axes, "xy" if number else "x")
     label = f"Effect of {_estimated(run, column)} on {run.label(column.outcome)}"
     panels[0].set_ylabel(_broken(label, 38))
+    return figure
+
+
+# --- map of points -----------------------------------------------------------------
+
+
+def _map_sketches(run: RunFolder, heading: Heading) -> Iterator[Sketch]:
+    """Units at their places, coloured by group.
+
+    Options of the plot: `longitude`, `latitude` (degrees) and `group` name columns of
+    the frame, `background` is the group that is drawn small and grey.
+    """
+    for column in heading.columns:
+        for plot in column.plots:
+            if plot.kind != "map":
+                continue
+            axes = {"x": plot.options["longitude"], "y": plot.options["latitude"]}
+            placed = replace(plot, options={**plot.options, **axes})
+            clouds = _clouds(run.frame(column, plot.frame), placed)
+            if not clouds:
+                continue
+            words = [heading.name, column.line, column.value, plot.frame]
+            yield Sketch(
+                stem="_".join(file_stem(word) for word in words if word),
+                caption=f"{heading.title}, {spoken(column.line)}: "
+                f"{plot.title or 'map of ' + spoken(plot.frame)}",
+                description="units on a map: "
+                + "; ".join(f"{c.name or 'all'} {len(c.x)}" for c in clouds),
+                draw=partial(_draw_map, clouds),
+                wide=is_wide([cloud.name for cloud in clouds]),
+            )
+
+
+def _draw_map(clouds: Sequence[_Cloud]) -> Figure:
+    figure, axes = canvas(4.6)
+    for cloud in clouds:
+        behind = cloud.colour == _BEHIND
+        axes.plot(
+            cloud.x,
+            cloud.y,
+            cloud.marker,
+            color=cloud.colour,
+            ms=3 if behind else 5,
+            alpha=0.9,
+            mew=0,
+            zorder=1 if behind else 2,
+        )
+    if len(clouds) > 1:
+        keys = [(f"{c.name} ({len(c.x)})", c.marker, c.colour) for c in clouds]
+        _legend(axes, keys, 3)
+    middle = sum(sum(c.y) for c in clouds) / sum(len(c.y) for c in clouds)
+    # A degree of longitude is as long as one of latitude times the cosine.
+    axes.set_aspect(
+        1.0 / max(math.cos(math.radians(middle)), 0.05), adjustable="datalim"
+    )
+    axes.set_xlabel("Longitude, degrees")
+    axes.set_ylabel("Latitude, degrees")
+    axes.grid(color=FAINT, lw=0.4)
     return figure
 
 

@@ -1102,6 +1102,36 @@ def points(axes: Any, marker: str) -> list[list[tuple[float, float]]]:
     return [series for series in found if series]
 
 
+def test_a_scatter_may_have_a_slope_through_the_origin(tmp_path: Path) -> None:
+    rows = [["high", 1.0, 0.5], ["low", -1.0, -0.5]]
+    axes = drawn(scatter(tmp_path, rows, slope=0.5, line=None), "bacon")
+    assert any("slope 0.5" in t.get_text() for t in axes.texts)
+    assert len([line for line in axes.get_lines() if hasattr(line, "get_slope")]) == 1
+
+
+def test_a_map_has_units_at_their_places(tmp_path: Path) -> None:
+    m = Maker(tmp_path)
+    options = {
+        "longitude": "lon",
+        "latitude": "lat",
+        "group": "cluster",
+        "background": "none",
+    }
+    plot = {"kind": "map", "frame": "places", "title": "Clusters", "options": options}
+    m.column("lisa", "clusters", plots=[plot])
+    rows = [["hot", 110.0, 30.0], ["none", 112.0, 31.0], ["none", 114.0, 60.0]]
+    m.frame("places", ["cluster", "lon", "lat"], rows)
+    run = RunFolder.read(m.finish())
+    (sketch,) = sketches_of(run, run.heading("lisa"))
+    assert "Clusters" in sketch.caption
+    axes = drawn(run, "lisa")
+    # The background comes last in the legend and is drawn behind.
+    assert points(axes, "o") == [[(110.0, 30.0)], [(112.0, 31.0), (114.0, 60.0)]]
+    texts = [t.get_text() for t in axes.get_legend().get_texts()]
+    assert texts == ["hot (1)", "none (2)"]
+    assert save(sketch, ["png"])["png"].startswith(b"\x89PNG")
+
+
 def test_a_scatter_has_its_groups_and_its_line(tmp_path: Path) -> None:
     run = scatter(tmp_path, COMPARISONS)
     axes = drawn(run, "bacon")
