@@ -17,13 +17,15 @@ from bench.figures import ROOT, Figure
 #: spreg's dense matrices at 3,000 units, GB: the comparison is left out below that.
 _NEEDED = 10.0
 _COVARIATES = 7
+#: Units of the growth of time and memory.
+GROWTH = (100, 300, 1000, 3000, 5000, 10_000, 20_000)
 
 
 def measure() -> list[Figure]:
     """Time and memory of two-way SDM with effects against spreg's one-way fits."""
     import psutil
 
-    ours, theirs = _child("ours", 286, 9, 5), _child("spreg", 286, 9, 5)
+    ours, theirs = child("ours", 286, 9, 5), child("spreg", 286, 9, 5)
     figures = [
         Figure(
             "two-way SDM with effects / spreg's one-way SDM, 286 x 9",
@@ -33,11 +35,11 @@ def measure() -> list[Figure]:
             f"{ours['again'] * 1e3:.0f} ms / {theirs['again'] * 1e3:.0f} ms",
         )
     ]
-    large = _child("ours", 3000, 20, 1)
+    large = child("ours", 3000, 20, 1)
     figures.append(Figure("peak memory, 3,000 x 20", large["peak"], "GB", 1.0))
     if psutil.virtual_memory().available < _NEEDED * 1e9:
         return figures
-    dense = _child("spreg", 3000, 20, 1)
+    dense = child("spreg", 3000, 20, 1)
     figures += [
         Figure(
             "two-way SDM with effects / spreg's one-way SDM, 3,000 x 20",
@@ -54,8 +56,8 @@ def measure() -> list[Figure]:
             f"{large['peak']:.2f} GB / {dense['peak']:.2f} GB",
         ),
     ]
-    for n in (100, 1000, 2000, 4000):
-        found = _child("ours", n, 10, 1)
+    for n in GROWTH:
+        found = child("ours", n, 10, 1)
         said = f"peak {found['peak']:.2f} GB"
         figures.append(
             Figure(f"two-way SDM, {n:,} x 10", found["first"], "s", None, said)
@@ -63,7 +65,7 @@ def measure() -> list[Figure]:
     return figures
 
 
-def _child(side: str, n: int, t: int, times: int) -> dict[str, float]:
+def child(side: str, n: int, t: int, times: int) -> dict[str, float]:
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     done = subprocess.run(
         [sys.executable, "-m", "bench.spatial", side, str(n), str(t), str(times)],

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimators._math.spatial_ml import Fit, Floats, Lag, Problem
+from estimators._math.spatial_operator import Implicit
 
 Codes = NDArray[np.int64]
 
@@ -34,7 +35,10 @@ def row_scores(problem: Problem, fit: Fit) -> Floats:
     found[..., :k] = np.moveaxis(fit.Z * e / s2, 0, -1)
     for at, A in ((k, fit.G), (k + 1, fit.H)):
         if A is not None:
-            both = 0.5 * e * ((A + A.T) @ e)
+            ways = (
+                A.of(e) + A.transposed(e) if isinstance(A, Implicit) else (A + A.T) @ e
+            )
+            both = 0.5 * e * ways
             found[..., at] = both / s2 - diagonal(problem, A)[:, None] * (
                 problem.periods_left / t
             )
@@ -45,8 +49,11 @@ def row_scores(problem: Problem, fit: Fit) -> Floats:
     return found
 
 
-def diagonal(problem: Problem, A: Floats) -> Floats:
+def diagonal(problem: Problem, A: Floats | Implicit) -> Floats:
     """What each unit adds to the trace in the score (n,)."""
+    if isinstance(A, Implicit):
+        own = A.diagonal
+        return own - A.columns / len(own) if problem.shrunk else own
     own = np.diag(A)
     return np.asarray(own - A.sum(axis=0) / len(A) if problem.shrunk else own)
 
@@ -72,6 +79,7 @@ def clustered_middle(problem: Problem, fit: Fit, cluster: Codes) -> Floats:
     halves: dict[int, Floats] = {}
     for at, A in ((k, fit.G), (k + 1, fit.H)):
         if A is not None:
+            assert not isinstance(A, Implicit)  # noqa: S101 - the problem said dense
             P = member @ ((A + A.T) * cross) @ member.T / fit.sigma2
             off = P - np.diag(np.diag(P))
             # The products between clusters leave the scores and enter below.
@@ -108,6 +116,7 @@ def hetero_middle(problem: Problem, fit: Fit) -> Floats:
     apart: dict[int, Floats] = {}
     for at, A in ((k, fit.G), (k + 1, fit.H)):
         if A is not None:
+            assert not isinstance(A, Implicit)  # noqa: S101 - the problem said dense
             P = A + A.T
             P = P - np.diag(np.diag(P))
             rows[..., at] -= 0.5 * fit.e * (P @ fit.e) / fit.sigma2
@@ -170,7 +179,11 @@ class Multipliers:
 
 
 def multipliers(
-    n: int, A: Floats | None, outcome: Lag | None, covariates: Any
+    n: int,
+    A: Floats | None,
+    outcome: Lag | None,
+    covariates: Any,
+    G: Implicit | None = None,
 ) -> Multipliers:
     """Multipliers of LeSage and Pace (2009, ch. 2), for any weights.
 
@@ -179,7 +192,10 @@ def multipliers(
         A: (I - rho W1)^-1, or None without a lag of the outcome.
         outcome: the matrix W1, or None.
         covariates: the matrix W2 of the lags of the covariates (sparse), or None.
+        G: in place of A where W1 is large and sparse; W2 is W1 then.
     """
+    if G is not None:
+        return _implicit_multipliers(n, G, covariates)
     ones = np.ones(n)
     W2 = covariates
     toward = np.zeros(n) if W2 is None else W2 @ ones
@@ -198,6 +214,24 @@ def multipliers(
         traces[3] = _cells(AW1, AW2)
     total = [left.sum(), left @ toward, twice.sum(), twice @ toward]
     return Multipliers(np.array(traces) / n, np.array(total) / n)
+
+
+def _implicit_multipliers(n: int, G: Implicit, covariates: Any) -> Multipliers:
+    """A = I + rho G and A commutes with W: two traces of G give all four."""
+    rho, ones = G.rho, np.ones(n)
+    own = [
+        n + rho * G.trace,
+        G.trace,
+        G.trace + rho * G.square,
+        G.square,
+    ]
+    left = G.inverse_transposed(ones)
+    twice = G.transposed(left)
+    toward = np.asarray(G.W @ ones)
+    every = [left.sum(), left @ toward, twice.sum(), twice @ toward]
+    if covariates is None:
+        own[1] = own[3] = every[1] = every[3] = 0.0
+    return Multipliers(np.array(own) / n, np.array(every) / n)
 
 
 def _cells(B: Floats, C: Floats) -> float:

@@ -22,6 +22,7 @@ from estimators._math.neighbours import (
     extreme_eigenvalues,
     is_row_normalised,
 )
+from estimators._math.spatial_operator import Implicit, implicit
 
 Floats = NDArray[np.float64]
 Correction = Literal["lee_yu", "elhorst", "none"]
@@ -36,11 +37,46 @@ _REAL = 1e-12
 _EDGE = 1e-6
 #: Points at which the likelihood is looked at before it is maximised.
 _GRID = 41
+_GRID_SERIES = 15
+#: Points of the series of a log-determinant, over a step of that grid and near the top.
+_NODES, _NODES_NEAR = 16, 9
 _GRID_TWO = 15
 
 
 class NoMaximumError(Exception):
     """The likelihood has no maximum inside the parameter space."""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A smooth function on an interval, by its Chebyshev coefficients."""
+
+    low: float
+    high: float
+    coefficients: Floats
+
+    @classmethod
+    def of(
+        cls, value: Callable[[float], float], low: float, high: float, nodes: int
+    ) -> Series:
+        """Through `nodes` Chebyshev points."""
+        angle = np.pi * (np.arange(nodes) + 0.5) / nodes
+        at = 0.5 * (low + high) + 0.5 * (high - low) * np.cos(angle)
+        held = np.array([value(float(x)) for x in at])
+        found = 2.0 / nodes * np.cos(np.outer(np.arange(nodes), angle)) @ held
+        found[0] /= 2.0
+        return cls(low, high, found)
+
+    def holds(self, x: float) -> bool:
+        """Whether x is in the interval."""
+        return self.low <= x <= self.high
+
+    def derivative(self, x: float, order: int) -> float:
+        """The function (order 0) or a derivative at x."""
+        half = 0.5 * (self.high - self.low)
+        series = np.polynomial.chebyshev.chebder(self.coefficients, order)
+        at = (x - 0.5 * (self.low + self.high)) / half
+        return float(np.polynomial.chebyshev.chebval(at, series) / half**order)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +89,14 @@ class Lag:
             comes from sparse LU factors.
         ends: smallest and largest real eigenvalue.
         row_normalised: whether rows sum to one.
+        near: the log-determinant as a Chebyshev series on an interval, or None.
     """
 
     W: Any
     omega: Any
     ends: tuple[float, float]
     row_normalised: bool
+    near: Series | None = None
 
     @classmethod
     def of(cls, W: Any, *, largest: int = EIGENVALUES) -> Lag:
@@ -82,8 +120,14 @@ class Lag:
         low, high = self.ends
         return (1.0 / low if low < 0 else -np.inf, 1.0 / high if high > 0 else np.inf)
 
+    def around(self, low: float, high: float, nodes: int) -> Lag:
+        """The same, its log-determinant and derivatives a series between two points."""
+        return replace(self, near=Series.of(self.log_det, low, high, nodes))
+
     def log_det(self, rho: float) -> float:
         """ln|I - rho W|."""
+        if self.near is not None and self.near.holds(rho):
+            return self.near.derivative(rho, 0)
         if self.omega is not None:
             return float(np.log(np.abs(1.0 - rho * self.omega)).sum())
         return float(np.log(np.abs(self.factors(rho).U.diagonal())).sum())
@@ -92,6 +136,8 @@ class Lag:
         """tr(W (I - rho W)^-1), minus the derivative of the log-determinant."""
         if self.omega is not None:
             return float((self.omega / (1.0 - rho * self.omega)).real.sum())
+        if self.near is not None and self.near.holds(rho):
+            return -self.near.derivative(rho, 1)
         low, high = self.range
         # Five points: the error is h^4 of a smooth function and rounding over h.
         h = min(1e-3, 0.01 * min(rho - low, high - rho))
@@ -129,6 +175,7 @@ class Problem:
         unit, time: which fixed effects there are; without any, Z has a constant.
         correction: for the fixed effects that grow with the sample: `lee_yu` (the
             transformation), `elhorst` (the formula), `none`.
+        dense: whether (N, N) matrices are needed whatever the size.
     """
 
     y: Floats
@@ -138,6 +185,13 @@ class Problem:
     unit: bool
     time: bool
     correction: Correction
+    dense: bool = False
+
+    @property
+    def implicit(self) -> bool:
+        """One lag, of a large sparse matrix, and nothing asks for N x N cells."""
+        lags = [lag for lag in (self.outcome, self.errors) if lag is not None]
+        return not self.dense and len(lags) == 1 and lags[0].omega is None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -173,8 +227,9 @@ class Fit:
         information: (k + 3) squared: b, rho, lambda, sigma2; rows of absent lags are 0.
         Z: (k, N, T) regressors, filtered and without fixed effects.
         eta: (N, T) what moves the lag of the outcome beside e.
-        G, H: (N, N), the score of rho holds e'Ge and that of lambda e'He; None = absent.
-        A: (I - rho W1)^-1, (N, N), or None.
+        G, H: (N, N), the score of rho holds e'Ge and that of lambda e'He; None = absent;
+            known by what they do where the matrix is large and sparse.
+        A: (I - rho W1)^-1, (N, N), or None where there is none or G is implicit.
     """
 
     b: Floats
@@ -186,8 +241,8 @@ class Fit:
     information: Floats
     Z: Floats
     eta: Floats
-    G: Floats | None
-    H: Floats | None
+    G: Floats | Implicit | None
+    H: Floats | Implicit | None
     A: Floats | None
 
 
@@ -280,9 +335,40 @@ def _argmax(problem: Problem) -> tuple[float, float]:
         return _argmax_two(problem, problem.outcome, problem.errors)
     lag = problem.outcome or problem.errors
     assert lag is not None  # noqa: S101 - one of them is there
-    profile = _outcome_profile(problem) if problem.outcome else _error_profile(problem)
-    value = argmax_one(*lag.range, *profile)
+    if lag.omega is None:
+        value = _argmax_series(problem, lag)
+    else:
+        value = argmax_one(*lag.range, *_profile(problem))
     return (value, 0.0) if problem.outcome else (0.0, value)
+
+
+def _profile(problem: Problem) -> Profile:
+    return _outcome_profile(problem) if problem.outcome else _error_profile(problem)
+
+
+def _argmax_series(problem: Problem, lag: Lag) -> float:
+    """The maximum with few sparse factors: a coarse grid, then two series around it."""
+
+    def within_series(low: float, high: float, nodes: int) -> Problem:
+        near = lag.around(low, high, nodes)
+        return (
+            replace(problem, outcome=near)
+            if problem.outcome
+            else replace(problem, errors=near)
+        )
+
+    low, high = max(lag.range[0], -50.0), min(lag.range[1], 50.0)
+    grid = _grid(low, high, _GRID_SERIES)
+    value, _ = _profile(problem)
+    best = int(np.argmax([value(float(g)) for g in grid]))
+    edges = np.concatenate(
+        [[low + _EDGE * (high - low)], grid, [high - _EDGE * (high - low)]]
+    )
+    left, right = float(edges[best]), float(edges[best + 2])
+    rough = argmax_one(left, right, *_profile(within_series(left, right, _NODES)))
+    reach = min(0.02, 0.5 * (rough - left), 0.5 * (right - rough))
+    left, right = rough - reach, rough + reach
+    return argmax_one(left, right, *_profile(within_series(left, right, _NODES_NEAR)))
 
 
 Profile = tuple[Callable[[float], float], Callable[[float], float]]
@@ -344,9 +430,7 @@ def _scores(problem: Problem, rho: float, lam: float) -> tuple[float, float]:
             u = y - np.tensordot(c.b, problem.Z, 1)
             Wu = without_effects(problem.errors.W @ u, problem)
         else:
-            n = problem.shape[0]
-            A = np.eye(n) - lam * problem.errors.W.toarray()
-            Wu = problem.errors.W @ np.linalg.solve(A, c.e)
+            Wu = problem.errors.W @ problem.errors.solve(lam, c.e)
         found[1] = float((c.e * Wu).sum()) / c.sigma2
         found[1] -= t * _trace(problem, problem.errors, lam)
     if problem.outcome is not None:
@@ -378,15 +462,19 @@ def argmax_one(
 
     low, high = max(low, -50.0), min(high, 50.0)
     width = high - low
-    # Finer towards the ends, where the likelihood bends.
-    at = 0.5 * (1 - np.cos(np.pi * np.arange(1, _GRID + 1) / (_GRID + 1)))
-    grid = low + width * at
+    grid = _grid(low, high, _GRID)
     best = int(np.argmax([value(float(g)) for g in grid]))
     edges = np.concatenate([[low + _EDGE * width], grid, [high - _EDGE * width]])
     left, right = float(edges[best]), float(edges[best + 2])
     if score(left) <= 0 or score(right) >= 0:
         raise NoMaximumError(f"between {low:.4g} and {high:.4g}")
     return float(brentq(score, left, right, xtol=1e-14, rtol=1e-14))
+
+
+def _grid(low: float, high: float, points: int) -> Floats:
+    """Points of an interval, finer towards the ends, where the likelihood bends."""
+    at = 0.5 * (1 - np.cos(np.pi * np.arange(1, points + 1) / (points + 1)))
+    return np.asarray(low + (high - low) * at)
 
 
 def _argmax_two(problem: Problem, one: Lag, two: Lag) -> tuple[float, float]:
@@ -456,10 +544,20 @@ def _fit(
     info[:k, :k] = Z @ Z.T / sigma2
     info[k + 2, k + 2] = problem.units_left * t / (2 * sigma2**2)
     eta = np.zeros_like(c.e)
-    A = G = H = None
-    if problem.errors is not None:
+    A: Floats | None = None
+    G: Floats | Implicit | None = None
+    H: Floats | Implicit | None = None
+    if problem.implicit and problem.errors is not None:
+        H = _implicit(problem, problem.errors, lam)
+    elif problem.errors is not None:
         H = problem.errors.W @ problem.errors.inverse(lam)
-    if problem.outcome is not None:
+    if problem.implicit and problem.outcome is not None:
+        G = _implicit(problem, problem.outcome, rho)
+        eta = _systematic(problem, c, G, lam, b)
+        info[:k, k] = info[k, :k] = Z @ eta.ravel() / sigma2
+        info[k, k] = (eta**2).sum() / sigma2 + t * quadratic(problem, G, G)
+        info[k, k + 2] = info[k + 2, k] = t * single(problem, G) / sigma2
+    elif problem.outcome is not None:
         A = problem.outcome.inverse(rho)
         raw = problem.outcome.W @ A
         eta = _systematic(problem, c, raw, lam, b)
@@ -473,7 +571,7 @@ def _fit(
     if H is not None:
         info[k + 1, k + 1] = t * quadratic(problem, H, H)
         info[k + 1, k + 2] = info[k + 2, k + 1] = t * single(problem, H) / sigma2
-        if G is not None:
+        if G is not None and not isinstance(G, Implicit):
             info[k, k + 1] = info[k + 1, k] = t * quadratic(problem, G, H)
     return Fit(
         b=b,
@@ -491,26 +589,58 @@ def _fit(
     )
 
 
+def _implicit(problem: Problem, lag: Lag, value: float) -> Implicit:
+    """G of one lag at its coefficient, with exact traces from the log-determinant."""
+    low, high = lag.range
+    reach = 0.2 * min(value - low, high - value, 0.1)
+    near = Series.of(lag.log_det, value - reach, value + reach, _NODES_NEAR)
+    order = np.lexsort((problem.y[:, -1], problem.y[:, 0]))
+    return implicit(
+        lag.W,
+        lag.factors(value),
+        value,
+        trace=-near.derivative(value, 1),
+        square=-near.derivative(value, 2),
+        order=order,
+    )
+
+
 def _systematic(
-    problem: Problem, c: _Concentrated, G: Floats, lam: float, b: Floats
+    problem: Problem,
+    c: _Concentrated,
+    G: Floats | Implicit,
+    lam: float,
+    b: Floats,
 ) -> Floats:
     """Q F G (Z b + D a): what moves the lag of the outcome beside e."""
     assert problem.outcome is not None  # noqa: S101 - the caller asks
     errors = problem.errors
     if problem.outcome.row_normalised or not problem.time:
         # G maps fixed effects into fixed effects.
-        found = G @ np.tensordot(b, problem.Z, 1)
+        found = applied(G, np.tensordot(b, problem.Z, 1))
     else:
         W = problem.outcome.W
-        u = c.e if errors is None else errors.inverse(lam) @ c.e
-        found = W @ problem.y - G @ u
+        u = c.e if errors is None else errors.solve(lam, c.e)
+        found = W @ problem.y - applied(G, u)
     if errors is not None:
         found = found - lam * (errors.W @ found)
     return without_effects(np.asarray(found), problem, c.g)
 
 
-def quadratic(problem: Problem, A: Floats, B: Floats) -> float:
+def applied(A: Floats | Implicit, x: Floats) -> Floats:
+    """A x."""
+    return A.of(x) if isinstance(A, Implicit) else np.asarray(A @ x)
+
+
+def quadratic(problem: Problem, A: Floats | Implicit, B: Floats | Implicit) -> float:
     """tr(A B) + tr(A' B), of deviations from period means where these are taken out."""
+    if isinstance(A, Implicit) or isinstance(B, Implicit):
+        assert A is B and isinstance(A, Implicit)  # noqa: S101, PT018 - one lag is implicit
+        both = A.square + A.cross
+        if problem.shrunk:
+            n = len(A.rows)
+            both -= float(A.rows.mean() ** 2 + A.columns @ A.columns / n)
+        return both
     both = float(np.einsum("ij,ji->", A, B) + np.einsum("ij,ij->", A, B))
     if problem.shrunk:
         n = len(A)
@@ -520,8 +650,10 @@ def quadratic(problem: Problem, A: Floats, B: Floats) -> float:
     return both
 
 
-def single(problem: Problem, A: Floats) -> float:
+def single(problem: Problem, A: Floats | Implicit) -> float:
     """tr(A), of deviations from period means where these are taken out."""
+    if isinstance(A, Implicit):
+        return A.trace - (A.rows.mean() if problem.shrunk else 0.0)
     return float(np.trace(A) - (A.sum() / len(A) if problem.shrunk else 0.0))
 
 

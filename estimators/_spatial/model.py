@@ -29,6 +29,7 @@ from estimators._math.spatial_ml import (
     maximise,
     without_effects,
 )
+from estimators._math.spatial_operator import Implicit
 from estimators._spatial.panel import EXACT, Arrays
 from framework.errors import IdentificationError, NumericalError
 
@@ -77,6 +78,7 @@ class Estimated:
         psi: influence functions (rows or clusters, k + 3), or None.
         e: (N, T) residuals.
         multipliers: of the impacts.
+        trace_error: relative standard error of tr(GG + G'G) where probes estimate it.
     """
 
     arrays: Arrays
@@ -90,6 +92,7 @@ class Estimated:
     psi: Floats | None
     e: Floats
     multipliers: Multipliers
+    trace_error: float = 0.0
 
     @property
     def parameters(self) -> int:
@@ -122,12 +125,14 @@ def estimated(
     _suited(arrays, lags, correction)
     # Powers of two change no digit, and no tolerance then depends on the units.
     units = len(arrays.ids)
-    if units > MOST_UNITS and (lags.outcome or lags.errors):
+    dense = _dense(lags, errors)
+    if units > MOST_UNITS and dense:
         raise NumericalError(
             "N06",
-            f"{units:,} units: standard errors need dense matrices of "
+            f"{units:,} units: {dense} needs dense matrices of "
             f"{8 * units**2 / 1e9:.1f} GB each",
-            fix=f"lag: covariates, which needs none, or up to {MOST_UNITS:,} units",
+            fix="one lag of the outcome or the errors, one sparse matrix, inference: iid; "
+            f"lag: covariates; or up to {MOST_UNITS:,} units",
         )
     if not arrays.regressors:
         raise IdentificationError(
@@ -155,6 +160,7 @@ def estimated(
         unit=arrays.unit,
         time=arrays.time,
         correction=correction,
+        dense=bool(dense),
     )
     _full_rank(problem, terms)
     if problem.units_left * problem.periods_left <= len(Z) + 3:
@@ -179,8 +185,37 @@ def estimated(
         V=V * np.outer(back, back),
         psi=None if psi is None else psi * back,
         e=fit.e * size,
-        multipliers=multipliers(n, fit.A, lags.outcome, W2),
+        multipliers=multipliers(
+            n,
+            fit.A,
+            lags.outcome,
+            W2,
+            fit.G if isinstance(fit.G, Implicit) else None,
+        ),
+        trace_error=_trace_error(fit),
     )
+
+
+def _dense(lags: Lags, errors: Errors) -> str:
+    """What asks for N x N cells, in words; empty if nothing does."""
+    held = [lag for lag in (lags.outcome, lags.errors) if lag is not None]
+    if not held:
+        return ""
+    if any(lag.omega is not None for lag in held):
+        return "a matrix that is not sparse"
+    if len(held) > 1:
+        return "a lag of the outcome beside one of the errors"
+    if errors != "iid":
+        return "inference other than iid"
+    two = lags.outcome and lags.covariates and lags.covariates.W is not lags.outcome.W
+    return "another matrix for the covariates" if two else ""
+
+
+def _trace_error(fit: Fit) -> float:
+    G = fit.G if fit.G is not None else fit.H
+    if not isinstance(G, Implicit):
+        return 0.0
+    return G.cross_error / (G.square + G.cross)
 
 
 def _power(spread: Any) -> float:

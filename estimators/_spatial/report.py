@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from estimators._math.spatial_ml import Correction, Floats, Lag, lagged
+from estimators._math.spatial_operator import PROBES
 from estimators._spatial.effects import by_order, simulated
 from estimators._spatial.model import (
     Errors,
@@ -73,6 +74,12 @@ def spatial_panel(
     table = table_of(m, rows, request.confidence)
     frames = {"spatial_weights": summary(used)} if used else {}
     notes = _notes(m, used, correction)
+    if m.trace_error:
+        notes.append(
+            f"{len(arrays.ids):,} units: one trace of the information matrix by {PROBES} "
+            f"random probes, relative standard error {m.trace_error:.2g}; estimates and "
+            "the likelihood are exact"
+        )
     if errors == "hetero":
         notes.append(_HETERO if lags.outcome or lags.errors else _HETERO[:_ROBUST])
     if lags.outcome is not None or lags.covariates is not None:

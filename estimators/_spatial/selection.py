@@ -19,7 +19,7 @@ from estimators._math.spatial_ml import (
 )
 from estimators._math.spatial_random import hausman, random_effects
 from estimators._math.spatial_tests import Multiplier, lagrange
-from estimators._spatial.model import Estimated, Lags, estimated
+from estimators._spatial.model import MOST_UNITS, Estimated, Lags, estimated
 from estimators._spatial.panel import Arrays, arrays_of, lag_of, without
 from estimators._spatial.report import durbin_tests, effects_in_words, empty_table, wald
 from estimators._spatial.summary import summary
@@ -168,6 +168,8 @@ def unit_effects(arrays: Arrays, lag: Lag) -> list[Test]:
 
     if not arrays.unit:
         return without_reason("no unit effects are in the model")
+    if len(arrays.ids) > MOST_UNITS:
+        return without_reason(f"more than {MOST_UNITS:,} units")
     if arrays.time and not lag.row_normalised:
         return without_reason(
             "rows of the weights do not sum to one, so period effects are no longer "
