@@ -234,6 +234,19 @@ def summary(ran: Ran) -> None:
     )
 
 
+def spent(ran: Ran) -> None:
+    """Where the seconds went, on stderr: no result."""
+    from framework.cache import Cell
+    from framework.commands.timing import said
+
+    lines = [
+        (f"{c.estimation.heading}.{c.estimation.line}", c.outcome.seconds)
+        for c in ran.columns
+        if isinstance(c.outcome, Cell) and not c.cached
+    ]
+    log(*said(ran.watch.spent, ran.steps, lines))
+
+
 def plan_table(estimations: Sequence[Estimation], rows: dict[str, list[str]]) -> None:
     """Every estimation with its formula and rows; long lines by their first values."""
     lines: dict[tuple[str, str], list[Estimation]] = {}

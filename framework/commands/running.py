@@ -20,6 +20,7 @@ from framework.cache import (
     source_hash,
 )
 from framework.commands.opening import beside
+from framework.commands.timing import Stopwatch
 from framework.contract import Estimator
 from framework.data.changes import outcome_change
 from framework.data.prepare import Prepared
@@ -64,6 +65,8 @@ class Ran:
         folder: `runs/<study>/<run id>`.
         columns: every estimation and what became of it, in the study's order.
         computed, reused: estimations computed now, and taken from earlier runs.
+        watch: where the seconds went so far.
+        steps: data step -> seconds it took.
     """
 
     study: Study
@@ -71,6 +74,8 @@ class Ran:
     columns: tuple[Column, ...]
     computed: int
     reused: int
+    watch: Stopwatch = field(default_factory=Stopwatch)
+    steps: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def shown(self) -> tuple[Column, ...]:
@@ -118,6 +123,7 @@ def run_study(
     output: Path | None = None,
     progress: Progress | None = None,
     render: Callable[[Path], None] | None = None,
+    watch: Stopwatch | None = None,
 ) -> Ran:
     """Run a study and write its record.
 
@@ -129,15 +135,19 @@ def run_study(
         output: a second copy of the run's folder.
         progress: shows how far it is.
         render: draws tables and figures into the folder.
+        watch: takes the time of each stage.
 
     Raises:
         EstimandError: a problem of the whole study (nothing was run, or nothing gave a
             number), or of the disk.
     """
     created = datetime.now(UTC)
+    watch = watch or Stopwatch()
     work = start(study, settings.runs, progress)
     plan_run(work, only)
+    watch.lap("data")
     outcomes = _execute(work, settings, progress)
+    watch.lap("estimations")
     columns = _columns(work, outcomes)
     _stop_if_nothing(columns)
     judged = _judged(work, columns)
@@ -151,13 +161,18 @@ def run_study(
     compared = _compared(study, judged, changed=bool(only or overrides))
     shown = tuple(c for c in columns if not c.estimation.hidden)
     inputs = _inputs(work, shown, compared, multiverses, overrides, created)
-    folder = write_run(inputs, settings.runs, output=output, render=render)
+    watch.lap("expectations and printed numbers")
+    drawing = watch.around(render, "record", "tables, figures and report")
+    folder = write_run(inputs, settings.runs, output=output, render=drawing)
+    watch.lap("record")
     return Ran(
         study,
         folder,
         columns,
         computed=sum(isinstance(o, Cell) and not c for o, c in outcomes.values()),
         reused=sum(c for _, c in outcomes.values()),
+        watch=watch,
+        steps=work.prepared.seconds,
     )
 
 

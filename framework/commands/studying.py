@@ -156,9 +156,11 @@ def _ledger(line: Any) -> str:
 def run(options: argparse.Namespace) -> int:
     """Estimate a study; tables come before MLflow is written."""
     from framework.commands.running import renderer, run_study
+    from framework.commands.timing import Stopwatch
     from framework.commands.watching import Bar
     from framework.record import check_output
 
+    watch = Stopwatch()
     try:
         study, settings = open_with(options.study, options.overrides)
         plan_study(study)
@@ -171,6 +173,7 @@ def run(options: argparse.Namespace) -> int:
         read_overrides(settings.sweep.overrides)
     if options.output is not None:
         check_output(options.output)
+    watch.lap("study")
     try:
         ran = run_study(
             study,
@@ -180,6 +183,7 @@ def run(options: argparse.Namespace) -> int:
             output=options.output,
             progress=Bar(quiet=options.quiet),
             render=renderer(settings),
+            watch=watch,
         )
     except EstimandError as error:
         if error.exit_code > Phase.DESIGN or any(p.address for p in error.problems):
@@ -203,7 +207,11 @@ def finish(ran: Ran, settings: Any, options: argparse.Namespace) -> int:
     printing.failures(ran)
     if not options.json:
         printing.summary(ran)
+    ran.watch.lap("terminal")
     sync(ran.folder, settings)
+    ran.watch.lap("MLflow")
+    if not options.json:
+        printing.spent(ran)
     if ran.failed:
         return ran.exit_code
     if options.strict and ran.expectations_failed:
@@ -220,6 +228,7 @@ def _ran_as_dict(ran: Ran) -> dict[str, Any]:
         "report": str(ran.folder / "report.html"),
         "computed": ran.computed,
         "reused": ran.reused,
+        "seconds": {stage: round(s, 3) for stage, s in ran.watch.spent.items()},
         "estimations": len(ran.shown),
         "failed": [c.estimation.address for c in ran.failed],
         "verdicts": [

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -51,6 +52,7 @@ class Prepared:
             enters every key, so that no panel outlives the code that made it.
         watch: gives what surrounds a step while it is computed, by its name; None =
             nobody watches.
+        seconds: step -> seconds it took, all its variants together.
     """
 
     root: Path
@@ -58,6 +60,7 @@ class Prepared:
     store: PanelStore | None = None
     code: str = ""
     watch: Callable[[str], AbstractContextManager[None]] | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
     _sources: dict[str, Panel] = field(default_factory=dict)
     _hashes: dict[str, str] = field(default_factory=dict)
     _files: dict[str, Source] = field(default_factory=dict)
@@ -192,6 +195,22 @@ class Prepared:
         return self._source(data)
 
     def _step(
+        self,
+        panel: Panel,
+        name: str,
+        flat: Flat,
+        data: Data,
+        shielded: frozenset[str],
+        key: str,
+    ) -> Panel:
+        started = time.perf_counter()
+        try:
+            return self._stepped(panel, name, flat, data, shielded, key)
+        finally:
+            spent = time.perf_counter() - started
+            self.seconds[name] = self.seconds.get(name, 0.0) + spent
+
+    def _stepped(
         self,
         panel: Panel,
         name: str,

@@ -1,0 +1,43 @@
+"""Where the seconds of a run went."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+
+from framework.commands.timing import Stopwatch, said
+
+
+def test_laps_follow_each_other_and_add_up() -> None:
+    start = time.perf_counter()
+    watch = Stopwatch()
+    time.sleep(0.02)
+    watch.lap("data")
+    drawing = watch.around(lambda _: time.sleep(0.03), "record", "figures")
+    assert drawing is not None
+    drawing(Path())
+    watch.lap("record")
+    whole = time.perf_counter() - start
+    assert list(watch.spent) == ["data", "record", "figures"]
+    assert watch.spent["data"] >= 0.02
+    assert watch.spent["figures"] >= 0.03
+    # Nothing is counted twice and nothing between two laps is lost.
+    assert whole - 0.01 <= sum(watch.spent.values()) <= whole
+    assert Stopwatch().around(None, "a", "b") is None
+
+
+def test_the_table_names_the_largest_parts() -> None:
+    lines = [("a.x", 0.5), ("a.x", 0.5), ("b.y", 3.0), ("c.z", 0.2), ("d.w", 0.4)]
+    table = said({"data": 2.0, "estimations": 4.0}, {"sbm": 1.9, "log": 0.001}, lines)
+    assert table == [
+        "Where the seconds went: 6.0 s",
+        "     2.00  data (sbm 1.90)",
+        "     4.00  estimations (b.y 3.00, a.x 1.00, d.w 0.40, others 0.20)",
+    ]
+
+
+def test_numbers_of_the_table_are_the_stages() -> None:
+    table = said({"a": 1.25, "b": 0.5}, {}, [])
+    numbers = [float(re.findall(r"[\d.]+", line)[0]) for line in table[1:]]
+    assert sum(numbers) == 1.75
