@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from framework.contract import Estimator, Needs, Request
 from framework.result import Result
+
+if TYPE_CHECKING:
+    from typing import Self
 
 Role = Literal["outcome", "covariates", "errors"]
 _ROLES: dict[str, tuple[Role, ...]] = {
@@ -33,7 +36,8 @@ class SpatialPanel(Estimator):
     paper: ClassVar[str] = (
         "Anselin (1988), Spatial Econometrics, ch. 6 and 10; Lee and Yu (2010), J. "
         "Econometrics 154(2); Elhorst (2014), Spatial Econometrics, ch. 3; LeSage and "
-        "Pace (2009), Introduction to Spatial Econometrics, ch. 2"
+        "Pace (2009), Introduction to Spatial Econometrics, ch. 2; Kelejian and Prucha "
+        "(1998), J. of Real Estate Finance and Economics 17(1)"
     )
     estimands: ClassVar[tuple[str, ...]] = (
         "coefficient",
@@ -62,6 +66,12 @@ class SpatialPanel(Estimator):
         "their formula for the bias, as Elhorst gives it; none (dummies).",
     )
 
+    method: Literal["ml", "gm"] = Field(
+        default="ml",
+        description="Maximum likelihood, or spatial two-stage least squares (models with "
+        "a lag of the outcome and none of the errors): no distribution of the errors is "
+        "assumed, and variances may differ between units.",
+    )
     simulations: int = Field(
         default=0,
         ge=0,
@@ -79,6 +89,17 @@ class SpatialPanel(Estimator):
                 raise ValueError("each of outcome, covariates, errors once")
             return tuple(sorted(value, key=("outcome", "covariates", "errors").index))
         return value
+
+    @model_validator(mode="after")
+    def _instrumented(self) -> Self:
+        if self.method == "gm" and (
+            "outcome" not in self.roles or "errors" in self.roles
+        ):
+            raise ValueError(
+                "method: gm instruments a lag of the outcome; lag: outcome, all or "
+                "[outcome, covariates]"
+            )
+        return self
 
     @property
     def roles(self) -> tuple[Role, ...]:
@@ -113,4 +134,5 @@ class SpatialPanel(Estimator):
             self.correction,
             min_clusters=self.needs.min_clusters,
             simulations=self.simulations,
+            method=self.method,
         )

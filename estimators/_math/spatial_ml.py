@@ -548,11 +548,11 @@ def _fit(
     G: Floats | Implicit | None = None
     H: Floats | Implicit | None = None
     if problem.implicit and problem.errors is not None:
-        H = _implicit(problem, problem.errors, lam)
+        H = implicit_at(problem, problem.errors, lam)
     elif problem.errors is not None:
         H = problem.errors.W @ problem.errors.inverse(lam)
     if problem.implicit and problem.outcome is not None:
-        G = _implicit(problem, problem.outcome, rho)
+        G = implicit_at(problem, problem.outcome, rho)
         eta = _systematic(problem, c, G, lam, b)
         info[:k, k] = info[k, :k] = Z @ eta.ravel() / sigma2
         info[k, k] = (eta**2).sum() / sigma2 + t * quadratic(problem, G, G)
@@ -589,7 +589,7 @@ def _fit(
     )
 
 
-def _implicit(problem: Problem, lag: Lag, value: float) -> Implicit:
+def implicit_at(problem: Problem, lag: Lag, value: float) -> Implicit:
     """G of one lag at its coefficient, with exact traces from the log-determinant."""
     low, high = lag.range
     reach = 0.2 * min(value - low, high - value, 0.1)

@@ -18,6 +18,7 @@ from estimators._math.spatial_inference import (
     row_scores,
     sandwich,
 )
+from estimators._math.spatial_iv import NoInstrumentError, two_stage
 from estimators._math.spatial_ml import (
     Correction,
     Fit,
@@ -25,6 +26,7 @@ from estimators._math.spatial_ml import (
     Lag,
     NoMaximumError,
     Problem,
+    implicit_at,
     lagged,
     maximise,
     without_effects,
@@ -68,6 +70,15 @@ _NAMES = {
 
 
 @dataclass(frozen=True, slots=True)
+class Instruments:
+    """F of the excluded instruments; overidentification statistic with its df."""
+
+    first_stage: float
+    overidentified: tuple[float, int] | None
+    errors: Errors
+
+
+@dataclass(frozen=True, slots=True)
 class Estimated:
     """A model at its maximum, in units of the data.
 
@@ -78,6 +89,7 @@ class Estimated:
         psi: influence functions (rows or clusters, k + 3), or None.
         e: (N, T) residuals.
         multipliers: of the impacts.
+        instruments: how good they are, by two-stage least squares.
         trace_error: relative standard error of tr(GG + G'G) where probes estimate it.
     """
 
@@ -93,6 +105,7 @@ class Estimated:
     e: Floats
     multipliers: Multipliers
     trace_error: float = 0.0
+    instruments: Instruments | None = None
 
     @property
     def parameters(self) -> int:
@@ -138,6 +151,45 @@ def estimated(
         raise IdentificationError(
             "I02", "no regressor is left beside the fixed effects"
         )
+    problem, _, size, scale = _scaled(arrays, lags, correction, dense=bool(dense))
+    k = len(problem.Z)
+    fit = _maximum(problem)
+    V, psi = _covariance(problem, fit, arrays, errors)
+    back = np.array([size / s for s in scale] + [1.0, 1.0, size**2])
+    n = arrays.y.shape[0]
+    W2 = None if lags.covariates is None else lags.covariates.W
+    left = problem.units_left * problem.periods_left
+    return Estimated(
+        arrays=arrays,
+        lags=lags,
+        b=fit.b * back[:k],
+        rho=fit.rho,
+        lam=fit.lam,
+        sigma2=fit.sigma2 * size**2,
+        log_likelihood=fit.log_likelihood - left * float(np.log(size)),
+        V=V * np.outer(back, back),
+        psi=None if psi is None else psi * back,
+        e=fit.e * size,
+        multipliers=multipliers(
+            n,
+            fit.A,
+            lags.outcome,
+            W2,
+            fit.G if isinstance(fit.G, Implicit) else None,
+        ),
+        trace_error=_trace_error(fit),
+    )
+
+
+def _scaled(
+    arrays: Arrays, lags: Lags, correction: Correction, *, dense: bool
+) -> tuple[Problem, list[str], float, list[float]]:
+    """The problem in units near one, names of Z, and the units of y and of Z.
+
+    Raises:
+        IdentificationError: I04 a lagged covariate repeats others, D05 too few rows.
+    """
+    # Powers of two change no digit, and no tolerance then depends on the units.
     size = _power(np.std(arrays.y))
     X = arrays.X
     sizes = np.array([_power(np.std(x)) for x in X])
@@ -160,7 +212,7 @@ def estimated(
         unit=arrays.unit,
         time=arrays.time,
         correction=correction,
-        dense=bool(dense),
+        dense=dense,
     )
     _full_rank(problem, terms)
     if problem.units_left * problem.periods_left <= len(Z) + 3:
@@ -168,32 +220,89 @@ def estimated(
             "D05",
             f"{arrays.y.size} rows for {len(Z) + 3} parameters and the fixed effects",
         )
-    fit = _maximum(problem)
-    V, psi = _covariance(problem, fit, arrays, errors)
+    return problem, terms, size, [float(s) for s in scale]
+
+
+def estimated_gm(arrays: Arrays, lags: Lags, *, errors: Errors) -> Estimated:
+    """Spatial two-stage least squares in place of maximum likelihood.
+
+    Raises:
+        IdentificationError: I04, I02, D05 as `estimated`; I12 no instrument.
+        NumericalError: N05 rho outside its parameter space, where impacts have no
+            meaning; N06 too many units for a dense matrix.
+    """
+    outcome = lags.outcome
+    if outcome is None or not arrays.regressors:
+        raise IdentificationError(
+            "I02", "no regressor is left beside the fixed effects"
+        )
+    problem, _, size, scale = _scaled(arrays, lags, "none", dense=False)
+    n, t = arrays.y.shape
+    k = len(problem.Z)
+
+    def out(x: Floats) -> Floats:
+        return without_effects(x, problem)
+
+    try:
+        fit = two_stage(
+            problem.y,
+            problem.Z,
+            outcome.W,
+            out,
+            free=(n - arrays.time) * (t - arrays.unit),
+            errors=errors,
+            cluster=arrays.cluster,
+        )
+    except NoInstrumentError as error:
+        raise IdentificationError(
+            "I04",
+            "no lag of a covariate adds to the covariates: rho has no instrument",
+            fix="method: ml, or other controls",
+        ) from error
+    rho = float(fit.b[k])
+    low, high = outcome.range
+    if not low < rho < high:
+        raise NumericalError(
+            "N05",
+            f"rho = {rho:.4g} lies outside the parameter space ({low:.4g}, {high:.4g})",
+            why="the model would have no equilibrium, and impacts no meaning",
+            fix="a look at the first-stage F: weak instruments; or method: ml",
+        )
+    V = np.zeros((k + 3, k + 3))
+    V[: k + 1, : k + 1] = fit.V
+    bread, scores = np.zeros_like(V), np.zeros((len(fit.scores), k + 3))
+    bread[: k + 1, : k + 1] = fit.bread
+    scores[:, : k + 1] = fit.scores
+    psi = recoloured(scores, bread, V)
     back = np.array([size / s for s in scale] + [1.0, 1.0, size**2])
-    n = arrays.y.shape[0]
     W2 = None if lags.covariates is None else lags.covariates.W
-    left = problem.units_left * problem.periods_left
+    implicit_fit = _at(problem, rho, W2)
     return Estimated(
         arrays=arrays,
         lags=lags,
-        b=fit.b * back[: len(Z)],
-        rho=fit.rho,
-        lam=fit.lam,
+        b=fit.b[:k] * back[:k],
+        rho=rho,
+        lam=0.0,
         sigma2=fit.sigma2 * size**2,
-        log_likelihood=fit.log_likelihood - left * float(np.log(size)),
+        log_likelihood=float("nan"),
         V=V * np.outer(back, back),
         psi=None if psi is None else psi * back,
         e=fit.e * size,
-        multipliers=multipliers(
-            n,
-            fit.A,
-            lags.outcome,
-            W2,
-            fit.G if isinstance(fit.G, Implicit) else None,
-        ),
-        trace_error=_trace_error(fit),
+        multipliers=implicit_fit,
+        instruments=Instruments(fit.first_stage, fit.overidentified, errors),
     )
+
+
+def _at(problem: Problem, rho: float, W2: Any) -> Multipliers:
+    """Multipliers at a rho, without N x N cells where W is large and sparse."""
+    lag = problem.outcome
+    assert lag is not None  # noqa: S101 - the caller asks
+    n = problem.shape[0]
+    if lag.omega is None and (W2 is None or W2 is lag.W):
+        return multipliers(n, None, lag, W2, implicit_at(problem, lag, rho))
+    if n > MOST_UNITS:
+        raise NumericalError("N06", f"{n:,} units: impacts need dense matrices")
+    return multipliers(n, lag.inverse(rho), lag, W2)
 
 
 def _dense(lags: Lags, errors: Errors) -> str:
@@ -387,6 +496,7 @@ __all__ = [
     "Row",
     "coefficients",
     "estimated",
+    "estimated_gm",
     "impacts",
     "in_order",
     "without_zero",

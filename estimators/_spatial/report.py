@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -13,10 +13,12 @@ from estimators._spatial.effects import by_order, simulated
 from estimators._spatial.model import (
     Errors,
     Estimated,
+    Instruments,
     Lags,
     Row,
     coefficients,
     estimated,
+    estimated_gm,
     impacts,
     in_order,
     without_zero,
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
 #: Below this share of its variance, W x treatment says next to nothing.
 LITTLE_LEFT = 0.10
+#: First-stage F below which instruments count as weak (Staiger and Stock 1997).
+_WEAK = 10.0
 _HETERO = (
     "standard errors robust to heteroskedasticity; if variances differ between units, "
     "maximum likelihood of the spatial coefficients is in general not consistent (Lin "
@@ -49,6 +53,7 @@ def spatial_panel(
     *,
     min_clusters: int,
     simulations: int = 0,
+    method: Literal["ml", "gm"] = "ml",
 ) -> Result:
     """Estimate the model with lags in these roles and report it.
 
@@ -58,6 +63,7 @@ def spatial_panel(
         correction: for the fixed effects.
         min_clusters: fewest clusters for clustered standard errors.
         simulations: draws for simulated standard errors of the impacts; 0 = none.
+        method: maximum likelihood or spatial two-stage least squares.
 
     Raises:
         EstimandError: as `arrays_of`, `lag_of` and `estimated`.
@@ -67,7 +73,10 @@ def spatial_panel(
     lags = Lags(**{role: lag for role, (lag, _) in used.items()})
     errors: Errors = request.inference.name  # type: ignore[assignment]  # `needs` lets no other name through
     clustered = errors == "cluster"
-    m = estimated(arrays, lags, correction, errors=errors)
+    if method == "gm":
+        m = estimated_gm(arrays, lags, errors=errors)
+    else:
+        m = estimated(arrays, lags, correction, errors=errors)
     rows = coefficients(m)
     if lags.outcome is not None or lags.covariates is not None:
         rows = in_order([*rows, *without_zero(impacts(m))], request.estimand)
@@ -80,7 +89,7 @@ def spatial_panel(
             f"random probes, relative standard error {m.trace_error:.2g}; estimates and "
             "the likelihood are exact"
         )
-    if errors == "hetero":
+    if errors == "hetero" and method == "ml":
         notes.append(_HETERO if lags.outcome or lags.errors else _HETERO[:_ROBUST])
     if lags.outcome is not None or lags.covariates is not None:
         frames["impacts_by_order"] = by_order(m)
@@ -191,15 +200,20 @@ def _scalars(m: Estimated, *, clustered: bool) -> dict[str, float]:
         "n_units": n,
         "n_periods": t,
         "df_t": np.inf,
-        "log_likelihood": m.log_likelihood,
-        "aic": 2 * p - 2 * m.log_likelihood,
-        "bic": p * float(np.log(n * t)) - 2 * m.log_likelihood,
         "sigma2": m.sigma2,
         "outcome_mean": float(arrays.y.mean()),
     }
     r = _squared_correlation(m)
     if r is not None:
         found["squared_correlation"] = r
+    if m.instruments is None:
+        found |= {
+            "log_likelihood": m.log_likelihood,
+            "aic": 2 * p - 2 * m.log_likelihood,
+            "bic": p * float(np.log(n * t)) - 2 * m.log_likelihood,
+        }
+    elif np.isfinite(m.instruments.first_stage):
+        found["first_stage_f"] = m.instruments.first_stage
     if clustered and arrays.cluster is not None:
         found["n_clusters"] = int(arrays.cluster.max()) + 1
     treated = [r.values for r in arrays.regressors if r.judged]
@@ -250,9 +264,21 @@ def _shares(m: Estimated) -> dict[str, float]:
 
 
 def _tests(m: Estimated) -> tuple[Test, ...]:
-    if m.lags.covariates is None:
-        return ()
-    return tuple(durbin_tests(m))
+    found = [] if m.lags.covariates is None else durbin_tests(m)
+    if m.instruments is not None:
+        found.append(_overidentified(m.instruments))
+    return tuple(found)
+
+
+def _overidentified(held: Instruments) -> Test:
+    from scipy.special import chdtrc
+
+    name = "sargan" if held.errors == "iid" else "hansen_j"
+    null = "lags of the covariates are valid instruments of the outcome's lag"
+    if held.overidentified is None:
+        return Test(name, null, reason="no more instruments than coefficients")
+    value, df = held.overidentified
+    return Test(name, null, value, f"{df}", float(chdtrc(df, value)))
 
 
 def durbin_tests(m: Estimated) -> list[Test]:
@@ -307,8 +333,17 @@ def effects_in_words(arrays: Arrays) -> str:
 
 
 def _notes(m: Estimated, used: Used, correction: Correction) -> list[str]:
-    notes = [f"{m.lags.words} with {effects_in_words(m.arrays)}, maximum likelihood"]
-    if m.arrays.unit or m.arrays.time:
+    how = "maximum likelihood"
+    if m.instruments is not None:
+        how = (
+            "spatial two-stage least squares (Kelejian and Prucha); instruments: first "
+            "and second spatial lags of the covariates; first-stage F "
+            f"{m.instruments.first_stage:.1f}"
+        )
+        if m.instruments.first_stage < _WEAK:
+            how += ", weak: intervals of rho and of the impacts can't be trusted"
+    notes = [f"{m.lags.words} with {effects_in_words(m.arrays)}, {how}"]
+    if m.instruments is None and (m.arrays.unit or m.arrays.time):
         notes[0] += {
             "lee_yu": "; fixed effects taken out by the transformation of Lee and Yu",
             "elhorst": "; bias corrected by Lee and Yu's formula as in Elhorst",

@@ -132,6 +132,12 @@ ARGUMENTS: Mapping[tuple[str, str], tuple[Mapping[str, Any], ...]] = {
         {"lag": "errors", "correction": "elhorst"},
         {"lag": ["covariates", "errors"], "correction": "none"},
         {"lag": "none"},
+        {
+            "lag": "outcome",
+            "method": "gm",
+            "model": {"controls": ["x1", "x2"]},
+            "exempt": {},
+        },
     ),
     ("matrix", "block"): ({"column": "region"},),
     ("matrix", "contiguity"): (
