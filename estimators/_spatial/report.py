@@ -237,8 +237,11 @@ def _squared_correlation(m: Estimated) -> float | None:
     Z = X if lags.covariates is None else np.vstack([X, lagged(lags.covariates.W, X)])
     signal = np.tensordot(m.b[: len(Z)], Z, axes=1)
     if lags.outcome is not None:
-        left = m.rho * lags.outcome.W
-        signal = np.linalg.solve(np.eye(len(signal)) - left.toarray(), signal)
+        from scipy import sparse
+        from scipy.sparse import linalg
+
+        A = sparse.eye(len(signal), format="csc") - m.rho * lags.outcome.W
+        signal = linalg.splu(A.tocsc()).solve(signal)
     y, fitted = arrays.y, signal
     for effects, axis in ((arrays.unit, 1), (arrays.time, 0)):
         if effects:
