@@ -7,6 +7,7 @@ the steps after it as well, and the model is estimated again.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -26,8 +27,8 @@ from framework.spec.model import Data, Model
 if TYPE_CHECKING:
     import pandas as pd
 
-#: Members that a note names.
-_NAMED = 3
+#: Members that a note names, and that a table shows.
+_NAMED, _SHOWN = 3, 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +159,10 @@ def told(
         "unit": judged.std_error,
         "what": "Shift of the estimate without the member",
     }
+    layout: dict[str, Any] = {"stub": "member", "rows": _SHOWN}
+    if judged.has_error and judged.std_error > 0:
+        # Four digits of the standard error: a shift that matters has some of them.
+        layout["decimals"] = max(0, 3 - math.floor(math.log10(judged.std_error)))
     title = f"Estimates without one member of {step} at a time"
     return replace(
         result,
@@ -171,7 +176,7 @@ def told(
         plots=(
             *result.plots,
             Plot("ranked", "left_out", title, options),
-            Plot("table", "left_out", title),
+            Plot("table", "left_out", title, layout),
         ),
         notes=(*result.notes, note),
     )

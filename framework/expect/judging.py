@@ -137,8 +137,10 @@ def _drawn_rows(scene: Scene, options: spec.Share) -> list[Row]:
                 high=math.nan,
             )
         )
-    times = (scene.this.draws or {}).get("times")
-    if isinstance(times, int):
+    about = scene.this.draws or {}
+    times = about.get("times")
+    # Members that are left out may be fewer than the number asked for at most.
+    if isinstance(times, int) and "leave_out" not in about:
         # Draws that failed may have left no line behind.
         lost = replace(row, estimate=math.nan, std_error=math.nan, p_value=math.nan)
         rows += [lost] * (times - len(rows))

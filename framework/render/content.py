@@ -288,20 +288,37 @@ def published_table(run: RunFolder, heading: Heading) -> Table | None:
 
 
 def frame_table(
-    stem: str, title: str, frame: Frame, label: Callable[[str], str]
+    stem: str,
+    title: str,
+    frame: Frame,
+    label: Callable[[str], str],
+    *,
+    stub: str | None = None,
+    most: int = MOST_FRAME_ROWS,
+    decimals: int | None = None,
 ) -> Table:
-    """A frame as a table: the first text column is the stub."""
-    stub = next((c for c in frame.columns if not frame.is_numeric(c)), None)
+    """A frame as a table.
+
+    Args:
+        stem, title: of the table.
+        frame: what it shows.
+        label: a cell of the stub in words.
+        stub: column that names the rows; default: the first of text.
+        most: rows that are shown.
+        decimals: of all columns but those of whole numbers; default: each as it needs.
+    """
+    if stub not in frame.columns:
+        stub = next((c for c in frame.columns if not frame.is_numeric(c)), None)
     columns = [c for c in frame.columns if c != stub]
     rows = []
     stubs = frame.text(stub) if stub else tuple("" for _ in frame.rows)
-    printed = [_frame_cells(frame, name) for name in columns]
-    for number, name in enumerate(stubs[:MOST_FRAME_ROWS]):
+    printed = [_frame_cells(frame, name, decimals) for name in columns]
+    for number, name in enumerate(stubs[:most]):
         rows.append(Row(label(name), tuple(cells[number] for cells in printed)))
     notes: tuple[str, ...] = ()
-    if len(frame.rows) > MOST_FRAME_ROWS:
+    if len(frame.rows) > most:
         rest = "the run's frames folder has all."
-        notes = (f"The first {MOST_FRAME_ROWS} of {len(frame.rows)} rows; {rest}",)
+        notes = (f"The first {most} of {len(frame.rows)} rows; {rest}",)
     head = Head(
         tuple((_frame_label(name), 1) for name in columns),
         stub=_frame_label(stub) if stub else "",
@@ -838,7 +855,16 @@ def _plotted_table(
     words = [word for word in (heading.name, column.line, column.value) if word]
     stem = "_".join(file_stem(word) for word in (*words, plot.frame))
     title = plot.title or ", ".join([heading.title, spoken(plot.frame)])
-    return frame_table(stem, title, frame, run.label)
+    options = plot.options
+    return frame_table(
+        stem,
+        title,
+        frame,
+        run.label,
+        stub=options.get("stub"),
+        most=options.get("rows", MOST_FRAME_ROWS),
+        decimals=options.get("decimals"),
+    )
 
 
 def _sample_tables(run: RunFolder, heading: Heading) -> list[Table]:
@@ -971,13 +997,18 @@ def _description(column: Column) -> Frame:
     )
 
 
-def _frame_cells(frame: Frame, name: str) -> list[Cell]:
+def _frame_cells(frame: Frame, name: str, decimals: int | None = None) -> list[Cell]:
     if not frame.is_numeric(name):
         return [Cell(text) for text in frame.text(name)]
     values = frame.numbers(name)
     if name in _DATES and all(value == int(value) for value in values):
         return [Cell(f"{value:.0f}", "", "number") for value in values]
-    return [Cell(text, "", "number") for text in numbers.uniform(values)]
+    whole = all(value == value // 1 for value in values)
+    if decimals is None or whole:
+        texts = numbers.uniform(values)
+    else:
+        texts = [numbers.fixed(value, decimals) for value in values]
+    return [Cell(text, "", "number") for text in texts]
 
 
 def _frame_label(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -212,7 +213,12 @@ def test_the_estimate_without_each_peer(
     monkeypatch.chdir(tmp_path)
     share = {"share": {"of": "positive", "at_least": 1}}
     line = {"draws": {"leave_out": "eff", "times": "every"}, "expect": share}
-    done = run(study(tmp_path, frame, peers=line), *QUICK, track=False)
+    few = {"draws": {"leave_out": "eff", "times": 7}, "expect": copy.deepcopy(share)}
+    done = run(study(tmp_path, frame, peers=line, few=few), *QUICK, track=False)
+    # There is one peer, however many were asked for; it is one draw, and it holds.
+    for verdict in (v for found in done.verdicts().values() for v in found):
+        assert verdict.status == "holds"
+        assert "1 of 1 draws" in verdict.reason
     treated = frame["unit"].isin([f"u{k:02}" for k in range(TREATED)]).to_numpy()
     late = (frame["year"] >= ONSET).to_numpy()
 
@@ -245,7 +251,8 @@ def test_the_estimate_without_each_peer(
         assert f"a_peers_left_out.{form}" in figures
         for what in ("scores_heatmap", "scores_distribution", "slack_shares_heatmap"):
             assert f"data_eff_{what}.{form}" in figures
-    assert "u19" in (done.folder / "tables" / "a_peers_left_out.md").read_text()
+    printed = (done.folder / "tables" / "a_peers_left_out.md").read_text()
+    assert f"u19 | {table['shift'][0]:.4f}"[:9] in printed
     # The third table of the report, and the figures of the data.
     page = (done.folder / "report.html").read_text()
     assert page.count("<figure>") >= 4
