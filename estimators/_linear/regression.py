@@ -12,7 +12,7 @@ from estimators._linear.design import (
 )
 from estimators._linear.engine import fit
 from estimators._linear.report import influence_of, joint, rows_of, scalars, table
-from estimators._linear.timing import leads_and_lags
+from estimators._linear.timing import always_treated, leads_and_lags
 from framework.result import Plot, Result
 
 if TYPE_CHECKING:
@@ -69,5 +69,5 @@ def regress(
         scalars=scalars(fitted, rows),
         tests=tuple(tests),
         plots=(Plot("coefficients", "coefficients"),),
-        notes=fitted.design.notes,
+        notes=(*fitted.design.notes, *always_treated(request)),
     )

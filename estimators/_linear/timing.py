@@ -27,6 +27,38 @@ class Shifted:
     notes: tuple[str, ...]
 
 
+def always_treated(request: Request) -> tuple[str, ...]:
+    """A note on units whose every row is treated: they have no untreated period.
+
+    With unit effects they say nothing of the effect's onset and stand among the
+    controls of units treated later, which biases the coefficient where effects grow
+    (Goodman-Bacon 2021, eq. 10: "later v always").
+    """
+    treatment = request.treatment
+    if treatment is None or treatment.kind != "absorbing" or request.unit is None:
+        return ()
+    if len(treatment.columns) != 1 or request.time is None:
+        return ()
+    d = request.frame[treatment.columns[0]].to_numpy(dtype=np.float64)
+    unit = request.frame[request.unit].to_numpy(dtype=np.int64)
+    _, code = np.unique(unit, return_inverse=True)
+    lowest = np.full(code.max() + 1, np.inf)
+    np.minimum.at(lowest, code, d)
+    always, units = int((lowest > 0).sum()), len(lowest)
+    if not always or always == units:
+        return ()
+    held = request.unit in request.fixed_effects
+    why = (
+        "with unit effects they serve only as controls of units treated later, which "
+        "biases the coefficient where effects grow"
+        if held
+        else "what sets them apart from the others counts as the effect"
+    )
+    said = f"Always treated: {always} of {units} units have no untreated period in the "
+    fix = "Leave them out with `without`, or see the event study."
+    return (f"{said}sample; {why}. {fix}",)
+
+
 def leads_and_lags(request: Request, orders: Sequence[int]) -> Shifted:
     """The main treatment `order` periods later (negative: lead) in calendar time.
 

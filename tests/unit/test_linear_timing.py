@@ -33,6 +33,35 @@ def run(plugin: Any, data: pd.DataFrame, **changes: Any) -> Result:
     return plugin.estimate(build_request(data, **(PANEL | changes)))
 
 
+@pytest.mark.parametrize("plugin", [Twfe(), Ols()])
+@pytest.mark.parametrize("effects", [["unit", "time"], ["time"], []])
+def test_always_treated_units_are_told(plugin: Any, effects: list[str]) -> None:
+    data = staggered()
+    always = data["unit"].isin(data["unit"].unique()[[0, 3, 5]])
+    data.loc[always, "d"] = 1.0
+    data.loc[always, "first"] = float(data["time"].min())
+    told = [
+        note
+        for note in run(plugin, data, fixed_effects=effects).notes
+        if note.startswith("Always treated: 3 of 40 units")
+    ]
+    assert len(told) == 1
+    assert ("only as controls" in told[0]) == ("unit" in effects)
+
+
+def test_without_always_treated_units_nothing_is_told() -> None:
+    for changes in ({}, {"kind": "reversible", "cohort": None}):
+        notes = run(Twfe(), staggered(), **changes).notes
+        assert not any("Always treated" in note for note in notes)
+    # What only the sample makes of a unit counts: its untreated years are cut off.
+    data = staggered()
+    late = data[data["time"] >= data["first"].min()]
+    lost = late.groupby("unit")["d"].min().sum()
+    assert lost > 0
+    (told,) = [n for n in run(Twfe(), late).notes if "Always treated" in n]
+    assert f"{lost:.0f} of {late['unit'].nunique()} units" in told
+
+
 def test_leads_and_lags_of_an_absorbing_treatment():
     data = staggered()
     for k in (1, 2):
