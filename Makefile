@@ -6,6 +6,10 @@ UV := .tools/bin/uv
 UV_VERSION := uv~=0.13.9
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+# Any of the three that is installed; `make install PYTHON=3.12` picks one.
+PYTHON := >=3.11,<3.14
+# Where pyenv's shims answer for a version that is not the active one, they only fail.
+PYENVS := $${PYENV_ROOT:-$$HOME/.pyenv}/versions/3.1[123].*/bin
 STUDY := specs/aipz_ulgue.yaml
 
 # The interpreter is one that is installed; nothing is downloaded but packages.
@@ -53,14 +57,14 @@ types: $(INSTALLED) ## strict mypy
 schema: $(INSTALLED) ## schemas/study.json, from which editors complete a study
 	@$(BIN)/estimand schema --output schemas/study.json
 
-bench: $(INSTALLED) ## what the framework costs, as ratios measured in one run
-	@$(BIN)/python -m bench
+bench: $(INSTALLED) ## what it costs beside its peers; ONLY="startup cold" for a few
+	@$(BIN)/python -m bench $(ONLY)
 
 wheel: $(UV) ## dist/estimand-*.whl
 	@$(UV) build --wheel --quiet --out-dir dist && ls dist/*.whl
 
 clean: ## remove what make installed and built; runs/ stays
-	@rm -rf .venv .tools dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf .venv .tools .bench dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	@find bench estimators framework hydra_plugins tests -name __pycache__ \
 	  -type d -prune -exec rm -rf {} +
 
@@ -76,10 +80,13 @@ $(UV):
 	echo "Estimand needs pip: python3 -m pip does not answer." >&2; exit 1
 
 $(INSTALLED): pyproject.toml uv.lock | $(UV)
-	@$(UV) python find --no-project '>=3.11,<3.14' >/dev/null 2>&1 || { \
-	  echo "Estimand needs Python 3.11, 3.12 or 3.13 on the PATH;" \
+	@find() { $(UV) python find --no-project '$(PYTHON)' 2>/dev/null; }; \
+	python=$$(find) || \
+	  python=$$(PATH="$$(printf '%s:' $(PYENVS))$$PATH"; find) || { \
+	  echo "Estimand needs Python 3.11, 3.12 or 3.13 ($(PYTHON) is asked for);" \
 	    "python3 here is $$(python3 -V 2>&1). Install one of them and try again." >&2; \
-	  exit 1; }
-	@echo "Installing the locked packages into .venv/ (once, 1.6 GB on disk) ..."
-	@$(UV) sync --frozen --quiet --extra data --extra test
+	  exit 1; }; \
+	echo "Installing the locked packages into .venv/ (once, 1.6 GB on disk)," \
+	  "for $$python ..."; \
+	$(UV) sync --frozen --quiet --python "$$python" --extra data --extra test
 	@touch $@

@@ -121,3 +121,48 @@ def test_editors_are_told_the_schema() -> None:
 def test_licence_is_the_one_declared() -> None:
     assert PROJECT["project"]["license"] == "MIT"
     assert (ROOT / "LICENSE").read_text().startswith("MIT License")
+
+
+FAKE_UV = """\
+#!/bin/sh
+if [ "$1" = sync ]; then echo "sync $*"; exit; fi
+case "$PATH" in
+  {found}*) echo "{found}/python";;
+  *) echo "pyenv: python3.12: command not found" >&2; exit 2;;
+esac
+"""
+
+
+@pytest.mark.parametrize("found", ["pyenv/versions/3.12.1/bin", "bin"])
+def test_install_takes_a_supported_python_that_is_there(
+    tmp_path: Path, found: str
+) -> None:
+    """On the PATH, or kept by pyenv, whose shims fail for what is not active."""
+    (tmp_path / "Makefile").write_text(MAKEFILE, encoding="utf-8")
+    for name in ("pyproject.toml", "uv.lock"):
+        (tmp_path / name).touch()
+    for folder in (".tools/bin", ".venv", "bin", "pyenv/versions/3.12.1/bin"):
+        (tmp_path / folder).mkdir(parents=True)
+    uv = tmp_path / ".tools" / "bin" / "uv"
+    uv.write_text(FAKE_UV.format(found=tmp_path / found), encoding="utf-8")
+    uv.chmod(0o755)
+
+    def install(pyenv: Path) -> subprocess.CompletedProcess[str]:
+        path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
+        return subprocess.run(
+            ["make", "install"],
+            cwd=tmp_path,
+            env={**os.environ, "PATH": path, "PYENV_ROOT": str(pyenv)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    done = install(tmp_path / "pyenv")
+    assert done.returncode == 0, done.stderr
+    assert f"--python {tmp_path / found}/python " in done.stdout
+    if found != "bin":
+        (tmp_path / ".venv" / ".installed").unlink()
+        none = install(tmp_path / "no pyenv")
+        assert none.returncode != 0
+        assert "Estimand needs Python 3.11, 3.12 or 3.13" in none.stderr
