@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -111,6 +111,7 @@ def _scores(
     count = np.zeros(units, dtype=np.int64)
     for o in range(units):
         x, y = evaluated.inputs[:, [o]], evaluated.goods[:, [o]]
+        peers: Any  # (n,) flags; the stubs say that `all` may be a scalar
         if orientation == "input":
             peers = (reference.goods >= y * (1 - _AS_LARGE)).all(axis=0)
         else:

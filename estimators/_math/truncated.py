@@ -138,7 +138,7 @@ def fit(y: Floats, x: Floats, lower: float, upper: float) -> Fit | None:
     natural = np.linalg.solve(information, score.T).T
     # d(mean, sigma) / d(gamma, tau) in the spread's units, then in the outcome's.
     shifted = np.linalg.lstsq(x, mean, rcond=None)[0]
-    jacobian = np.zeros((k + 1, k + 1))
+    jacobian: Floats = np.zeros((k + 1, k + 1))
     jacobian[:k, :k] = np.eye(k) / tau
     jacobian[:k, k] = -shifted / tau
     jacobian[k, k] = -(tau**-1.5) / 2
@@ -146,13 +146,13 @@ def fit(y: Floats, x: Floats, lower: float, upper: float) -> Fit | None:
     response = m.c2 * tau
     # dE[y|x]/dx_j = c2 gamma_j; c2 moves with eta by c3 and with tau as below.
     by_tau = -(m.c4 + 2 * m.mean * m.c3 - m.c2**2) / 2
-    gradient = np.zeros((k, k + 1))
+    gradient: Floats = np.zeros((k, k + 1))
     gamma = shifted * tau
     gradient[:, :k] = np.eye(k) * m.c2.mean() + np.outer(
         gamma, (m.c3[:, None] * x).mean(axis=0)
     )
     gradient[:, k] = gamma * by_tau.mean()
-    gradient = size * np.linalg.solve(jacobian.T, gradient.T).T
+    gradient = np.asarray(size * np.linalg.solve(jacobian.T, gradient.T).T, np.float64)
     log_mass = m.log_mass - mean * tau * now + tau * now**2 / 2
     return Fit(
         beta,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from estimators.steps._columns import finish, has_time, not_there
 from estimators.steps._frontier import BadOutputsStep, Sample, keys, sample
@@ -52,9 +53,25 @@ class Malmquist(BadOutputsStep):
         False, description="products since the unit's first period, which is 1"
     )
 
+    scale: bool = Field(
+        False,
+        description="makes NAME_pure and NAME_scale too, whose product is "
+        "NAME_efficiency: catching up under variable returns, and the rest (Färe and "
+        "others 1994); needs `returns: constant`",
+    )
+
+    @model_validator(mode="after")
+    def _constant(self) -> Malmquist:
+        if self.scale and self.returns != "constant":
+            raise ValueError(
+                "`scale` needs `returns: constant`, which it is relative to"
+            )
+        return self
+
     def makes(self, name: str) -> tuple[str, ...]:
-        """The index and its two factors."""
-        return (name, f"{name}_efficiency", f"{name}_technical")
+        """The index and its factors."""
+        parts = ("efficiency", "technical", *(("pure", "scale") if self.scale else ()))
+        return (name, *(f"{name}_{part}" for part in parts))
 
     def apply(self, panel: Panel, name: str, protected: frozenset[str]) -> StepOutput:
         """Compare every row with its unit's row of the period before.
@@ -76,19 +93,8 @@ class Malmquist(BadOutputsStep):
         )
         before = _before(codes, clock, len(periods))
         n = len(found)
-        own = np.full(n, np.nan)  # D of a row to its period's frontier
-        late = np.full(n, np.nan)  # ... to the frontier of the period after
-        early = np.full(n, np.nan)  # ... of the period before
-        pooled = np.full(n, np.nan)  # ... of all periods
-        for p in range(len(periods)):
-            now = np.flatnonzero(clock == p)
-            own[now] = self._distance(found, now, now)
-            if self.frontier == "adjacent" and p:
-                then = np.flatnonzero(clock == p - 1)
-                late[then] = self._distance(found, then, now)
-                early[now] = self._distance(found, now, then)
-        if self.frontier == "global":
-            pooled = self._distance(found, np.arange(n), np.arange(n))
+        d = self._distances(found, clock, len(periods))
+        own, early, late, pooled = d.own, d.early, d.late, d.pooled
         has = before >= 0
         i, j = np.flatnonzero(has), before[has]
         catch, index = np.full(n, np.nan), np.full(n, np.nan)
@@ -103,16 +109,21 @@ class Malmquist(BadOutputsStep):
             index[~np.isfinite(index)] = np.nan
             technical = index / catch
         missing = int(np.isnan(index[i]).sum())
+        factors = [index, catch, technical]
+        if self.scale:
+            pure = np.full(n, np.nan)
+            pure[i] = (1 + d.variable[j]) / (1 + d.variable[i])
+            factors += [pure, catch / pure]
         made: dict[str, Floats] = {}
-        for column, values in zip(
-            self.makes(name), (index, catch, technical), strict=True
-        ):
+        for column, values in zip(self.makes(name), factors, strict=True):
             told = _product(values, before, clock) if self.cumulative else values
             made[column] = np.full(len(panel.frame), np.nan)
             made[column][found.rows] = told
         table = keys(panel, found.rows).assign(
             own=own, next_frontier=late, previous_frontier=early, global_frontier=pooled
         )
+        if self.scale:
+            table["own_variable"] = d.variable
         kind = "Malmquist-Luenberger" if self.bads else "Malmquist"
         detail = f"{kind} index, {self.frontier} frontier, {self.returns} returns: "
         detail += (
@@ -127,8 +138,31 @@ class Malmquist(BadOutputsStep):
             panel, name, made, detail, frames={"distances": table}, notes=notes
         )
 
+    def _distances(self, found: Sample, clock: Integers, periods: int) -> _Known:
+        """Every distance that the index is made of."""
+        import numpy as np
+
+        n = len(found)
+        own, late, early, pooled, variable = np.full((5, n), np.nan)
+        for p in range(periods):
+            now = np.flatnonzero(clock == p)
+            own[now] = self._distance(found, now, now)
+            if self.scale:
+                variable[now] = self._distance(found, now, now, "variable")
+            if self.frontier == "adjacent" and p:
+                then = np.flatnonzero(clock == p - 1)
+                late[then] = self._distance(found, then, now)
+                early[now] = self._distance(found, now, then)
+        if self.frontier == "global":
+            pooled = self._distance(found, np.arange(n), np.arange(n))
+        return _Known(own, late, early, pooled, variable)
+
     def _distance(
-        self, found: Sample, evaluated: Integers, reference: Integers
+        self,
+        found: Sample,
+        evaluated: Integers,
+        reference: Integers,
+        returns: Literal["constant", "variable"] | None = None,
     ) -> Floats:
         """(len(evaluated),) directional distances of outputs, NaN where infeasible."""
         import numpy as np
@@ -143,10 +177,28 @@ class Malmquist(BadOutputsStep):
             found.quantities.take(reference),
             own,
             "outputs",
-            self.returns,
+            returns or self.returns,
             self.disposability,
             solve,
         ).value
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Directional distances D of n rows, NaN where they were not asked for.
+
+    Attributes:
+        own: to the frontier of the row's period.
+        late, early: of the period after, and before.
+        pooled: of all periods.
+        variable: of the row's period under variable returns.
+    """
+
+    own: Floats
+    late: Floats
+    early: Floats
+    pooled: Floats
+    variable: Floats
 
 
 def _before(codes: Integers, clock: Integers, periods: int) -> Integers:

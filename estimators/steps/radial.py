@@ -111,7 +111,9 @@ class Radial(FrontierStep):
     @field_validator("bootstrap")
     @classmethod
     def _draws(cls, value: int | Bootstrap | None) -> Bootstrap | None:
-        return Bootstrap(times=value) if isinstance(value, int) else value
+        return (
+            Bootstrap(times=value, environment=[]) if isinstance(value, int) else value
+        )
 
     @field_validator("reference")
     @classmethod
@@ -372,9 +374,9 @@ class Radial(FrontierStep):
             for tech, one in zip(techs, scored, strict=True)
             if _has_distribution(one)
         ]
-        at = np.concatenate([tech.evaluated for tech, _ in used] or [[]]).astype(int)
-        if not len(at):
+        if not used:
             raise no_regression(name)
+        at = np.concatenate([tech.evaluated for tech, _ in used])
         score = np.concatenate([one.value for _, one in used])
         z = columns(panel, found.rows[at], self._environment, name)
         ends = np.cumsum([len(tech.evaluated) for tech, _ in used])[:-1]
@@ -455,17 +457,20 @@ def _projections(
     panel: Panel, found: Sample, techs: list[Technology], second: list[_Phase]
 ) -> dict[str, pd.DataFrame]:
     """`slacks` beyond the radial projection, and `targets` without any."""
+    import numpy as np
     import pandas as pd
 
     parts: dict[str, list[pd.DataFrame]] = {"slacks": [], "targets": []}
     for tech, phase in zip(techs, second, strict=True):
         who = keys(panel, found.rows[tech.evaluated]).assign(technology=tech.label)
-        for frame, values in (
-            ("slacks", phase.slacks and phase.slacks.slack),
-            ("targets", phase.slacks and phase.slacks.target),
-        ):
-            table = pd.DataFrame(
-                values, index=phase.which, columns=list(found.names), dtype="float64"
-            ).reindex(range(len(who)))
-            parts[frame].append(pd.concat([who, table], axis=1))
+        kinds = phase.slacks and {
+            "slacks": phase.slacks.slack,
+            "targets": phase.slacks.target,
+        }
+        for frame, some in parts.items():
+            values = np.full((len(who), len(found.names)), np.nan)
+            if kinds:
+                values[phase.which] = kinds[frame]
+            table = pd.DataFrame(values, columns=list(found.names))
+            some.append(pd.concat([who, table], axis=1))
     return {frame: pd.concat(some, ignore_index=True) for frame, some in parts.items()}

@@ -100,7 +100,7 @@ ARGUMENTS: Mapping[tuple[str, str], tuple[Mapping[str, Any], ...]] = {
     ("step", "critic"): ({"columns": ["gdp", "land", "labor"]},),
     ("step", "directional"): (FRONTIER,),
     ("step", "entropy_weight"): ({"columns": ["gdp", "land", "labor"]},),
-    ("step", "malmquist"): (FRONTIER | {"frontier": "adjacent"},),
+    ("step", "malmquist"): (FRONTIER | {"frontier": "adjacent", "scale": True},),
     ("step", "order_alpha"): (PARTIAL | {"alpha": 0.9},),
     ("step", "order_m"): (PARTIAL | {"m": 20},),
     ("step", "pca_index"): ({"columns": ["gdp", "land", "labor"]},),
