@@ -62,6 +62,11 @@ class Bootstrap(BaseModel):
         "on them (Simar and Wilson 2007, algorithm 2), else alike for all rows (1998)",
     )
 
+    @field_validator("environment", mode="before")
+    @classmethod
+    def _list(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
 
 class Radial(FrontierStep):
     """Share to which all inputs can shrink, or 1 over what outputs can grow to.
@@ -178,7 +183,8 @@ class Radial(FrontierStep):
         detail += f", {told(self.frontier, self.reference)}: {len(found):,} rows"
         words = [p.words for p in second]
         notes = (*why_missing(techs, scored), *_weak(words), *few_units(techs, self))
-        if sized := size_relation(panel, found, score, self):
+        inverse = 1 / score if self.measure == "distance" else score
+        if sized := size_relation(panel, found, inverse, self):
             detail += sized.ledger
             notes += sized.notes
         frames = tables(panel, found, techs, shown, "score", words)

@@ -172,6 +172,20 @@ def test_bootstrap_of_distances() -> None:
     assert (table["low"] <= table["high"]).all()
 
 
+def test_ratios_against_volumes_are_noted_in_either_measure() -> None:
+    """The note's correlation is of efficiency, not of its inverse."""
+    rng = np.random.default_rng(0)
+    size = np.exp(rng.normal(0, 1, 40))
+    frame = pd.DataFrame({"x1": size, "x2": size * rng.uniform(1, 2, 40)})
+    frame["y1"], frame["y2"] = rng.uniform(1, 2, (2, 40))
+    notes = [
+        run(Radial(**(OPTIONS | {"returns": "constant"}), measure=measure), frame).notes
+        for measure in ("efficiency", "distance")
+    ]
+    assert notes[0] == notes[1]
+    assert any("rank correlation -" in note for note in notes[0])
+
+
 def test_environment_by_hand() -> None:
     """Algorithm 2, steps 2 to 4: its parts put together again."""
     frame = farms(24)
