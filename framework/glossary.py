@@ -220,6 +220,16 @@ SCALARS: Mapping[str, Word] = MappingProxyType(
             "as the estimate",
         ),
         "ols_std_error": Word("its standard error", "as the estimate"),
+        "leave_out_low": Word(
+            "smallest estimate with one group left out", "as the estimate"
+        ),
+        "leave_out_high": Word(
+            "largest estimate with one group left out", "as the estimate"
+        ),
+        "leave_out_shift": Word(
+            "largest shift of the estimate by leaving one group out, in standard errors "
+            "of the full estimate"
+        ),
         "detectable_slope_50": Word(
             "slope of a linear difference in trends that gives a significant "
             "coefficient before treatment in half of all samples",

@@ -27,6 +27,21 @@ def event_study_only(of: E) -> E:
     return of
 
 
+def effect_only(of: E) -> E:
+    """The estimator, if it estimates an effect and needs no matrix of all units.
+
+    Raises:
+        ValueError: it does not; pydantic makes it a problem of the study.
+    """
+    if type(of).estimates != "treatment":
+        raise ValueError(f"{name_of(of)} estimates no effect that could move")
+    if "spatial_weights" in of.demands().uses:
+        raise ValueError(
+            f"{name_of(of)} needs all units of its matrix: each: {{without.unit: every}}"
+        )
+    return of
+
+
 def demands_of(of: Estimator) -> Needs:
     """What the estimator needs, with inference that gives covariances."""
     needs = of.demands()

@@ -75,6 +75,8 @@ _SCALARS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
     ("left_out_low", "Smallest estimate without one", numbers.plain),
     ("left_out_high", "Largest estimate without one", numbers.plain),
     ("mde", "Minimum detectable effect", numbers.plain),
+    ("leave_out_low", "Smallest with one left out", numbers.plain),
+    ("leave_out_high", "Largest with one left out", numbers.plain),
     ("detectable_slope_50", "Slope detected with 50% power", numbers.plain),
     ("detectable_slope_80", "Slope detected with 80% power", numbers.plain),
     ("two_way_estimate", "Two-way estimate", numbers.plain),
@@ -1001,7 +1003,7 @@ def _frame_cells(frame: Frame, name: str, decimals: int | None = None) -> list[C
     if not frame.is_numeric(name):
         return [Cell(text) for text in frame.text(name)]
     values = frame.numbers(name)
-    if name in _DATES and all(value == int(value) for value in values):
+    if name in _DATES and all(value.is_integer() for value in values):
         return [Cell(f"{value:.0f}", "", "number") for value in values]
     whole = all(value == value // 1 for value in values)
     if decimals is None or whole:

@@ -92,6 +92,7 @@ def sketches_of(run: RunFolder, heading: Heading) -> tuple[Sketch, ...]:
         *_overlap_sketches(run, heading),
         *_sensitivity_sketches(run, heading),
         *_map_sketches(run, heading),
+        *_ordered_sketches(run, heading),
     ]
     if len(found) == 1:
         found = [replace(found[0], stem=file_stem(heading.name))]
@@ -117,6 +118,7 @@ def undrawn(heading: Heading) -> tuple[str, ...]:
     known = {
         *("coefficients", "event_study", "density", "scatter", "specification_curve"),
         *("balance", "overlap", "ranked", "heatmap", "distribution", "table"),
+        "ordered",
         "map",
         "sensitivity",
     }
@@ -862,6 +864,76 @@ def _draw_overlap(frame: Frame) -> Figure:
     axes.set_xlabel("Propensity score")
     axes.set_ylabel("Share of the group")
     _above(axes, "grey: everyone; line: those that are kept, with their weights")
+    return figure
+
+
+# --- rows of a frame in their order ------------------------------------------------
+
+_ORDERED = ("estimate", "conf_low", "conf_high")
+
+
+def _ordered_sketches(run: RunFolder, heading: Heading) -> Iterator[Sketch]:
+    for column in heading.columns:
+        for plot in column.plots:
+            if plot.kind != "ordered":
+                continue
+            frame = run.frame(column, plot.frame)
+            name = str(plot.options.get("label", ""))
+            if frame is None or not {name, *_ORDERED} <= {*frame.columns}:
+                continue
+            cells = zip(*(frame.numbers(c) for c in _ORDERED), strict=True)
+            rows = [
+                (label, numbers_)
+                for label, numbers_ in zip(frame.text(name), cells, strict=True)
+                if _finite(*numbers_)
+            ]
+            if not rows:
+                continue
+            words = [heading.name, column.line, column.value, plot.frame]
+            yield Sketch(
+                stem="_".join(file_stem(word) for word in words if word),
+                caption=f"{heading.title}, {spoken(column.line)}: {plot.title}",
+                description=f"{len(rows)} rows; first {rows[0][0]} "
+                f"{numbers.plain(rows[0][1][0])}, last {rows[-1][0]} "
+                f"{numbers.plain(rows[-1][1][0])}",
+                draw=partial(_draw_ordered, plot, rows),
+                wide=is_wide(label for label, _ in rows),
+            )
+
+
+def _draw_ordered(
+    plot: Drawing, rows: Sequence[tuple[str, tuple[float, ...]]]
+) -> Figure:
+    figure, axes = canvas(3.4)
+    thin = 1.4 if len(rows) <= _MOST_VALUE_LABELS else 0.6
+    for place, (_, (estimate, low, high)) in enumerate(rows):
+        axes.vlines(place, low, high, color=BLUE, lw=thin, alpha=0.55)
+        axes.plot(place, estimate, "o", color=BLUE, ms=3.2, zorder=3)
+    axes.axhline(0, color=GREY, lw=0.8, zorder=0)
+    line = first_number(plot.options.get("line"))
+    if line is not None:
+        axes.axhline(line, color=VERMILION, lw=1, zorder=1)
+        axes.annotate(
+            f"all {numbers.typeset(numbers.plain(line))}",
+            (1, line),
+            xycoords=("axes fraction", "data"),
+            xytext=(3, 0),
+            textcoords="offset points",
+            va="center",
+            color=VERMILION,
+            fontsize=8,
+        )
+    if len(rows) <= _MOST_VALUE_LABELS:
+        size = 7 if len(rows) > 25 else 8  # noqa: PLR2004 - 50 states fit in 7 pt
+        labels = [label for label, _ in rows]
+        axes.set_xticks(range(len(rows)), labels, rotation=90, fontsize=size)
+    else:
+        axes.set_xticks([])
+        axes.set_xlabel(f"{len(rows)} rows, in order")
+    axes.set_xlim(-0.8, len(rows) - 0.2)
+    axes.set_ylabel(str(plot.options.get("y", "Estimate")))
+    axes.grid(axis="y", color=FAINT, lw=0.5)
+    bare(axes, "x")
     return figure
 
 

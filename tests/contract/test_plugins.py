@@ -87,6 +87,8 @@ ARGUMENTS: Mapping[tuple[str, str], tuple[Mapping[str, Any], ...]] = {
         {"lower": -1e6},
         {"upper": 1e6, "bootstrap": 100, "kinds": ["cross_section"]},
     ),
+    # Units, its default, would be estimated one by one in each of the kit's requests.
+    ("estimator", "leave_one_out"): ({"drop": "cohorts"},),
     ("estimator", "twfe"): (
         {},
         {"leads": [1, 2], "lags": [1], "kinds": ["panel"]},
