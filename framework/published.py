@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from framework.errors import Problem, SpecError, did_you_mean
+from framework.claims import KEY as CLAIMS
+from framework.claims import STARS, read_claims
+from framework.errors import Phase, Problem, SpecError, did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,8 +24,6 @@ if TYPE_CHECKING:
     from framework.expect.rows import Judged, Row
     from framework.result import Test
 
-#: One star per bound that the p value is below; the convention is printed with tables.
-STARS = (0.10, 0.05, 0.01)
 #: A tie of the last digit (0.06385 printed as 0.0638 or 0.0639) agrees either way.
 _TIE = 1e-9
 
@@ -191,14 +191,30 @@ def compare(
     everything = {judged.address: judged for judged in run}
     return tuple(
         _one(path, parse(leaf), everything, convention)
-        for path, leaf in _leaves(published, ())
+        for path, leaf in _leaves(_numbers(published), ())
     )
 
 
-def faults(published: Mapping[str, Any]) -> list[Problem]:
-    """Every leaf that is no printed number, at its path: known before anything is run."""
-    found: list[Problem] = []
-    for path, leaf in _leaves(published, ("published",)):
+def printed_numbers(published: Mapping[str, Any]) -> dict[tuple[str, ...], Printed]:
+    """Path -> number of every leaf; what the text claims is left out.
+
+    Raises:
+        SpecError: a leaf is not a printed number.
+    """
+    return {path: parse(leaf) for path, leaf in _leaves(_numbers(published), ())}
+
+
+def _numbers(published: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in published.items() if key != CLAIMS}
+
+
+def faults(published: Any) -> list[Problem]:
+    """Leaves that are no printed number and claims that say nothing, at their paths."""
+    if not isinstance(published, Mapping):
+        what = f"published is a mapping of headings, not {published!r:.40}"
+        return [Problem(Phase.SPEC, "X30", what, path="published")]
+    _, found = read_claims(published)
+    for path, leaf in _leaves(_numbers(published), ("published",)):
         try:
             parse(leaf)
         except SpecError as error:

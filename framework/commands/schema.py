@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framework import registry
+from framework.claims import KEY as CLAIMS
+from framework.claims import Claims
 from framework.commands import hover, printing
 from framework.errors import OK, EstimandError, SpecError, StorageError
 from framework.glossary import ESTIMANDS
@@ -172,7 +174,7 @@ def _top() -> Schema:
         | {"minProperties": 1},
         "families": {"type": "object", "additionalProperties": _ref("family")},
         "labels": {"type": "object", "additionalProperties": _SCALAR},
-        "published": {"anyOf": [_TEXT, _ref("printed")]},
+        "published": {"anyOf": [_TEXT, _ref("published")]},
         "report": {"type": "object", "additionalProperties": _ref("heading_options")},
         "frozen": {"type": "string", "pattern": "^[0-9a-f]{12,64}$"},
     }
@@ -503,18 +505,21 @@ def _line_definitions(known: Mapping[ChoiceKind, list[_Known]]) -> dict[str, Sch
         "expect": {"anyOf": [expected, {"type": "array", "items": expected}]},
     }
     said = {key: _described(held, hover.LINE[key]) for key, held in directives.items()}
+    printed = {
+        "type": "object",
+        "additionalProperties": {
+            "anyOf": [{"type": ["string", "integer"]}, _ref("printed")]
+        },
+    }
     return {
         "changes": changes,
         "line": {**changes, "properties": {**said, **keys}},
         "each": _each(),
         "draws": _draws(),
         "rows": {"anyOf": [_SCALAR, {"type": "array", "items": _SCALAR}]},
-        "printed": {
-            "type": "object",
-            "additionalProperties": {
-                "anyOf": [{"type": ["string", "integer"]}, _ref("printed")]
-            },
-        },
+        "published": {**printed, "properties": {CLAIMS: _ref(CLAIMS)}},
+        **_claims(),
+        "printed": printed,
         "heading_options": _block(
             {
                 "title": _TEXT,
@@ -524,6 +529,13 @@ def _line_definitions(known: Mapping[ChoiceKind, list[_Known]]) -> dict[str, Sch
             hover.REPORT,
         ),
     }
+
+
+def _claims() -> dict[str, Schema]:
+    """The block `claims` and its parts, from the models that read it."""
+    made = Claims.model_json_schema(ref_template="#/$defs/claims_{model}")
+    parts = {f"claims_{name}": part for name, part in made.pop("$defs").items()}
+    return {CLAIMS: made, **parts}
 
 
 def _changes(

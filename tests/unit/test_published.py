@@ -247,3 +247,14 @@ def test_a_cell_of_a_table_is_its_column_and_row():
     assert not one("mean[fe]", "17.80").agrees
     for lost in ("mean[ur]", "variable[eco]", "median[eco]", "mean"):
         assert "has no" in one(lost, "1").text
+
+
+def test_claims_are_no_numbers():
+    published = {
+        "claims": {"said": {"m.a": {"where": "here"}}},
+        "m": {"a": {"ai": "1"}},
+    }
+    assert faults(published) == []
+    assert [c.address for c in compare(published, [])] == ["m.a.ai"]
+    (fault,) = faults({"claims": {"said": {"m.a": {"wher": "here"}}}})
+    assert (fault.code, fault.path) == ("X31", "published.claims.said.m.a.wher")
