@@ -96,7 +96,11 @@ class Estimation:
 
 
 def plan(
-    study: Study, *, levels: Levels | None = None, only: Sequence[str] = ()
+    study: Study,
+    *,
+    levels: Levels | None = None,
+    only: Sequence[str] = (),
+    header: bool = True,
 ) -> tuple[Estimation, ...]:
     """Every estimation of the study.
 
@@ -104,18 +108,19 @@ def plan(
         study: as opened.
         levels: values of a column for `every` (`levels_of`); None leaves a placeholder.
         only: addresses to keep.
+        header: check columns against the header of the data; False opens no file.
 
     Raises:
         EstimandError: problems of the whole study, all at once; a problem of one line is
             in its estimations.
     """
-    header = _header(study)
-    base = _column_problems(study.tree, header)
+    known = _header(study) if header else None
+    base = _column_problems(study.tree, known)
     if base:
         raise EstimandError(p.at(place=_place(study, p)) for p in base)
     _refuse_if_not_frozen(study)
     variations = unfold(study, levels=levels, only=only)
-    found = [_estimation(v, header) for v in variations]
+    found = [_estimation(v, known) for v in variations]
     return tuple(_drop_shared(found))
 
 

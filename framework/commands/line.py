@@ -21,8 +21,8 @@ _EXITS = """\
 exit codes
   0 ok   2 study   3 data   4 design or identification   5 numerical   6 storage or
   tracking   7 worker died or timed out   8 refused for safety   9 finished, some
-  estimations have no numbers   10 an expectation failed (--strict)   130, 143
-  interrupted: run again, nothing finished is computed twice
+  estimations have no numbers   10 an expectation failed, or an audit found something
+  (--strict)   130, 143 interrupted: run again, nothing finished is computed twice
 """
 _AGAIN = "run again, nothing finished is computed twice"
 
@@ -112,6 +112,7 @@ def parser() -> argparse.ArgumentParser:
         return made
 
     _study_verbs(verb)
+    _audit_verb(verb)
     _run_verbs(verb)
     _other_verbs(verb)
     return top
@@ -164,6 +165,25 @@ def _study_verbs(verb: Verb) -> None:
             made.add_argument(
                 "--quiet", action="store_true", help="no progress on stderr"
             )
+
+
+def _audit_verb(verb: Verb) -> None:
+    """What asks whether printed numbers can be true."""
+    made = verb(
+        "audit", "auditing:audit", "can the numbers that a paper prints be true?"
+    )
+    made.add_argument("study", type=Path, metavar="STUDY")
+    made.add_argument("overrides", nargs="*", metavar="PATH=VALUE")
+    made.add_argument("--json", action="store_true", help="one JSON document")
+    made.add_argument(
+        "--output", type=Path, metavar="FILE", help="write a page: .md or .html"
+    )
+    made.add_argument(
+        "--no-data", action="store_true", help="only what printed numbers tell"
+    )
+    made.add_argument("--all", action="store_true", help="confirmations in full, too")
+    made.add_argument("--strict", action="store_true", help="exit 10 after an alarm")
+    made.add_argument("--quiet", action="store_true", help="no progress on stderr")
 
 
 def _run_verbs(verb: Verb) -> None:

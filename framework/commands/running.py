@@ -325,6 +325,43 @@ def executor_of(settings: Settings, runs: Path) -> Executor:
     )
 
 
+def estimated(
+    work: _Work,
+    estimations: Sequence[Estimation],
+    settings: Settings,
+    progress: Progress | None = None,
+) -> dict[str, Cell | tuple[Problem, ...]]:
+    """Address -> cell of estimations that no line of the study is, or why there is none.
+
+    They run and are kept as those of a run; nothing is recorded or drawn.
+
+    Args:
+        work: as `start` made it.
+        estimations: with addresses of their own.
+        settings: how to run.
+        progress: shows how far it is.
+    """
+    refused: dict[str, tuple[Problem, ...]] = {}
+    for estimation in estimations:
+        if not estimation.runs:
+            waiting = Column(estimation, None)
+            refused[estimation.address] = problems_of(waiting)
+            continue
+        try:
+            prepared = _prepare(work, estimation)
+        except EstimandError as error:
+            refused[estimation.address] = error.problems
+            continue
+        if prepared.problems:
+            refused[estimation.address] = prepared.problems
+    outcomes = _execute(work, settings, progress)
+    found: dict[str, Cell | tuple[Problem, ...]] = dict(refused)
+    for address, job in work.jobs.items():
+        outcome, _ = outcomes[job.fingerprint]
+        found[address] = outcome if isinstance(outcome, Cell) else outcome.problems
+    return found
+
+
 def _columns(
     work: _Work, outcomes: Mapping[str, tuple[Cell | Failure, bool]]
 ) -> tuple[Column, ...]:

@@ -1,0 +1,1 @@
+"""The rules, in the order of the report: a module each, a question each."""
