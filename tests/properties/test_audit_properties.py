@@ -138,14 +138,13 @@ def test_moments_of_real_columns_pass(
     low, high = np.quantile(held["y"], [0.01, 0.99], method="lower")
     held["y"] = np.clip(held["y"], low, max(high, low))
     rows: dict[str, Any] = {
-        name: {
-            "mean": shown(x.mean(), places),
-            "sd": shown(x.std(ddof=int(ddof or name != "d")), places),
-            "min": shown(x.min(), places),
-            "max": shown(x.max(), places),
-        }
+        f"{moment}[{name}]": shown(value, places)
         for name, x in held.items()
-    }
+        for moment, value in (
+            ("mean", x.mean()), ("sd", x.std(ddof=int(ddof or name != "d"))),
+            ("min", x.min()), ("max", x.max()),
+        )
+    }  # fmt: skip
     published = {
         "table": {"line": {**rows, "n_obs": str(n)}},
         "claims": {"variables": {"d": "binary"}},
@@ -165,9 +164,9 @@ def test_winsorized_columns_are_never_impossible(
     x = np.exp(tail * np.random.default_rng(seed).normal(size=n))
     x = np.clip(x, *np.quantile(x, limits))
     moments = {"mean": x.mean(), "sd": x.std(ddof=1), "min": x.min(), "max": x.max()}
-    row = {name: shown(value, 4) for name, value in moments.items()}
+    row = {f"{name}[x]": shown(value, 4) for name, value in moments.items()}
     published = {
-        "table": {"line": {"x": row, "n_obs": str(n)}},
+        "table": {"line": {**row, "n_obs": str(n)}},
         "claims": {"data": {"winsorized": list(limits)}},
     }
     scene = scene_of(published, {"table.line": _Line()})

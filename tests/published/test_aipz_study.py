@@ -18,6 +18,7 @@ import pytest
 
 from framework.commands.door import run
 from framework.plan import plan
+from framework.published import printed_numbers
 from framework.spec.study import open_study
 
 ROOT = Path(__file__).parents[2]
@@ -107,7 +108,7 @@ def test_every_printed_number_stands_beside_one_of_ours(compared) -> None:
 
 def test_every_table_is_there(compared) -> None:
     study = open_study(STUDY)
-    written = leaves(study.published)
+    written = [".".join(path) for path in printed_numbers(study.published)]
     counts: dict[str, int] = {}
     for address in written:
         heading = address.split(".")[0]
@@ -115,12 +116,6 @@ def test_every_table_is_there(compared) -> None:
     assert counts == PAPER_NUMBERS
     # What was not compared above waits for a restriction that is not built.
     assert all(a.startswith(WAITS) for a in set(written) - set(compared))
-
-
-def leaves(node, path=()) -> list[str]:
-    if not hasattr(node, "items"):
-        return [".".join(path)]
-    return [leaf for key, value in node.items() for leaf in leaves(value, (*path, key))]
 
 
 def test_the_study_has_a_line_for_every_table_and_figure() -> None:

@@ -51,6 +51,11 @@ def test_every_finding_says_what_where_why_and_by_which_number(paper: Paper) -> 
         assert finding.address
 
 
+def moments(paper: Paper, variable: str, row: dict[str, str]) -> None:
+    for name, text in row.items():
+        paper.put(f"descriptive.summary.{name}[{variable}]", text)
+
+
 # -- printed numbers alone --------------------------------------------------------------
 
 
@@ -118,7 +123,7 @@ def test_a_matrix_without_numbers_and_tests_that_are_not_shown(paper: Paper) -> 
 def test_a_switch_without_its_standard_deviation(
     paper: Paper, name: str, text: str, computed: str
 ) -> None:
-    paper.put(f"descriptive.summary.d.{name}", text)
+    paper.put(f"descriptive.summary.{name}[d]", text)
     found = paper.alarms("descriptives", data=False)
     assert all(f.severity == "impossible" for f in found)
     assert any(computed in f.computed for f in found)
@@ -126,12 +131,12 @@ def test_a_switch_without_its_standard_deviation(
 
 def test_a_spread_that_the_extremes_do_not_allow(paper: Paper) -> None:
     row = {"mean": "1.0", "sd": "3.1", "min": "0.0", "max": "5.0"}
-    paper.printed["descriptive"]["summary"]["x1"] = row
+    moments(paper, "x1", row)
     (found,) = paper.alarms("descriptives", data=False)
     assert "sd is at most" in found.computed
-    row["sd"] = "2.0"
+    moments(paper, "x1", row | {"sd": "2.0"})
     assert paper.alarms("descriptives", data=False) == []
-    row["mean"] = "6.0"
+    moments(paper, "x1", row | {"sd": "2.0", "mean": "6.0"})
     assert paper.alarms("descriptives", data=False)[0].computed.startswith(
         "the mean lies"
     )
@@ -139,12 +144,13 @@ def test_a_spread_that_the_extremes_do_not_allow(paper: Paper) -> None:
 
 def test_extremes_that_winsorizing_does_not_leave(paper: Paper) -> None:
     row = {"mean": "0.00", "sd": "1.00", "min": "-2.00", "max": "2.50"}
-    paper.printed["descriptive"]["summary"]["x1"] = row
+    moments(paper, "x1", row)
     assert paper.alarms("descriptives", data=False) == []
-    row["max"] = "8.00"
+    moments(paper, "x1", row | {"max": "8.00"})
     (found,) = paper.alarms("descriptives", data=False)
     assert found.severity == "doubtful"
-    row["max"] = "12.00"  # above sqrt(.99 / .01) = 9.9 standard deviations
+    # Above sqrt(.99 / .01) = 9.9 standard deviations.
+    moments(paper, "x1", row | {"max": "12.00"})
     (found,) = paper.alarms("descriptives", data=False)
     assert found.severity == "impossible"
     del paper.printed["claims"]["data"]["winsorized"]
@@ -153,7 +159,7 @@ def test_extremes_that_winsorizing_does_not_leave(paper: Paper) -> None:
 
 def test_the_logarithm_of_a_share_is_never_above_zero(paper: Paper) -> None:
     row = {"mean": "0.60", "sd": "0.14", "min": "0.25", "max": "0.99"}
-    paper.printed["descriptive"]["summary"]["x1"] = row
+    moments(paper, "x1", row)
     paper.printed["claims"]["variables"]["x1"] = "share"
     assert paper.alarms("descriptives", data=False) == []
     paper.printed["claims"]["data"]["logged"] = ["x1"]
@@ -199,7 +205,7 @@ def test_a_standard_error_outside_the_triangle(paper: Paper) -> None:
 
 
 def test_an_effect_larger_than_the_outcome(paper: Paper) -> None:
-    paper.put("descriptive.summary.y.sd", "0.1000")
+    paper.put("descriptive.summary.sd[y]", "0.1000")
     found = paper.audit(data=False).alarms
     assert ("effects", "doubtful") in {(f.rule, f.severity) for f in found}
 
@@ -309,7 +315,7 @@ def test_an_instrument_that_contains_the_treatment(paper: Paper) -> None:
 
 
 def test_a_first_stage_that_the_design_does_not_give(paper: Paper) -> None:
-    del paper.printed["iv"]["z"]["z"]
+    del paper.printed["iv"]["z"]["first_stage[z]"]
     paper.put("iv.z.kleibergen_paap_f", "29662.25")
     (found,) = paper.alarms("instruments")
     assert found.proof.startswith("29662.25 against")
@@ -317,7 +323,7 @@ def test_a_first_stage_that_the_design_does_not_give(paper: Paper) -> None:
 
 
 def test_an_f_that_is_not_the_square_of_its_t(paper: Paper) -> None:
-    paper.put("iv.z.z", "0.0500*** (0.0010)")
+    paper.put("iv.z.first_stage[z]", "0.0500*** (0.0010)")
     (found,) = paper.alarms("instruments")
     assert found.reason.endswith("squared.")
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from framework.audit.finding import Finding
 from framework.audit.rounding import Interval
 from framework.audit.rule import Rule
-from framework.audit.scene import Scene
+from framework.audit.scene import Leaf, Scene
 
 #: Tails of 1% that carry more of the variance are those of no winsorised variable we
 #: know: normal 0.11, lognormal with unit sigma 0.23.
@@ -60,23 +60,29 @@ def judge(scene: Scene) -> Iterator[Finding]:
 
 
 def _rows(scene: Scene) -> Iterator[Row]:
-    columns = scene.columns()
-    for column, held in columns.items():
-        if not {"mean", "sd", "min", "max"} <= set(held):
-            continue
-        above, _, variable = column.rpartition(".")
-        counted = held.get("n") or columns.get(above, {}).get("n_obs")
-        units, periods = scene.claims.sample.units, scene.claims.sample.periods
-        n = int(counted.printed.number) if counted else 0
-        if not n and units and periods:
-            n = units * (periods[1] - periods[0] + 1)
-        mean, sd, low, high = (
-            held[name].interval for name in ("mean", "sd", "min", "max")
-        )
-        shown = ", ".join(
-            f"{name} {held[name].printed.text}" for name in ("mean", "sd", "min", "max")
-        )
-        yield Row(above, variable, mean, sd, low, high, n, shown)
+    """Variables of a descriptive table: `mean[x]`, `sd[x]`, `min[x]`, `max[x]`."""
+    for column, held in scene.columns().items():
+        variables = [n[len("mean[") : -1] for n in held if n.startswith("mean[")]
+        for variable in variables:
+            names = {
+                name: f"{name}[{variable}]" for name in ("mean", "sd", "min", "max")
+            }
+            if not set(names.values()) <= set(held):
+                continue
+            moments = {name: held[at] for name, at in names.items()}
+            mean, sd, low, high = (leaf.interval for leaf in moments.values())
+            shown = ", ".join(f"{n} {leaf.printed.text}" for n, leaf in moments.items())
+            n = _count(scene, held, variable)
+            yield Row(column, variable, mean, sd, low, high, n, shown)
+
+
+def _count(scene: Scene, held: Mapping[str, Leaf], variable: str) -> int:
+    """N of the variable, of the table, or of the sample in the text; 0 = unknown."""
+    counted = held.get(f"n[{variable}]") or held.get("n_obs")
+    units, periods = scene.claims.sample.units, scene.claims.sample.periods
+    if counted:
+        return int(counted.printed.number)
+    return units * (periods[1] - periods[0] + 1) if units and periods else 0
 
 
 def _is_binary(scene: Scene, row: Row) -> bool:

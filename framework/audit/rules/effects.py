@@ -123,11 +123,7 @@ def _row_normalised(scene: Scene, column: str) -> bool:
 def _size(scene: Scene, total: Leaf) -> Iterator[Finding]:
     outcome = str(scene.model(total.column).get("outcome"))
     spread = next(
-        (
-            leaf
-            for leaf in scene.leaves
-            if leaf.name == "sd" and leaf.column.endswith(f".{outcome}")
-        ),
+        (leaf for leaf in scene.leaves if leaf.name == f"sd[{outcome}]"),
         None,
     )
     if spread is None:

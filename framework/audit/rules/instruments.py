@@ -95,7 +95,8 @@ def _square(scene: Scene, column: str, held: Mapping[str, Leaf]) -> Iterator[Fin
     """With one instrument the first-stage F is the square of its t."""
     instruments = list(scene.model(column).get("instruments") or ())
     f = held.get("kleibergen_paap_f") or held.get("first_stage_f")
-    leaf = held.get(str(instruments[0])) if len(instruments) == 1 else None
+    name = f"first_stage[{_words(instruments)}]"
+    leaf = held.get(name) if len(instruments) == 1 else None
     if f is None or leaf is None or leaf.t is None:
         return
     square = leaf.t.square()

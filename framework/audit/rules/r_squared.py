@@ -11,17 +11,13 @@ from framework.audit.scene import Leaf, Scene
 
 #: Regressors that explain so much less than fewer of them did are another kind of R2.
 _APART = 0.3
+#: What papers print as R2, whatever it is.
+_KINDS = ("r2", "r2_within", "squared_correlation")
 
 
 def judge(scene: Scene) -> Iterator[Finding]:
     """Every pair of columns of which one holds the other's regressors."""
-    columns = scene.columns()
-    held = {
-        column: names["r2"]
-        for column, names in columns.items()
-        # Two-stage least squares minimises no sum of squares.
-        if "r2" in names and not scene.model(column).get("instruments")
-    }
+    held = _printed(scene, "r2")
     pairs, wrong = 0, []
     for small, below in held.items():
         for large, above in held.items():
@@ -51,7 +47,17 @@ def judge(scene: Scene) -> Iterator[Finding]:
             "R2 does not fall when regressors are added on the same rows.",
             f"{pairs} of {pairs}",
         )
-    yield from _kinds(scene, held)
+    yield from _kinds(scene, _printed(scene, *_KINDS))
+
+
+def _printed(scene: Scene, *names: str) -> dict[str, Leaf]:
+    """Column -> its R2; two-stage least squares minimises no sum of squares."""
+    return {
+        column: held[name]
+        for column, held in scene.columns().items()
+        for name in names
+        if name in held and not scene.model(column).get("instruments")
+    }
 
 
 def _kinds(scene: Scene, held: Mapping[str, Leaf]) -> Iterator[Finding]:
