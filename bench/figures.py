@@ -27,6 +27,8 @@ class Figure:
         unit: `x` for a ratio, `s`, `ms`, `MB`, or a count's noun.
         bound: what it may at most be; None where nothing was promised.
         parts: the two sides of the ratio, in words.
+        extrapolated: the subset that a slow peer was timed on, `6 of 2,574 programs`;
+            "" where it did the whole work.
     """
 
     name: str
@@ -34,16 +36,30 @@ class Figure:
     unit: str
     bound: float | None = None
     parts: str = ""
+    extrapolated: str = ""
 
     @property
     def holds(self) -> bool:
         return self.bound is None or self.value <= self.bound
 
     def __str__(self) -> str:
-        bound = "" if self.bound is None else f"at most {self.bound:g}"
+        bound = "" if self.bound is None else f"at most {self.bound:.3g}"
         verdict = "" if self.bound is None else ("ok" if self.holds else "MISSED")
-        value = f"{self.value:.2f} {self.unit}"
-        return f"{self.name:<52} {value:>16}  {bound:<14}{verdict:<8}{self.parts}"
+        row = f"{self.name:<62} {self.measured:>14}  {bound:<16}{verdict:<8}"
+        return f"{row}{self.told}".rstrip()
+
+    @property
+    def measured(self) -> str:
+        """Three digits of the number with its unit; a count in full."""
+        whole = float(self.value).is_integer() and abs(self.value) >= 1
+        text = f"{self.value:.0f}" if whole else f"{self.value:.3g}"
+        return f"{text} {self.unit}"
+
+    @property
+    def told(self) -> str:
+        """The parts, and what the peer's is extrapolated from."""
+        said = f"extrapolated from {self.extrapolated}" if self.extrapolated else ""
+        return "; ".join(part for part in (self.parts, said) if part)
 
 
 def ratio(
@@ -53,6 +69,7 @@ def ratio(
     bound: float | None = None,
     *,
     extra: bool = False,
+    extrapolated: str = "",
 ) -> Figure:
     """Median of ours over median of theirs.
 
@@ -62,11 +79,13 @@ def ratio(
         theirs: seconds of the yardstick, taken alternately with ours.
         bound: what the ratio may at most be.
         extra: what ours costs on top of theirs, instead of the whole.
+        extrapolated: as in `Figure`.
     """
     own, other = statistics.median(ours), statistics.median(theirs)
     if extra:
         own -= other
-    return Figure(name, own / other, "x", bound, f"{_seconds(own)} / {_seconds(other)}")
+    parts = f"{_seconds(own)} / {_seconds(other)}"
+    return Figure(name, own / other, "x", bound, parts, extrapolated)
 
 
 def _seconds(value: float) -> str:

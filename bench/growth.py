@@ -41,7 +41,8 @@ def cost(rows: int) -> Cost:
     """Measure one size in this process."""
     import numpy as np
 
-    from bench.efficiency import MEASURE, by_scipy, cities, extrapolated, scored
+    from bench.efficiency import MEASURE, cities, scored
+    from bench.one_by_one import by_scipy, extrapolated
 
     some = cities(40, seed=3)
     scored(some)  # imports

@@ -5,22 +5,26 @@ from __future__ import annotations
 import importlib
 import itertools
 import time
+import warnings
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from bench import peer
 from bench.figures import ESTIMATIONS, Figure, empty_folder, ratio
 from framework import registry
 from framework.cache import Cell, Failure, Job
 from framework.commands.running import plan_run, start
 from framework.contract import Request
+from framework.data.design import build
 from framework.execute import Processes, execute
+from framework.execute.estimation import resolve
 from framework.execute.worker import ESTIMATE
 from framework.panel import Panel
 from framework.result import Result
 from framework.spec.study import open_study
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping
 
 #: Estimations before a worker is warm: imports, the panel, the allocator.
 _WARM_UP = 5
@@ -46,7 +50,6 @@ class _Times:
 def measure() -> list[Figure]:
     """Time between two results less the fit; and the fit beside bare pyfixest."""
     ours = _run("bench.overhead:estimate_timed")
-    bare = _run("bench.overhead:pyfixest_timed")
     around = [whole - fit for whole, fit in zip(ours.whole, ours.fit, strict=True)]
     request = [task - fit for task, fit in zip(ours.task, ours.fit, strict=True)]
     kept = [whole - task for whole, task in zip(ours.whole, ours.task, strict=True)]
@@ -56,57 +59,57 @@ def measure() -> list[Figure]:
         ),
         ratio("- of it, request and checks", request, ours.fit),
         ratio("- of it, keeping the result and the parent", kept, ours.fit),
-        ratio("estimate(request) of twfe / bare pyfixest.feols", ours.fit, bare.fit),
+        _fit_alone(),
     ]
+
+
+def _fit_alone() -> Figure:
+    """`estimate(request)` of the plain model beside the same fit by bare pyfixest."""
+    with empty_folder() as folder:
+        work = start(open_study(folder / "castle.yaml"), folder / "runs")
+        plan_run(work, ["baseline"])
+        (job,) = work.jobs.values()
+        data, model, estimator = resolve(job)
+        request = build(work.panels[job.panel], data, model, estimator).request
+    assert request.treatment is not None
+    right = " + ".join((*request.treatment.columns, *request.controls))
+    formula = f"{request.outcome} ~ {right} | {' + '.join(request.fixed_effects)}"
+    columns = {name: request.frame[name].to_numpy() for name in request.frame}
+    with (
+        peer.asked(
+            "pyfixest",
+            "feols",
+            columns,
+            formula=formula,
+            cluster=request.inference.clusters[0],
+        ) as bare,
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")
+        _same(estimator.estimate(request), bare.run().values)
+        own, theirs = peer.in_turn(30, lambda: estimator.estimate(request), bare)
+    name = f"estimate(request) of twfe / bare {peer.label('pyfixest')} feols"
+    return ratio(name, own, [reply.seconds for reply in theirs])
+
+
+def _same(ours: Result, theirs: Mapping[str, float]) -> None:
+    row = ours.coefficients.iloc[0]
+    for column in ("estimate", "std_error"):
+        # the order of sums differs between two fits of the same columns
+        if not abs(row[column] / theirs[column] - 1) < 1e-8:
+            raise RuntimeError(f"{column}: ours {row[column]!r}, theirs {theirs}")
 
 
 def estimate_timed(job: Job, panel: Panel) -> Cell:
     """A worker's task whose cell holds the seconds inside `estimate(request)`."""
-
-    def fit(original: Callable[[Request], Result], request: Request) -> float:
-        start = time.perf_counter()
-        original(request)
-        return time.perf_counter() - start
-
-    return _timed(job, panel, fit)
-
-
-def pyfixest_timed(job: Job, panel: Panel) -> Cell:
-    """A worker's task whose cell holds the seconds of the same fit by bare pyfixest."""
-    import pyfixest
-
-    def fit(_: Callable[[Request], Result], request: Request) -> float:
-        assert request.treatment is not None
-        right = " + ".join((*request.treatment.columns, *request.controls))
-        formula = f"{request.outcome} ~ {right} | {' + '.join(request.fixed_effects)}"
-        start = time.perf_counter()
-        fitted = pyfixest.feols(
-            formula, request.frame, vcov={"CRV1": request.inference.clusters[0]}
-        )
-        fitted.tidy()
-        return time.perf_counter() - start
-
-    return _timed(job, panel, fit)
-
-
-def _timed(
-    job: Job,
-    panel: Panel,
-    fit: Callable[[Callable[[Request], Result], Request], float],
-) -> Cell:
     plugin = registry.estimator(job.model["estimator"]["name"])
     original, seconds = plugin.estimate, []
 
     def estimate(self: object, request: Request) -> Result:
-        result: Result | None = None
-
-        def once(asked: Request) -> Result:
-            nonlocal result
-            result = original(self, asked)  # type: ignore[arg-type]  # self is a plugin
-            return result
-
-        seconds.append(fit(once, request))
-        return result or once(request)
+        start = time.perf_counter()
+        result: Result = original(self, request)  # type: ignore[arg-type]  # self is a plugin
+        seconds.append(time.perf_counter() - start)
+        return result
 
     module, _, name = ESTIMATE.partition(":")
     task = getattr(importlib.import_module(module), name)

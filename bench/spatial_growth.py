@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import csv
 
+from bench import peer
 from bench.figures import ROOT
-from bench.spatial import GROWTH, child
+from bench.spatial import GROWTH, once
 
 FOLDER = ROOT / "bench" / "figures"
 _PERIODS = 10
@@ -21,12 +22,10 @@ def measured() -> list[dict[str, float]]:
     """One row per size."""
     rows = []
     for n in GROWTH:
-        found = child("ours", n, _PERIODS, 1)
-        rows.append({"units": n, "seconds": found["first"], "gigabytes": found["peak"]})
-        print(
-            f"{n:>7,} units  {found['first']:8.2f} s  {found['peak']:6.2f} GB",
-            flush=True,
-        )
+        found = once(peer.OURS, n, _PERIODS)
+        size = found.peak / 1e9
+        rows.append({"units": n, "seconds": found.cpu, "gigabytes": size})
+        print(f"{n:>7,} units  {found.cpu:8.2f} s  {size:6.2f} GB", flush=True)
     return rows
 
 

@@ -1,20 +1,17 @@
 """Estimators of staggered adoption against diff-diff, at `estimate(request)`.
 
-Both are warm and run alternately in one process on the same simulated panel; the results
-are compared before any time is printed.
+Both are warm and run alternately on the same simulated panel, one thread each; the
+results are compared before any time is printed.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import time
-import warnings
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from bench import peer
 from bench.figures import Figure, ratio
 from estimators.callaway_santanna import CallawaySantanna
 from estimators.goodman_bacon import GoodmanBacon
@@ -23,109 +20,54 @@ from estimators.sun_abraham import SunAbraham
 from framework.contract import Estimator, Inference, Request, Treatment
 from framework.result import Result
 
-#: Repetitions; slow peers are timed once.
+#: Repetitions; a peer that takes many seconds is timed once, ours several times.
 _MANY, _ONE = 5, 1
 
 
 def measure() -> list[Figure]:
     """Median seconds of ours over theirs, after the numbers have been compared."""
-    if importlib.util.find_spec("diff_diff") is None:
-        request, _ = _panel(10_000, 20)
-        seconds = _seconds(lambda: CallawaySantanna().estimate(request), _MANY)
-        return [
-            Figure(
-                "callaway_santanna on 10,000 x 20 (diff-diff is not installed)",
-                float(np.median(seconds)),
-                "s",
-            )
-        ]
-    import diff_diff
-
-    large, frame = _panel(10_000, 20)
-    long, bacon = _panel(5_000, 40)
+    large, long = _panel(10_000, 20), _panel(5_000, 40)
+    never = CallawaySantanna(control_group="never_treated")
     return [
-        _against(
-            "goodman_bacon / diff-diff, 5,000 x 40",
-            GoodmanBacon(),
-            long,
-            lambda: _fit(diff_diff.BaconDecomposition(weights="exact"), bacon),
-            bound=1 / 300,
-            repetitions=_ONE,
-        ),
-        _against(
-            "callaway_santanna / diff-diff, 10,000 x 20",
-            CallawaySantanna(control_group="never_treated"),
-            large,
-            lambda: _fit(diff_diff.CallawaySantAnna(base_period="universal"), frame),
-            bound=1.2,
-            repetitions=_MANY,
-        ),
-        _against(
-            "sun_abraham / diff-diff, 10,000 x 20",
-            SunAbraham(),
-            large,
-            lambda: _fit(diff_diff.SunAbraham(), frame),
-            bound=1 / 20,
-            repetitions=_ONE,
-        ),
-        _against(
-            "imputation / diff-diff, 10,000 x 20",
-            Imputation(pretrends=0),
-            large,
-            lambda: _fit(diff_diff.ImputationDiD(), frame, aggregate="event_study"),
-            bound=1.0,
-            repetitions=_MANY,
-        ),
+        _against(GoodmanBacon(), *long, "5,000 x 40", 1 / 300, _ONE),
+        _against(never, *large, "10,000 x 20", 1.2, _MANY),
+        _against(SunAbraham(), *large, "10,000 x 20", 1 / 20, _ONE),
+        _against(Imputation(pretrends=0), *large, "10,000 x 20", 1.0, _MANY),
     ]
 
 
 def _against(
-    name: str,
     ours: Estimator,
     request: Request,
-    theirs: Callable[[], Any],
-    *,
+    frame: pd.DataFrame,
+    size: str,
     bound: float,
     repetitions: int,
 ) -> Figure:
-    _same(name, ours.estimate(request), theirs())
+    task = type(ours).__module__.rpartition(".")[2]
+    name = f"{task} / {peer.label('diff_diff')}, {size}"
+    columns = {column: frame[column].to_numpy() for column in frame}
     own, other = [], []
-    for _ in range(repetitions):
-        other += _seconds(theirs, 1)
-        own += _seconds(lambda: ours.estimate(request), 1 if repetitions > 1 else _MANY)
+    with peer.asked("diff_diff", task, columns) as theirs:
+        first = theirs.run()
+        _same(name, ours.estimate(request), first.values["estimate"])
+        for _ in range(repetitions):
+            other.append(theirs.run().seconds if repetitions > 1 else first.seconds)
+            for _ in range(1 if repetitions > 1 else _MANY):
+                start = time.perf_counter()
+                ours.estimate(request)
+                own.append(time.perf_counter() - start)
     return ratio(name, own, other, bound)
 
 
-def _same(name: str, ours: Result, theirs: Any) -> None:
+def _same(name: str, ours: Result, theirs: float) -> None:
     if len(ours.coefficients):
-        pair = ours.coefficients.estimate[0], theirs.overall_att
+        own = ours.coefficients.estimate[0]
     else:
-        pair = ours.scalars["two_way_estimate"], theirs.twfe_estimate
+        own = ours.scalars["two_way_estimate"]
     # differences of means of 200,000 rows, and a sparse solver's tolerance
-    if not abs(pair[0] - pair[1]) < 1e-8:
-        raise RuntimeError(f"{name}: ours {pair[0]!r}, theirs {pair[1]!r}")
-
-
-def _seconds(call: Callable[[], object], times: int) -> list[float]:
-    found = []
-    for _ in range(times):
-        start = time.perf_counter()
-        call()
-        found.append(time.perf_counter() - start)
-    return found
-
-
-def _fit(estimator: Any, frame: pd.DataFrame, **options: Any) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return estimator.fit(
-            frame,
-            outcome="y",
-            unit="unit",
-            time="time",
-            first_treat="first",
-            **options,
-        )
+    if not abs(own - theirs) < 1e-8:
+        raise RuntimeError(f"{name}: ours {own!r}, theirs {theirs!r}")
 
 
 def _panel(units: int, periods: int) -> tuple[Request, pd.DataFrame]:
