@@ -991,10 +991,9 @@ def _check_rest(
     for key in ("families", "report"):
         held = document.tree.get(key)
         for name in held if isinstance(held, Mapping) else ():
-            problem = _no_line(checks, str(name), lines=key == "families")
-            if problem:
+            if missing := _no_line(checks, str(name), lines=key == "families"):
                 place = Origin(document, (key, name))
-                problems.add(problem.at(path=f"{key}.{name}"), place, key=True)
+                problems.add(missing.at(path=f"{key}.{name}"), place, key=True)
     held = document.tree.get("report")
     for name, options in held.items() if isinstance(held, Mapping) else ():
         _check_heading(options, Origin(document, ("report", name)), name, problems)
@@ -1076,17 +1075,16 @@ def _check_published(
             continue
         deeper = below if isinstance(below, Mapping) and "." not in heading else {"": 0}
         wrong: dict[str, Problem] = {}
+        if missing := _no_line(checks, str(heading)):
+            wrong[""] = missing
+            deeper = {}
         for line in deeper:
-            problem = _no_line(checks, f"{heading}.{line}".rstrip("."))
-            if problem and "heading" in problem.what:
-                wrong = {"": _no_line(checks, str(heading)) or problem}
-                break
-            if problem:
-                wrong[str(line)] = problem
-        for line, problem in wrong.items():
+            if missing := _no_line(checks, f"{heading}.{line}".rstrip(".")):
+                wrong[str(line)] = missing
+        for line, fault in wrong.items():
             steps = [str(heading), *([line] if line else [])]
             path = ".".join(("published", *steps))
-            problems.add(problem.at(path=path), top.below(*steps), key=True)
+            problems.add(fault.at(path=path), top.below(*steps), key=True)
 
 
 __all__ = [
