@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator
@@ -11,6 +12,7 @@ from estimators.steps._columns import finish, not_there
 from estimators.steps._distances import told
 from estimators.steps._frontier import (
     FrontierStep,
+    Reference,
     Window,
     keys,
     readable,
@@ -18,6 +20,7 @@ from estimators.steps._frontier import (
     sample,
     technologies,
 )
+from estimators.steps._score_figures import score_plots
 from framework.contract import StepOutput
 from framework.errors import EstimandError, Phase, Problem
 from framework.panel import Panel
@@ -52,13 +55,15 @@ class PartialStep(FrontierStep):
         "efficiency",
         description="a score below 1 inside of the frontier, or its inverse",
     )
-    reference: str | None = Field(
-        None, description="condition on the rows compared with; all are scored"
+    reference: Reference | None = Field(
+        None,
+        description="the rows compared with; all are scored: a condition, or "
+        "{rows: before, untreated or never, treatment: column}",
     )
 
     @field_validator("reference")
     @classmethod
-    def _readable(cls, value: str | None) -> str | None:
+    def _readable(cls, value: Reference | None) -> Reference | None:
         return readable(value)
 
     def makes(self, name: str) -> tuple[str, ...]:
@@ -106,7 +111,8 @@ class PartialStep(FrontierStep):
             note += "(uses as little) as the row"
             notes = (note, *notes)
         frames = {"scores": scores, **more}
-        return finish(panel, name, {name: column}, detail, frames=frames, notes=notes)
+        out = finish(panel, name, {name: column}, detail, frames=frames, notes=notes)
+        return replace(out, plots=score_plots(panel, name, frames))
 
     @abstractmethod
     def _scored(self, found: Sample, tech: Technology) -> Partial:

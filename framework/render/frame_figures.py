@@ -147,14 +147,18 @@ def _heatmap(plot: Drawing, frame: Frame) -> Drawn:
     values = frame.numbers(str(options["value"]))
     across = sorted(dict.fromkeys(columns), key=_sortable)
     down = list(dict.fromkeys(rows))
-    grid = np.full((len(down), len(across)), np.nan)
+    sums, counts = np.zeros((2, len(down), len(across)))
     at = {name: k for k, name in enumerate(down)}, {c: k for k, c in enumerate(across)}
     for row, column, value in zip(rows, columns, values, strict=True):
-        grid[at[0][row], at[1][column]] = value
+        if math.isfinite(value):
+            sums[at[0][row], at[1][column]] += value
+            counts[at[0][row], at[1][column]] += 1
+    with np.errstate(invalid="ignore"):
+        grid = sums / counts  # several values of a cell, as of windows: their mean
     if options.get("order") != "given":
         known = np.where(np.isnan(grid), 0.0, grid).sum(axis=1)
-        counts = np.maximum((~np.isnan(grid)).sum(axis=1), 1)
-        order = np.argsort(-known / counts, kind="stable")
+        cells = np.maximum((~np.isnan(grid)).sum(axis=1), 1)
+        order = np.argsort(-known / cells, kind="stable")
         grid, down = grid[order], [down[k] for k in order]
     named = len(down) <= _MOST_NAMED
     figure, axes = canvas(0.9 + (0.26 * len(down) if named else 4.6))

@@ -55,6 +55,11 @@ def test_rows_of_a_heat_map_stand_by_their_mean() -> None:
     assert labels(axes.get_xticklabels()) == ["2009", "2010"]
     drawn = np.ma.filled(axes.images[0].get_array(), np.nan)
     np.testing.assert_array_equal(drawn, [[0.7, 0.9], [np.nan, 0.5], [0.3, 0.1]])
+    twice = {k: [*v, v[0]] for k, v in columns.items()}
+    twice["score"][-1] = 0.3  # a second window of the cell that holds 0.1
+    (axes, *_) = axes_of(Drawing("heatmap", "s.f", "", options), **twice)
+    drawn = np.ma.filled(axes.images[0].get_array(), np.nan)
+    np.testing.assert_allclose(drawn[2], [0.3, 0.2], rtol=1e-15)
     given = Drawing(
         "heatmap", "s.f", "", {**options, "order": "given", "percent": True}
     )

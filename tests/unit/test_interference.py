@@ -12,6 +12,9 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from estimators.steps.directional import Directional
+from estimators.steps.order_alpha import OrderAlpha
+from estimators.steps.order_m import OrderM
 from estimators.steps.radial import Radial
 from estimators.steps.sbm import Sbm
 from framework import run
@@ -162,6 +165,30 @@ def test_steps_name_the_technologies_that_fit() -> None:
         assert set(pooled.alternatives(none)) == set()
     sbm = Sbm(inputs="x", outputs="y", returns="constant", frontier="yearly")
     assert set(sbm.alternatives({"column": "d"})) == set(found)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (Radial, {"orientation": "output", "returns": "constant"}),
+        (Sbm, {"returns": "constant"}),
+        (Directional, {"returns": "constant"}),
+        (OrderM, {"orientation": "output", "m": 5}),
+        (OrderAlpha, {"orientation": "output", "alpha": 0.9}),
+    ],
+)
+def test_a_step_takes_what_it_names(
+    panel: Panel, kind: Any, options: dict[str, Any]
+) -> None:
+    written = {"inputs": "x", "outputs": "y", "frontier": "yearly", **options}
+    named = kind(**written).alternatives({"column": "d"})
+    assert len(named) == 4
+    for change in named.values():
+        out = kind(**{**written, **change}).apply(panel, "eff", frozenset())
+        assert out.panel.frame["eff"].notna().any()
+    spelt = kind(**written, reference="first = 0").apply(panel, "eff", frozenset())
+    never = kind(**written, **named["never"]).apply(panel, "eff", frozenset())
+    np.testing.assert_array_equal(spelt.panel.frame["eff"], never.panel.frame["eff"])
 
 
 # ------------------------------------------------------------------- outcomes compared
