@@ -32,6 +32,9 @@ BADS = ["so2", "wastewater", "soot"]
 #: Scores above 1 minus this are scored again without the unit, as in the step.
 EFFICIENT = 1e-7
 _EXACT = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
+ATTEMPTS: tuple[dict[str, Any], ...] = (_EXACT, _EXACT | {"presolve": False}, {})
+#: scipy's status.
+UNBOUNDED = 3
 
 
 def cities(n: int, years: int, seed: int = 0) -> pd.DataFrame:
@@ -68,40 +71,55 @@ class Multipliers:
         return rho if rho <= 1 - EFFICIENT else self._optimum(o, super_stage=True)
 
     def _optimum(self, o: int, *, super_stage: bool) -> float:
-        """max xi over prices v, u, w (and omega): see the comments for each row."""
-        x, y, b = self.x, self.y, self.b
+        """max xi over values v x_o, u y_o, w b_o (and omega): see the comments.
+
+        Raises:
+            ArithmeticError: HiGHS found neither an optimum nor none.
+        """
+        own = self.x[:, [o]], self.y[:, [o]], self.b[:, [o]]
+        x, y, b = (q / of for q, of in zip((self.x, self.y, self.b), own, strict=True))
         m, goods, bads = len(x), len(y), len(b)
         p = goods + bads
         # Columns: xi, v, u, w, omega.
         width = 1 + m + p + 1
-        own = np.concatenate([[1.0], x[:, o], -y[:, o], b[:, o], [-1.0]])
+        itself = np.concatenate(
+            [[1.0], np.ones(m), -np.ones(goods), np.ones(bads), [-1]]
+        )
         n = x.shape[1]
         peers = np.arange(n) if not super_stage else np.delete(np.arange(n), o)
-        # No peer earns a profit: -v X + u Y - w B + omega <= 0.
+        # No peer earns a profit: -v X + u Y - w B + omega <= 0, each in its own size.
         profit = np.zeros((len(peers), width))
         profit[:, 1 : 1 + m] = -x[:, peers].T
         profit[:, 1 + m : 1 + m + goods] = y[:, peers].T
         profit[:, 1 + m + goods : -1] = -b[:, peers].T
         profit[:, -1] = 1.0
-        # xi/(p q_o) <= price of an output (stage 1), >= it (stage 2).
+        profit /= np.abs(profit).max(axis=1, keepdims=True)
+        # xi/p <= value of an output (stage 1), >= it (stage 2).
         output = np.zeros((p, width))
-        output[:, 0] = 1 / (p * np.concatenate([y[:, o], b[:, o]]))
+        output[:, 0] = 1 / p
         output[:, 1 + m : -1] = -np.eye(p)
         if super_stage:
             output = -output
-        price = 1 / (m * x[:, o])  # least price of an input, or the most
+        # Least value of an input, or the most.
+        limits = (0.0, 1 / m) if super_stage else (1 / m, None)
         bounds: list[tuple[float | None, float | None]] = [(None, None)]
-        bounds += [(0.0, c) if super_stage else (c, None) for c in price]
+        bounds += [limits] * m
         bounds += [(0.0 if super_stage else None, None)] * p
         bounds += [(None, None) if self.variable else (0.0, 0.0)]
-        found = linprog(
-            np.concatenate([[-1.0], np.zeros(width - 1)]),
-            np.concatenate([[own], profit, output]),
-            np.concatenate([[1.0], np.zeros(len(peers) + p)]),
-            bounds=bounds,
-            method="highs",
-            options=_EXACT,
-        )
+        # HiGHS sometimes ends without a status at its tightest tolerances.
+        for options in ATTEMPTS:
+            found = linprog(
+                np.concatenate([[-1.0], np.zeros(width - 1)]),
+                np.concatenate([[itself], profit, output]),
+                np.concatenate([[1.0], np.zeros(len(peers) + p)]),
+                bounds=bounds,
+                method="highs",
+                options=options,
+            )
+            if found.status == 0 or (found.status == UNBOUNDED and super_stage):
+                break
+        else:
+            raise ArithmeticError(f"unit {o}: {found.message}")
         # An unbounded dual is an infeasible primal.
         return -float(found.fun) if found.status == 0 else float("nan")
 
