@@ -8,7 +8,7 @@ sum_i w_ij. Radius matching averages within a treated row first (not over pairs)
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,7 +24,7 @@ Kernel = Literal["epanechnikov", "gaussian", "biweight", "uniform", "tricube"]
 #: the units of a covariate move it by less.
 TIE = 1e-10
 #: Pairs held at a time.
-_CHUNK = 4_000_000
+AT_ONCE = 4_000_000
 
 KERNELS: dict[str, Callable[[Floats], Floats]] = {
     "epanechnikov": lambda u: np.maximum(0.0, 1 - u**2),
@@ -76,21 +76,15 @@ def kernel_weights(
     treated: Points, untreated: Points, kernel: Kernel, bandwidth: float
 ) -> csr_array:
     """(n1 x n0) weights K(distance / bandwidth) that sum to one per treated row."""
-    shape = KERNELS[kernel]
-
-    def weigh(distance: Floats) -> Floats:
-        return shape(distance / bandwidth)
-
-    return _each(treated, untreated, weigh)
+    reach = np.inf if kernel == "gaussian" else bandwidth
+    found = _within(treated, untreated, np.full(len(treated), reach))
+    return _weighted(found, KERNELS[kernel](found.distance / bandwidth))
 
 
 def radius(treated: Points, untreated: Points, caliper: float) -> csr_array:
     """Equal weights for all untreated rows within the caliper."""
-
-    def weigh(distance: Floats) -> Floats:
-        return (distance <= caliper + TIE).astype(np.float64)
-
-    return _each(treated, untreated, weigh)
+    found = _within(treated, untreated, np.full(len(treated), caliper + TIE))
+    return _weighted(found, np.ones(len(found.distance)))
 
 
 def nearest(
@@ -109,23 +103,20 @@ def nearest(
         caliper: a match farther away is none.
         ties: all rows as near as the k-th are matches; else the first by `order`.
     """
-    limit = np.inf if caliper is None else caliper + TIE
-
-    def weigh(distance: Floats) -> Floats:
-        k = min(neighbours, distance.shape[1])
-        if ties:
-            far = np.partition(distance, k - 1, axis=1)[:, k - 1 : k]
-            chosen = distance <= far + TIE
-        else:
-            # Distances that rounding tells apart are one, so that `order` decides.
-            steps = np.round(distance / TIE)
-            ranks = np.broadcast_to(untreated.order, distance.shape)
-            first = np.lexsort((ranks, steps), axis=1)[:, :k]
-            chosen = np.zeros(distance.shape, dtype=bool)
-            np.put_along_axis(chosen, first, values=True, axis=1)
-        return (chosen & (distance <= limit)).astype(np.float64)
-
-    return _each(treated, untreated, weigh)
+    if not len(untreated):
+        return csr_array((len(treated), 0), dtype=np.float64)
+    far = _kth(treated, untreated, min(neighbours, len(untreated))) + TIE
+    if caliper is not None:
+        far = np.minimum(far, caliper + TIE)
+    found = _within(treated, untreated, far)
+    chosen = np.ones(len(found.distance))
+    if not ties:
+        # Distances that rounding tells apart are one, so that `order` decides.
+        steps = np.round(found.distance / TIE)
+        ranked = np.lexsort((untreated.order[found.j], steps, found.i))
+        start = np.searchsorted(found.i[ranked], found.i[ranked], side="left")
+        chosen[ranked] = np.arange(len(ranked)) - start < neighbours
+    return _weighted(found, chosen)
 
 
 def without_replacement(
@@ -161,30 +152,76 @@ def without_replacement(
     return _summing_to_one(held)
 
 
-def _each(
-    treated: Points, untreated: Points, weigh: Callable[[Floats], Floats]
-) -> csr_array:
-    """Weights of all pairs, so many treated rows at a time, each row summing to one."""
-    from scipy.sparse import vstack
+@dataclass(frozen=True, slots=True)
+class _Pairs:
+    """Pairs (i, j) of a treated and an untreated row, by i, and their distance."""
 
-    n1, n0 = len(treated), len(untreated)
-    if not n0 or not n1:
-        return csr_array((n1, n0), dtype=np.float64)
-    at_once = max(1, _CHUNK // n0)
-    parts = []
-    for start in range(0, n1, at_once):
+    i: Ints
+    j: Ints
+    distance: Floats
+    shape: tuple[int, int]
+
+
+def _within(treated: Points, untreated: Points, reach: Floats) -> _Pairs:
+    """All pairs with a distance up to the treated row's `reach`."""
+    shape = len(treated), len(untreated)
+    if untreated.at.shape[1] != 1:
+        i: list[Ints] = []
+        j: list[Ints] = []
+        distance: list[Floats] = []
+        for start, held in _blocks(treated, untreated):
+            rows, columns = np.nonzero(held <= reach[start : start + len(held), None])
+            i.append(start + rows)
+            j.append(columns)
+            distance.append(held[rows, columns])
+        joined = np.concatenate
+        return _Pairs(joined(i), joined(j), joined(distance), shape)
+    # On a line: a range of the sorted untreated rows, a hair wider, then held to it.
+    order = np.argsort(untreated.at[:, 0], kind="stable")
+    line, place = untreated.at[order, 0], treated.at[:, 0]
+    low = np.searchsorted(line, place - reach - TIE, side="left")
+    count = np.searchsorted(line, place + reach + TIE, side="right") - low
+    one = np.repeat(np.arange(shape[0]), count)
+    first = np.repeat(low - np.cumsum(count) + count, count)
+    zero = order[first + np.arange(len(one))]
+    apart = np.abs(place[one] - untreated.at[zero, 0])
+    kept = apart <= reach[one]
+    return _Pairs(one[kept], zero[kept], apart[kept], shape)
+
+
+def _kth(treated: Points, untreated: Points, k: int) -> Floats:
+    """(n1,) distance of the k-th nearest untreated row."""
+    if untreated.at.shape[1] != 1:
+        parts = [
+            np.partition(held, k - 1, axis=1)[:, k - 1]
+            for _, held in _blocks(treated, untreated)
+        ]
+        return np.concatenate(parts)
+    line = np.sort(untreated.at[:, 0])
+    place = treated.at[:, 0]
+    near = np.searchsorted(line, place)[:, None] + np.arange(-k, k)
+    inside = (near >= 0) & (near < len(line))
+    distance = np.abs(place[:, None] - line[near.clip(0, len(line) - 1)])
+    distance[~inside] = np.inf
+    kth: Floats = np.partition(distance, k - 1, axis=1)[:, k - 1]
+    return kth
+
+
+def _blocks(treated: Points, untreated: Points) -> Iterator[tuple[int, Floats]]:
+    """First treated row and all distances of a block of them."""
+    at_once = max(1, AT_ONCE // max(1, len(untreated)))
+    for start in range(0, len(treated), at_once):
         block = treated.at[start : start + at_once]
-        parts.append(csr_array(weigh(_distances(block, untreated.at))))
-    return _summing_to_one(csr_array(vstack(parts)))
+        squares = np.zeros((len(block), len(untreated)))
+        for column in range(block.shape[1]):
+            squares += (block[:, column : column + 1] - untreated.at[:, column]) ** 2
+        yield start, np.sqrt(squares)
 
 
-def _distances(one: Floats, other: Floats) -> Floats:
-    if one.shape[1] == 1:
-        return np.abs(one - other.T)
-    squares = np.zeros((len(one), len(other)))
-    for column in range(one.shape[1]):
-        squares += (one[:, column : column + 1] - other[:, column]) ** 2
-    return np.sqrt(squares)
+def _weighted(found: _Pairs, weight: Floats) -> csr_array:
+    kept = weight > 0
+    place = (found.i[kept], found.j[kept])
+    return _summing_to_one(csr_array((weight[kept], place), shape=found.shape))
 
 
 def _summing_to_one(held: csr_array) -> csr_array:

@@ -175,14 +175,27 @@ class Match(Compared):
                 mine = usable & (cell[here] == code)
                 one = np.flatnonzero(mine & found.treated[here])
                 zero = np.flatnonzero(mine & ~found.treated[here])
-                pairs = self._pairs(points.take(one), points.take(zero), caliper)
-                count = np.diff(pairs.indptr)
-                weight[here[one]] = count > 0
-                matches[here[one]] = count
-                weight[here[zero]] = np.asarray(pairs.sum(axis=0)).ravel()
-                used = np.bincount(pairs.indices, minlength=len(zero))
-                matches[here[zero]] = used
+                others = points.take(zero)
+                for part in self._parts(one, len(zero)):
+                    pairs = self._pairs(points.take(part), others, caliper)
+                    count = np.diff(pairs.indptr)
+                    weight[here[part]] = count > 0
+                    matches[here[part]] = count
+                    weight[here[zero]] += np.asarray(pairs.sum(axis=0)).ravel()
+                    used = np.bincount(pairs.indices, minlength=len(zero))
+                    matches[here[zero]] += used
         return weight, matches, caliper
+
+    def _parts(self, treated: Ints, untreated: int) -> list[Ints]:
+        """Treated subjects so many at a time that their pairs fit into memory."""
+        import numpy as np
+
+        from estimators._math.matching import AT_ONCE
+
+        if not self.replacement:  # who comes later chooses from what is left
+            return [treated]
+        size = max(1, AT_ONCE // max(1, untreated))
+        return np.split(treated, np.arange(size, len(treated), size))
 
     def _pairs(self, one: Any, zero: Any, caliper: float | None) -> csr_array:
         from estimators._math import matching

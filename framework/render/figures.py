@@ -371,7 +371,7 @@ def _legend(
         handletextpad=0.2,
         columnspacing=1.4,
         borderaxespad=0.2,
-        labelcolor="linecolor",
+        labelcolor=[colour for _, _, colour in keys],
     )
 
 
@@ -853,10 +853,11 @@ def _draw_overlap(frame: Frame) -> Figure:
         axes.stairs(kept, [*low, high[-1]], color=colour, lw=1.6, baseline=0)
         axes.annotate(
             group,
-            (0.99, 0.97 if sign > 0 else 0.03),
-            xycoords="axes fraction",
-            ha="right",
-            va="top" if sign > 0 else "bottom",
+            (1, 0),
+            xycoords=("axes fraction", "data"),
+            xytext=(4, 5 * sign),
+            textcoords="offset points",
+            va="bottom" if sign > 0 else "top",
             color=colour,
         )
     axes.axhline(0, color=GREY, lw=0.8)

@@ -149,6 +149,15 @@ def test_rows_that_are_treated_now(estimate):
     assert subjects(cell).treated.sum() == cities().d.sum()
 
 
+def test_many_treated_are_matched_in_parts(estimate, monkeypatch):
+    options = {"match": {"method": "kernel"}}
+    whole = subjects(estimate(options))
+    monkeypatch.setattr("estimators._math.matching.AT_ONCE", 100)
+    parts = subjects(estimate(options))
+    assert parts.weight.to_numpy() == pytest.approx(whole.weight.to_numpy(), abs=SAME)
+    assert (parts.matches == whole.matches).all()
+
+
 def test_exact_columns(estimate):
     data = cities()
     cell = estimate({"match": {"exact": ["half"], "neighbours": 2}}, data)

@@ -31,10 +31,13 @@ def points(values: Any, seed: int = 3) -> Points:
     return Points(at.reshape(len(at), -1), order)
 
 
-@pytest.fixture
-def sides() -> tuple[Points, Points]:
+@pytest.fixture(params=[1, 2], ids=["on a line", "in a plane"])
+def sides(request) -> tuple[Points, Points]:
     rng = np.random.default_rng(5)
-    return points(rng.random(13)), points(rng.random(31))
+    # Squeezed together in the plane, so that the same reach finds as many.
+    one, zero = rng.random((13, request.param)), rng.random((31, request.param))
+    scale = [1.0] if request.param == 1 else [1.0, 0.02]
+    return points(one * scale), points(zero * scale)
 
 
 # -- scores ---------------------------------------------------------------------------
@@ -161,7 +164,9 @@ def test_without_replacement_is_greedy(sides):
         twin = np.zeros(ours.shape)
         for _ in range(k):
             for i in np.argsort(treated.order):
-                near = {j: abs(untreated.at[j, 0] - treated.at[i, 0]) for j in free}
+                near = {
+                    j: np.linalg.norm(untreated.at[j] - treated.at[i]) for j in free
+                }
                 j = min(near, key=lambda j: near[j])
                 if near[j] <= 0.2:
                     free.remove(j)
@@ -188,10 +193,17 @@ def test_mahalanobis_is_scipys():
     assert same == pytest.approx(ours, abs=1e-7)  # a singular covariance
 
 
+def test_blocks_of_treated_rows_are_the_whole(sides, monkeypatch):
+    whole = matching.nearest(*sides, 3).toarray()
+    monkeypatch.setattr(matching, "AT_ONCE", 70)  # two treated rows at a time
+    assert (matching.nearest(*sides, 3).toarray() == whole).all()
+
+
 def test_nobody_to_match_with(sides):
     treated, _ = sides
-    nobody = Points(np.empty((0, 1)), np.empty(0, dtype=int))
+    nobody = Points(np.empty((0, treated.at.shape[1])), np.empty(0, dtype=int))
     assert matching.radius(treated, nobody, 1.0).shape == (13, 0)
+    assert matching.nearest(treated, nobody, 2).shape == (13, 0)
     assert matching.without_replacement(treated, nobody, 1).nnz == 0
 
 
