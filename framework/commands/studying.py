@@ -231,6 +231,7 @@ def _ran_as_dict(ran: Ran) -> dict[str, Any]:
         "seconds": {stage: round(s, 3) for stage, s in ran.watch.spent.items()},
         "estimations": len(ran.shown),
         "failed": [c.estimation.address for c in ran.failed],
+        "not_identified": [c.estimation.address for c in ran.shown if c.unidentified],
         "verdicts": [
             {
                 "address": address,
