@@ -267,6 +267,33 @@ def test_trim(estimate):
     assert "scores from" in best.ledger[0].detail
 
 
+def test_trimmed_then_matched(tmp_path):
+    """In the order written: the match sees the rows that the trimming left."""
+    sample = {"t": {"trim": [0.15, 0.85]}, "m": {"match": {}}, "late": "year > 2001"}
+    cell = run_model(tmp_path, cities(), MODEL | {"sample": sample}, PANEL)
+    trimmed = cell.result.frames["t.subjects"]
+    kept = set(trimmed.city[trimmed.weight > 0])
+    assert set(subjects(cell).city) == kept
+    assert [line.name for line in cell.ledger[:3]] == ["t", "m", "late"]
+    assert cell.labels["weights"] == "weights of m"
+
+
+def test_covariates_are_terms(estimate):
+    covariates = ["x", {"square": "z"}, {"dummies": "half"}]
+    cell = estimate({"match": {"covariates": covariates}})
+    balance = cell.result.frames["m.balance"]
+    assert len(balance) == 4  # both halves are shown, the score needs one
+    assert any("does without half=west" in note for note in cell.notes)
+    data = cities()
+    squared = data.assign(q=data.z**2, east=(data.half == "east").astype(int))
+    twin = estimate({"match": {"covariates": ["x", "q", "east"]}}, squared)
+    assert subjects(cell).weight.to_numpy() == pytest.approx(
+        subjects(twin).weight.to_numpy(), abs=SAME
+    )
+    with pytest.raises(EstimandError, match="'half' should be a number"):
+        estimate({"match": {"covariates": ["half"]}})
+
+
 # -- draws ----------------------------------------------------------------------------
 
 
