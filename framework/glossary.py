@@ -220,6 +220,8 @@ SCALARS: Mapping[str, Word] = MappingProxyType(
             "as the estimate",
         ),
         "ols_std_error": Word("its standard error", "as the estimate"),
+        "n_bins": Word("bins of the outcome"),
+        "implied_share_low": Word("smallest implied share of a bin"),
         "leave_out_low": Word(
             "smallest estimate with one group left out", "as the estimate"
         ),
@@ -272,6 +274,9 @@ TESTS: Mapping[str, Word] = MappingProxyType(
         "joint_pretrend": Word("all pre-treatment event-time coefficients are zero"),
         "joint_pretrend_cells": Word(
             "all cohort-by-period effects before treatment are zero"
+        ),
+        "implied_density": Word(
+            "parallel trends imply no negative share of untreated outcomes in any bin"
         ),
         "joint_leads": Word("all lead coefficients are zero"),
         "joint_treatment": Word("all treatment coefficients are zero"),

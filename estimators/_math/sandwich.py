@@ -89,6 +89,8 @@ def match_covariance(psi: Floats, now: Floats, wanted: Floats) -> Floats:
 def wald(estimate: Floats, V: Floats) -> tuple[float, int]:
     """(F, rank of V): F = b' V^-1 b / q, meaningful only when rank is q."""
     size = np.sqrt(np.diag(V))
+    # A coefficient without any variance takes one from the rank.
+    size = np.where(size > 0, size, 1.0)
     R = V / np.outer(size, size)
     rank = int(np.linalg.matrix_rank(R, tol=1e-9, hermitian=True))
     if rank < len(estimate):

@@ -42,6 +42,25 @@ def effect_only(of: E) -> E:
     return of
 
 
+#: Estimators whose `att` is a mean over treated rows less a prediction from untreated
+#: ones, without treated rows as controls: linear in the outcome with weights of one sum.
+CLEAN = ("callaway_santanna", "sun_abraham", "imputation", "did2s", "etwfe", "stacked")
+
+
+def clean_only(of: E) -> E:
+    """The estimator, if its att compares treated rows with untreated ones only.
+
+    Raises:
+        ValueError: it does not; pydantic makes it a problem of the study.
+    """
+    if name_of(of) not in CLEAN:
+        raise ValueError(
+            f"{name_of(of)} also compares with treated rows, or has no att; one of: "
+            + ", ".join(CLEAN)
+        )
+    return of
+
+
 def demands_of(of: Estimator) -> Needs:
     """What the estimator needs, with inference that gives covariances."""
     needs = of.demands()

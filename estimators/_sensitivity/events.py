@@ -59,8 +59,7 @@ def event_study_of(request: Request, of: Estimator) -> Events:
             full rank: all reasons at once; and the estimator's own.
         NumericalError: N01 influence functions that do not give the standard errors.
     """
-    if problems := list(_two_way(request)):
-        raise EstimandError(problems)
+    one_way(request)
     inner = replace(request, estimand=("by_event_time",))
     result = of.estimate(inner)
     name = name_of(of)
@@ -100,15 +99,20 @@ def event_study_of(request: Request, of: Estimator) -> Events:
     )
 
 
-def _two_way(request: Request) -> Iterator[Problem]:
+def one_way(request: Request) -> None:
+    """Refuse clusters whose influence functions give no covariances.
+
+    Raises:
+        IdentificationError: E12 two-way clusters.
+    """
     if len(request.inference.clusters) > 1:
-        yield from IdentificationError(
+        raise IdentificationError(
             "E12",
             "two-way clusters have no influence functions for covariances",
             why="The whole covariance of the event study is used, and V1 + V2 - V12 "
             "with a factor each is known for single coefficients only.",
             fix="inference: {cluster: one column} on this line",
-        ).problems
+        )
 
 
 def _reference(result: Result) -> int | None:

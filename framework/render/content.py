@@ -91,6 +91,7 @@ _SCALARS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
 )
 _TESTS: tuple[tuple[str, str], ...] = (
     ("joint_pretrend", "Pre-trends, joint p"),
+    ("implied_density", "Functional form, p"),
     ("joint_leads", "Leads, joint p"),
     ("randomization", "Randomization p"),
     ("kleibergen_paap_lm", "Underidentification p"),

@@ -185,3 +185,10 @@ def test_leverages_beside_absorbed_effects_are_refused():
     )
     with pytest.raises(IdentificationError, match="HC2 and HC3"):
         Ols().estimate(request)
+
+
+def test_a_coefficient_without_variance_takes_one_from_the_rank() -> None:
+    """An indicator that no unit of a cell has: no joint test, and no crash."""
+    F, rank = wald(np.array([0.0, 1.0]), np.diag([0.0, 1.0]))
+    assert rank == 1
+    assert np.isnan(F)
