@@ -169,12 +169,12 @@ def _first_stage(
     v = target - out @ gamma
     left = free - basis.shape[1]
     if errors == "iid":
-        return float(gamma @ gamma) / q / (float(v @ v) / left)
+        return float(gamma @ gamma / q / (v @ v / left))
     summed, inflated = _grouped(out * v[:, None], t, errors, cluster, len(Wy), left)
     middle = summed.T @ summed * inflated
     if np.linalg.matrix_rank(middle) < q:
         return float("nan")
-    return float(gamma @ np.linalg.solve(middle, gamma)) / q
+    return float(gamma @ np.linalg.solve(middle, gamma) / q)
 
 
 def _overidentified(

@@ -310,7 +310,8 @@ def _pictures(
         )
     one = found[found["period"] == when].reset_index(drop=True)
     # The slope of the lag on z through the origin is the global I where rows sum to one.
-    slope = float(one["z"] @ one["lag"] / (one["z"] @ one["z"]))
+    z, lag = (one[c].to_numpy(np.float64) for c in ("z", "lag"))
+    slope = float(z @ lag) / float(z @ z)
     names = {"z": "standardised_value", "lag": "spatial_lag"}
     scatter = one[["unit", "z", "lag", "cluster"]].rename(columns=names)
     groups = {"group": "cluster", "groups": _QUADRANTS, "background": _NONE}

@@ -104,7 +104,7 @@ def slx_decay(request: Request, *, min_clusters: int) -> Result:
 
 def _free(arrays: Arrays, parameters: int) -> int:
     n, t = arrays.y.shape
-    return (n - arrays.time) * (t - arrays.unit) - parameters
+    return int((n - arrays.time) * (t - arrays.unit) - parameters)
 
 
 def _covariance(

@@ -35,13 +35,14 @@ def by_order(m: Estimated) -> pd.DataFrame:
     for j, regressor in enumerate(m.arrays.regressors):
         left = {kind: whole[kind, regressor.term] for kind in _KINDS}
         for q in range(_ORDERS):
-            found = {}
-            for kind, part in (("direct", sums.own), ("total", sums.all)):
-                found[kind] = _of_order(
-                    m, j, q, part, k, None if lag is None else count
-                )
-            both = zip(found["total"], found["direct"], strict=True)
-            found["indirect"] = tuple(a - b for a, b in both)  # type: ignore[assignment]  # a pair, as the others
+            of = None if lag is None else count
+            direct = _of_order(m, j, q, sums.own, k, of)
+            total = _of_order(m, j, q, sums.all, k, of)
+            found = {
+                "direct": direct,
+                "indirect": (total[0] - direct[0], total[1] - direct[1]),
+                "total": total,
+            }
             line: dict[str, object] = {"term": regressor.term, "order": f"{q}"}
             for kind in _KINDS:
                 value, gradient = found[kind]

@@ -114,7 +114,7 @@ def places_of(step: Exposed, panel: Panel, name: str) -> Places:
             "D06", f"step '{name}': '{step.of}' is 0 everywhere, nobody is exposed"
         )
     codes, ids = pd.factorize(frame[unit])
-    where = []
+    where: list[Floats] = []
     for column, limit in ((step.latitude, 90.0), (step.longitude, 180.0)):
         grouped = pd.Series(as_numbers(frame[column], column)).groupby(codes)
         values = grouped.first().set_axis(ids)
@@ -129,10 +129,10 @@ def places_of(step: Exposed, panel: Panel, name: str) -> Places:
                 fix="latitude and longitude in degrees, the same in all periods of a "
                 "unit",
             )
-        where.append(values.to_numpy(np.float64))
+        where.append(np.asarray(values, dtype=np.float64))
     if step.ever:
         x = pd.Series(x).groupby(codes).transform("max").to_numpy()
-    km = great_circle_km(*where)
+    km = great_circle_km(where[0], where[1])
     np.fill_diagonal(km, np.inf)
     times = frame[time].to_numpy(np.int64)
     absent = len(ids) * len(np.unique(times)) - len(frame)

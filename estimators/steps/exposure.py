@@ -31,7 +31,7 @@ class Exposure(Exposed):
         "Aronow and Samii (2017), Annals of Applied Statistics 11(4); Butts (2021), "
         "Difference-in-differences with spatial spillovers"
     )
-    form: Literal["any", "count", "share", "inverse_distance", "nearest_km"] = Field(
+    form: Literal["nearest_km", "any", "count", "share", "inverse_distance"] = Field(
         description="What is made of the others' treatment."
     )
     within_km: float | None = Field(
