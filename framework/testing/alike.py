@@ -69,6 +69,8 @@ def _parts(value: Any) -> dict[str, Any] | None:
 def _same_leaf(a: Any, b: Any) -> bool:
     if isinstance(a, pd.DataFrame):
         return isinstance(b, pd.DataFrame) and same_frame(a, b)
+    if isinstance(a, np.ndarray) and a.ndim > 1:
+        return isinstance(b, np.ndarray) and np.array_equal(a, b)
     if isinstance(a, np.ndarray | pd.Index):
         return len(a) == len(b) and pd.Index(a).equals(pd.Index(b))
     if hasattr(a, "toarray"):
