@@ -111,6 +111,10 @@ ARGUMENTS: Mapping[tuple[str, str], tuple[Mapping[str, Any], ...]] = {
     ("step", "topsis"): ({"columns": ["gdp", "land", "labor"]},),
     # Its efficiency scores take minutes of linear programs.
     ("generator", "aipz"): ({"efficiency": False},),
+    ("estimator", "dynamic_spatial_panel"): (
+        {},
+        {"lag": "outcome", "correction": False},
+    ),
     # The kit's outcome has negative values, which G refuses.
     ("estimator", "local_getis_ord"): (
         {"permutations": 99, "model": {"outcome": "gdp"}},
