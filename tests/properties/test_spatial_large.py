@@ -123,6 +123,7 @@ def large():
     return data, dict.fromkeys(("outcome", "covariates", "errors"), W)
 
 
+@pytest.mark.slow
 def test_eleven_thousand_units(large):
     req = spatial_request(*large)
     result = SpatialPanel(lag="all").estimate(req)

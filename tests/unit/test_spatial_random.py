@@ -105,15 +105,15 @@ def test_spreg_s_random_effects():
 
 def test_variances_are_the_spread_of_the_estimates():
     lag, found, said = Lag.of(some_weights(N, 1)), [], []
-    for seed in range(300):
+    for seed in range(100):
         y, x, _ = made(seed=seed)
         Z = np.concatenate([x, np.ones((1, N, T))])
         fit = random_effects(Problem(y, Z, lag, None, True, False, "none"))
         found.append(fit.b[:2])
         said.append(np.sqrt(np.diag(fit.V)[:2]))
-    # 300 draws know a spread to four percent; covariates differ between draws.
+    # 100 draws know a spread to seven percent: four of these.
     ratio = np.mean(said, axis=0) / np.std(found, axis=0)
-    assert ratio == pytest.approx([1, 1], abs=0.16)
+    assert ratio == pytest.approx([1, 1], abs=0.28)
 
 
 def test_hausman_by_hand_and_undefined():
@@ -149,7 +149,7 @@ def test_the_undefined_case_is_said_in_words():
     # Unit effects that are everything: quasi-demeaning is demeaning, both are as precise.
     reasons = [
         test.reason
-        for seed in range(12)
+        for seed in range(8)
         for test in [_hausman_of(seed)]
         if test.p_value is None
     ]
