@@ -55,6 +55,7 @@ class _At:
     phi: float
     rho: float
     value: float
+    score: float
 
 
 def random_effects(problem: Problem) -> RandomEffects:
@@ -67,7 +68,7 @@ def random_effects(problem: Problem) -> RandomEffects:
     Raises:
         NoMaximumError: the likelihood rises up to an end of the parameter space of rho.
     """
-    from scipy.optimize import minimize_scalar
+    from scipy.optimize import brentq
 
     n, t = problem.units_left, problem.shape[1]
     lag = problem.outcome
@@ -79,16 +80,13 @@ def random_effects(problem: Problem) -> RandomEffects:
     def star(x: Floats, phi: float) -> Floats:
         return np.asarray(x - (1.0 - phi) * x.mean(axis=-1, keepdims=True))
 
-    def squares(phi: float) -> tuple[float, float, float]:
+    def left(phi: float) -> Floats:
         flat = star(Z, phi).reshape(len(Z), -1).T
         both = np.column_stack(
             [star(x, phi).ravel() for x in ((y,) if Wy is None else (y, Wy))]
         )
         e = both - flat @ np.linalg.lstsq(flat, both, rcond=None)[0]
-        a = float(e[:, 0] @ e[:, 0])
-        if Wy is None:
-            return a, 0.0, 0.0
-        return a, float(e[:, 0] @ e[:, 1]), float(e[:, 1] @ e[:, 1])
+        return e if Wy is not None else np.column_stack([e, np.zeros(len(e))])
 
     def jacobian(rho: float) -> float:
         if lag is None:
@@ -96,7 +94,12 @@ def random_effects(problem: Problem) -> RandomEffects:
         return lag.log_det(rho) - (np.log(1.0 - rho) if problem.shrunk else 0.0)
 
     def at(phi: float) -> _At:
-        a, b, c = squares(phi)
+        e = left(phi)
+        a, b, c = (
+            float(e[:, 0] @ e[:, 0]),
+            float(e[:, 0] @ e[:, 1]),
+            float(e[:, 1] @ e[:, 1]),
+        )
 
         def value(rho: float) -> float:
             rest = a - 2 * rho * b + rho**2 * c
@@ -109,21 +112,25 @@ def random_effects(problem: Problem) -> RandomEffects:
             return n * t * (b - rho * c) / rest - t * trace
 
         rho = 0.0 if lag is None else argmax_one(*lag.range, value, score)
-        return _At(phi, rho, value(rho) + n * float(np.log(phi)))
+        rest = (e[:, 0] - rho * e[:, 1]).reshape(problem.shape)
+        between = t * float((rest.mean(axis=1) ** 2).sum())
+        # Derivative in ln phi at the best b and rho (envelope theorem).
+        slope = n - n * t * between / float((rest**2).sum())
+        return _At(phi, rho, value(rho) + n * float(np.log(phi)), slope)
 
     grid = np.linspace(np.log(_LEAST_PHI), 0.0, _PHI)
     heights = [at(float(np.exp(g))).value for g in grid]
     best = int(np.argmax(heights))
-    left, right = grid[max(best - 1, 0)], grid[min(best + 1, _PHI - 1)]
-    polished = minimize_scalar(
-        lambda g: -at(float(np.exp(g))).value,
-        bounds=(float(left), float(right)),
-        method="bounded",
-        options={"xatol": 1e-10},
-    )
-    found = at(float(np.exp(polished.x)))
-    if found.value < heights[best]:
-        found = at(float(np.exp(grid[best])))
+    low, high = float(grid[max(best - 1, 0)]), float(grid[min(best + 1, _PHI - 1)])
+
+    def slope(g: float) -> float:
+        return at(float(np.exp(g))).score
+
+    top = float(grid[best])
+    if slope(low) > 0 > slope(high):
+        # The root of the score is known to the last digits, a maximum to half of them.
+        top = float(brentq(slope, low, high, xtol=1e-14, rtol=1e-14))
+    found = at(float(np.exp(top)))
     return _finished(problem, found, y, Wy, Z, star)
 
 
