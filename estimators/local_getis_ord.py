@@ -32,6 +32,8 @@ class LocalGetisOrd(Estimator):
         balanced=True,
     )
 
+    random: ClassVar[bool] = True  # the permutations
+
     star: bool = Field(
         default=True,
         description="G*, in which a unit counts itself with its largest weight; false: "

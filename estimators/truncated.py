@@ -45,6 +45,10 @@ class Truncated(Estimator):
         "whose rows depend on each other; 0 = errors of maximum likelihood",
     )
 
+    def is_random(self) -> bool:
+        """Maximum likelihood draws nothing."""
+        return self.bootstrap > 0
+
     @model_validator(mode="after")
     def _limits(self) -> Truncated:
         if self.lower is None and self.upper is None:

@@ -1142,7 +1142,7 @@ def test_nothing_reaches_an_engine_that_would_abort(lab: Lab) -> None:
     assert "SIGABRT" not in found.err
     assert set(found.codes) == {"D05", "I01"}
     for line in ("no_outcome", "no_control", "one_row", "three_rows"):
-        assert f"[main.{line}]" in found.err
+        assert f"main.{line}" in found.err
 
 
 # -- any study -------------------------------------------------------------------------

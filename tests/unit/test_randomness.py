@@ -45,7 +45,7 @@ def jobs(folder: Path, seed: int):
     planned = [e for e in plan(study) if not e.hidden]
     assert [e.problems for e in planned] == [()] * len(planned)
     assert {e.address: is_random(e) for e in planned} == RANDOM
-    return {e.address: job_of(study, e, "panel") for e in planned}
+    return {e.address: job_of(study.seed, e, "panel") for e in planned}
 
 
 def test_a_new_seed_renames_what_draws_and_nothing_else(tmp_path: Path) -> None:
