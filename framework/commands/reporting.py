@@ -23,7 +23,12 @@ def report(options: argparse.Namespace) -> int:
     chosen = _settings(options)
     folder = run_folder(options.run, chosen.runs)
     asked = [f for f in options.formats.split(",") if f]
-    written = render(folder, asked or chosen.report.formats, chosen.report.figures)
+    written = render(
+        folder,
+        asked or chosen.report.formats,
+        chosen.report.figures,
+        kept=chosen.runs / ".cells" / "drawn",
+    )
     printing.out(*(str(path) for path in written))
     return OK
 

@@ -571,7 +571,12 @@ def renderer(settings: Settings) -> Callable[[Path], None]:
     def draw(folder: Path) -> None:
         from framework.render import render
 
-        render(folder, settings.report.formats, settings.report.figures)
+        render(
+            folder,
+            settings.report.formats,
+            settings.report.figures,
+            kept=settings.runs / ".cells" / "drawn",
+        )
 
     return draw
 

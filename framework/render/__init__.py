@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from framework.errors import SpecError, StorageError, did_you_mean
+from framework.render.drawn import Drawn
 from framework.render.run import RunFolder
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 FORMATS = ("html", "md", "csv", "tex", "docx")
 FIGURES = ("png", "pdf")
+#: Where the captions stand among the files of a heading's figures.
+_CAPTIONS = "captions"
 
 __all__ = [
     "FIGURES",
@@ -33,6 +37,8 @@ def render(
     run_dir: Path,
     formats: Sequence[str] = FORMATS,
     figures: Sequence[str] = FIGURES,
+    *,
+    kept: Path | None = None,
 ) -> tuple[Path, ...]:
     """Write `tables/`, `figures/` and `report.html` of a finished run.
 
@@ -40,6 +46,7 @@ def render(
         run_dir: `runs/<study>/<run id>`.
         formats: of tables, some of `FORMATS`.
         figures: formats of figures, some of `FIGURES` and `svg`; none draws nothing.
+        kept: folder of what was drawn before; what shows the same is taken from there.
 
     Returns:
         The files written, the report first.
@@ -55,22 +62,24 @@ def render(
 
     _check_formats(formats, figures)
     run = RunFolder.read(Path(run_dir))
+    drawn = Drawn(kept)
+    drawn.tidy()
     written: list[Path] = []
     sections: list[Section] = []
     for heading in run.headings:
         tables = tables_of(run, heading)
         for table in tables:
-            for suffix, content in _documents(table, formats):
+            for suffix, content in _documents(table, formats, drawn):
                 written.append(_write(run.path / "tables", table.stem, suffix, content))
         if "csv" in formats:
             for curve in curves_of(heading):
                 content = plain.curve_csv(curve).encode("utf-8-sig")
                 stem = f"{file_stem(heading.name)}_{file_stem(curve.line)}"
                 written.append(_write(run.path / "tables", stem, "csv", content))
-        pictures, files = _pictures(run, heading, figures)
+        pictures, files = _pictures(run, heading, figures, drawn)
         written += files
         sections.append(Section(heading, tables, pictures, undrawn(heading)))
-    pictures, files = _pictures(run, None, figures)
+    pictures, files = _pictures(run, None, figures, drawn)
     written += files
     text = report(run, sections, pictures)
     page = _write(run.path, "report", "html", text.encode())
@@ -115,9 +124,12 @@ def _check_formats(formats: Sequence[str], figures: Sequence[str]) -> None:
                 )
 
 
-def _documents(table: Table, formats: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+def _documents(
+    table: Table, formats: Sequence[str], drawn: Drawn
+) -> Iterator[tuple[str, bytes]]:
     """(suffix, bytes) in the formats asked for; Word's libraries load only for docx."""
     from framework.render import html, plain, tex
+    from framework.render.drawn import table_key
 
     if "html" in formats:
         yield "html", html.page(table).encode()
@@ -127,21 +139,50 @@ def _documents(table: Table, formats: Sequence[str]) -> Iterator[tuple[str, byte
         # The mark lets spreadsheets see that the file is UTF-8.
         yield "csv", plain.csv_text(table).encode("utf-8-sig")
     if "tex" in formats:
-        yield "tex", tex.latex(table).encode()
+        key = table_key(table, "tex")
+        made = drawn.get(key, lambda: {"tex": tex.latex(table).encode()})
+        yield "tex", made["tex"]
     if "docx" in formats:
-        from framework.render import word
+        key = table_key(table, "docx")
+        yield "docx", drawn.get(key, lambda: {"docx": _word(table)})["docx"]
 
-        yield "docx", word.word(table)
+
+def _word(table: Table) -> bytes:
+    from framework.render import word
+
+    return word.word(table)
 
 
 def _pictures(
-    run: RunFolder, heading: Heading | None, formats: Sequence[str]
+    run: RunFolder, heading: Heading | None, formats: Sequence[str], drawn: Drawn
 ) -> tuple[tuple[Picture, ...], list[Path]]:
-    """Draw a heading's figures (None = the data's): for the report as SVG, and on disk."""
+    """A heading's figures (None = the data's): for the report as SVG, and on disk."""
     if not formats:
         return (), []
-    from framework.render import figures, frame_figures
+    from framework.render.drawn import data_key, heading_key
     from framework.render.report import Picture
+
+    key = (
+        data_key(run, formats)
+        if heading is None
+        else heading_key(run, heading, formats)
+    )
+    files = drawn.get(key, lambda: _drawings(run, heading, formats))
+    pictures, written = [], []
+    for stem, caption, description in json.loads(files[_CAPTIONS]):
+        pictures.append(Picture(files[f"{stem}.svg"], caption, description))
+        written += [
+            _write(run.path / "figures", stem, form, files[f"{stem}.{form}"])
+            for form in formats
+        ]
+    return tuple(pictures), written
+
+
+def _drawings(
+    run: RunFolder, heading: Heading | None, formats: Sequence[str]
+) -> dict[str, bytes]:
+    """File name -> bytes of every figure, and the captions in the order of the page."""
+    from framework.render import figures, frame_figures
 
     sketches = (
         [
@@ -151,15 +192,12 @@ def _pictures(
         if heading is not None
         else list(frame_figures.data_sketches(run))
     )
-    pictures, files = [], []
+    said = [(s.stem, s.caption, s.description) for s in sketches]
+    files = {_CAPTIONS: json.dumps(said).encode()}
     for sketch in sketches:
-        drawn = figures.save(sketch, tuple(dict.fromkeys(("svg", *formats))))
-        pictures.append(Picture(drawn["svg"], sketch.caption, sketch.description))
-        files += [
-            _write(run.path / "figures", sketch.stem, form, drawn[form])
-            for form in formats
-        ]
-    return tuple(pictures), files
+        made = figures.save(sketch, tuple(dict.fromkeys(("svg", *formats))))
+        files |= {f"{sketch.stem}.{form}": content for form, content in made.items()}
+    return files
 
 
 def _write(folder: Path, stem: str, suffix: str, content: bytes) -> Path:

@@ -96,11 +96,12 @@ def sketches_of(run: RunFolder, heading: Heading) -> tuple[Sketch, ...]:
     ]
     if len(found) == 1:
         found = [replace(found[0], stem=file_stem(heading.name))]
-    wide = _has_wide_labels(run, heading)
+    wide = has_wide_labels(run, heading)
     return tuple(replace(sketch, wide=wide or sketch.wide) for sketch in found)
 
 
-def _has_wide_labels(run: RunFolder, heading: Heading) -> bool:
+def has_wide_labels(run: RunFolder, heading: Heading) -> bool:
+    """Whether some label of a run needs a Chinese, Japanese or Korean font."""
     texts = [heading.title, *run.labels.values()]
     for column in run.columns:
         texts += [column.line, column.value, column.outcome, *column.treatment]
