@@ -145,7 +145,7 @@ def _study_verbs(verb: Verb) -> None:
                 "and settings (executor=inline, tracking=none)",
             )
         made.add_argument("--json", action="store_true", help="one JSON document")
-        if name in ("plan", "run"):
+        if name != "validate":
             made.add_argument(
                 "--only",
                 action="append",
@@ -165,6 +165,26 @@ def _study_verbs(verb: Verb) -> None:
             made.add_argument(
                 "--quiet", action="store_true", help="no progress on stderr"
             )
+            _again_options(made)
+
+
+def _again_options(made: argparse.ArgumentParser) -> None:
+    """What a run does about an earlier one, and about its own failures."""
+    earlier = made.add_mutually_exclusive_group()
+    earlier.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on where the last run of this command ended (what a run does anyway: "
+        "finished estimations are never computed twice)",
+    )
+    earlier.add_argument(
+        "--retry-failed",
+        action="store_true",
+        help="only what failed in the last run of this command",
+    )
+    made.add_argument(
+        "--fail-fast", action="store_true", help="stop at the first failure"
+    )
 
 
 def _audit_verb(verb: Verb) -> None:

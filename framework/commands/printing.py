@@ -198,13 +198,17 @@ def published(ran: Ran) -> None:
 
 
 def failures(ran: Ran) -> None:
-    """Every estimation without numbers, its reason and how to run it again."""
+    """Every cause with its trace and the command that tries it again, said once."""
     from framework.commands.running import problems_of
+    from framework.execute import STOPPED
 
     met: dict[Problem, list[str]] = {}
     for column in ran.failed:
-        for problem in problems_of(column):
-            met.setdefault(replace(problem, address=""), []).append(problem.address)
+        for found in problems_of(column):
+            address = column.estimation.address
+            # What was not reached has nothing to do with the line it stands in.
+            problem = replace(found, place=None) if found.code == STOPPED else found
+            met.setdefault(replace(problem, address=""), []).append(address)
     for problem, addresses in met.items():
         problems([replace(problem, address=addresses[0])])
         if len(addresses) > 1:
@@ -212,12 +216,15 @@ def failures(ran: Ran) -> None:
             some = ", ".join(addresses[1 : _MOST_VALUES + 1])
             more = ", …" if len(addresses) > _MOST_VALUES + 1 else ""
             log(*wrapped(some + more, "      ", head))
+        # Commands and paths are copied: they are not broken into lines.
+        if trace := ran.book.trace(addresses[0]):
+            log(f"    Trace: {trace}")
+        log(f"    Again: {ran.book.again(addresses[0])}")
     if ran.failed:
-        study = ran.study.document.source
-        first = ran.failed[0].estimation.address
         log(
-            f"{len(ran.failed)} of {len(ran.shown)} estimations have no numbers. One "
-            f"again: estimand run {study} --only {first}"
+            f"{len(ran.failed)} of {len(ran.shown)} estimations have no numbers; what "
+            f"became of each: {ran.book.folder}",
+            f"All of them again: {ran.book.command.again('--retry-failed')}",
         )
 
 

@@ -45,13 +45,21 @@ from framework.plan import (
     trees,
 )
 from framework.published import Compared, compare
-from framework.record import Column, RunInputs, versions, write_run
+from framework.record import (
+    Column,
+    Command,
+    JobBook,
+    Planned,
+    RunInputs,
+    versions,
+    write_run,
+)
 from framework.spec import choices
 from framework.spec.inference import NOT_RANDOM
 from framework.spec.study import Study, project_root
 
 if TYPE_CHECKING:
-    from framework.execute import Executor, Progress
+    from framework.execute import Executor, OnStart, Progress
     from framework.expect import Verdict
     from framework.panel import Panel
     from framework.settings import Settings
@@ -65,6 +73,7 @@ class Ran:
         folder: `runs/<study>/<run id>`.
         columns: every estimation and what became of it, in the study's order.
         computed, reused: estimations computed now, and taken from earlier runs.
+        book: every job, its state, its trace and the command that retries it.
         watch: where the seconds went so far.
         steps: data step -> seconds it took.
     """
@@ -74,6 +83,7 @@ class Ran:
     columns: tuple[Column, ...]
     computed: int
     reused: int
+    book: JobBook
     watch: Stopwatch = field(default_factory=Stopwatch)
     steps: Mapping[str, float] = field(default_factory=dict)
 
@@ -124,6 +134,8 @@ def run_study(
     progress: Progress | None = None,
     render: Callable[[Path], None] | None = None,
     watch: Stopwatch | None = None,
+    command: Command | None = None,
+    fail_fast: bool = False,
 ) -> Ran:
     """Run a study and write its record.
 
@@ -136,6 +148,8 @@ def run_study(
         progress: shows how far it is.
         render: draws tables and figures into the folder.
         watch: takes the time of each stage.
+        command: what was typed, for the commands that retry; None = `run`.
+        fail_fast: stop at the first estimation that fails.
 
     Raises:
         EstimandError: a problem of the whole study (nothing was run, or nothing gave a
@@ -146,10 +160,14 @@ def run_study(
     work = start(study, settings.runs, progress)
     plan_run(work, only)
     watch.lap("data")
-    outcomes = _execute(work, settings, progress)
+    if fail_fast:
+        _demand_sound(work)
+    command = command or Command("run", study.document.source, tuple(overrides))
+    book = JobBook.open(settings.runs, study.name, command, _planned(work))
+    outcomes = _execute(work, settings, progress, book, fail_fast=fail_fast)
     watch.lap("estimations")
     columns = _columns(work, outcomes)
-    _stop_if_nothing(columns)
+    _stop_if_nothing(columns, book)
     judged = _judged(work, columns)
     adjusted = _adjusted(study, judged)
     verdicts = judge(judged, adjusted)
@@ -171,6 +189,7 @@ def run_study(
         columns,
         computed=sum(isinstance(o, Cell) and not c for o, c in outcomes.values()),
         reused=sum(c for _, c in outcomes.values()),
+        book=book,
         watch=watch,
         steps=work.prepared.seconds,
     )
@@ -291,8 +310,44 @@ def is_random(estimation: Estimation) -> bool:
     )
 
 
+def _demand_sound(work: _Work) -> None:
+    """With --fail-fast nothing is computed when some estimation cannot even start."""
+    columns = [Column(e) for e in work.estimations if e.address not in work.jobs]
+    problems = [
+        problem
+        for column in columns
+        if not (column.unidentified or column.estimation.hidden)
+        for problem in problems_of(column)
+    ]
+    if problems:
+        raise EstimandError(problems)
+
+
+def _planned(work: _Work) -> list[Planned]:
+    """Every job in the study's order; estimations that are the same share one."""
+    addresses: dict[str, list[str]] = {}
+    for address, job in work.jobs.items():
+        addresses.setdefault(job.fingerprint, []).append(address)
+    found: list[Planned] = []
+    for estimation in work.estimations:
+        address = estimation.address
+        if job := work.jobs.get(address):
+            shared = addresses[job.fingerprint]
+            if shared[0] == address:
+                found.append(Planned(tuple(shared), job.fingerprint))
+        else:
+            problems = problems_of(Column(estimation))
+            found.append(Planned((address,), problems=problems))
+    return found
+
+
 def _execute(
-    work: _Work, settings: Settings, progress: Progress | None
+    work: _Work,
+    settings: Settings,
+    progress: Progress | None,
+    book: JobBook | None = None,
+    *,
+    fail_fast: bool = False,
 ) -> dict[str, tuple[Cell | Failure, bool]]:
     """Fingerprint -> outcome, and whether it was finished before."""
     from framework.execute import execute
@@ -304,24 +359,44 @@ def _execute(
             work.store.save_panel(work.panels[job.panel])
         if job.source and not work.store.contains_panel(job.source):
             work.store.save_panel(work.sources[job.source])
+    begun: set[str] = set()
+
+    def started(job: Job) -> None:
+        begun.add(job.fingerprint)
+        if book:
+            book.started(job.fingerprint)
+
+    def over(job: Job, outcome: Cell | Failure) -> None:
+        if book:
+            reused = job.fingerprint not in begun
+            book.over(job.fingerprint, outcome, reused=reused)
+
     outcomes = execute(
-        jobs, work.store, executor_of(settings, work.runs), progress=progress
+        jobs,
+        work.store,
+        executor_of(settings, work.runs, started),
+        on_done=over,
+        progress=progress,
+        fail_fast=fail_fast,
     )
     return {n: (outcome, n in outcomes.reused) for n, outcome in outcomes.items()}
 
 
-def executor_of(settings: Settings, runs: Path) -> Executor:
+def executor_of(
+    settings: Settings, runs: Path, on_start: OnStart | None = None
+) -> Executor:
     """The executor that the settings name."""
     from framework.execute import Inline, Processes
 
     chosen = settings.executor
     if chosen.name == "inline":
-        return Inline(runs)
+        return Inline(runs, on_start=on_start)
     return Processes(
         runs,
         workers=chosen.workers or "auto",
         time_limit=chosen.time_limit,
         memory_limit=chosen.memory_limit,
+        on_start=on_start,
     )
 
 
@@ -388,21 +463,17 @@ def _columns(
     return tuple(columns)
 
 
-def _keep_trace(runs: Path, job: Job, failure: Failure) -> str:
-    """Write the trace of a failure nobody foresaw; its path, for the message."""
-    if not any(p.phase is Phase.WORKER for p in failure.problems):
-        return "the trace"
-    path = runs / ".cells" / "traces" / f"{job.fingerprint[:16]}.txt"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"{job.address}\n\n{failure.trace}", encoding="utf-8")
-    return str(path)
-
-
-def _stop_if_nothing(columns: Sequence[Column]) -> None:
+def _stop_if_nothing(columns: Sequence[Column], book: JobBook) -> None:
     """Where nothing gave a number, the problems are the study's."""
     if any(isinstance(c.outcome, Cell) for c in columns):
         return
-    problems = [p for c in columns for p in problems_of(c)]
+    problems = [
+        replace(p, why=f"{p.why}. Trace: {trace}" if p.why else f"Trace: {trace}")
+        if p.phase is Phase.WORKER and (trace := book.trace(c.estimation.address))
+        else p
+        for c in columns
+        for p in problems_of(c)
+    ]
     unique: dict[tuple[str, str, str], Problem] = {}
     for problem in problems:
         key = (problem.code, problem.what, str(problem.place))

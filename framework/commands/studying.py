@@ -21,6 +21,7 @@ from framework.errors import (
     EstimandError,
     Phase,
     Problem,
+    StorageError,
 )
 from framework.plan import Estimation, columns_checked, primary
 from framework.plan import plan as plan_study
@@ -28,6 +29,7 @@ from framework.spec.study import Study, open_study
 
 if TYPE_CHECKING:
     from framework.commands.running import Ran
+    from framework.record import Command
 
 
 # -- validate -------------------------------------------------------------------------
@@ -158,7 +160,7 @@ def run(options: argparse.Namespace) -> int:
     from framework.commands.running import renderer, run_study
     from framework.commands.timing import Stopwatch
     from framework.commands.watching import Bar
-    from framework.record import check_output
+    from framework.record import Command, check_output
 
     watch = Stopwatch()
     try:
@@ -173,17 +175,23 @@ def run(options: argparse.Namespace) -> int:
         read_overrides(settings.sweep.overrides)
     if options.output is not None:
         check_output(options.output)
+    command = Command("run", str(options.study), tuple(options.overrides))
+    only = wanted(options, settings.runs, study.name, command)
+    if only is None:
+        return OK
     watch.lap("study")
     try:
         ran = run_study(
             study,
             settings,
-            only=options.only,
+            only=only,
             overrides=changes_typed(options.overrides),
             output=options.output,
             progress=Bar(quiet=options.quiet),
             render=renderer(settings),
             watch=watch,
+            command=command,
+            fail_fast=options.fail_fast,
         )
     except EstimandError as error:
         if error.exit_code > Phase.DESIGN or any(p.address for p in error.problems):
@@ -192,6 +200,44 @@ def run(options: argparse.Namespace) -> int:
         more = survey(options.study, options.overrides)
         raise EstimandError(distinct([*error.problems, *more])) from None
     return finish(ran, settings, options)
+
+
+def wanted(
+    options: argparse.Namespace, runs: Path, study: str, command: Command
+) -> list[str] | None:
+    """The addresses to run, [] for all; None when there is nothing to retry.
+
+    Raises:
+        StorageError: R26 `--retry-failed` or `--resume` without an earlier run.
+    """
+    from framework.record import last_failed
+
+    only: list[str] = list(options.only)
+    if not (options.retry_failed or options.resume):
+        return only
+    failed = last_failed(runs, study, command)
+    if failed is None:
+        raise StorageError(
+            "R26",
+            f"no earlier `{command.again()}` in {runs}",
+            why="What failed, or where it ended, is not known.",
+            fix="run it without --retry-failed and --resume",
+        )
+    if options.resume:
+        return only
+    if not failed:
+        printing.log("nothing failed in the last run")
+        return None
+    some = [f for f in failed if not only or any(_within(f, o) for o in only)]
+    printing.log(
+        f"{len(some)} estimations that failed in the last run; for the whole record "
+        f"afterwards: {command.again('--resume')}"
+    )
+    return some or only
+
+
+def _within(address: str, part: str) -> bool:
+    return f"{address}.".startswith(f"{part}.")
 
 
 def finish(ran: Ran, settings: Any, options: argparse.Namespace) -> int:

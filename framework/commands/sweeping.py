@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from framework.cache import Cell
 from framework.commands.running import Ran, problems_of, renderer, run_study
-from framework.commands.studying import finish
+from framework.commands.studying import finish, wanted
 from framework.commands.watching import Bar
-from framework.errors import EstimandError, SpecError
+from framework.errors import OK, EstimandError, SpecError
+from framework.record import Command
 from framework.spec.study import Override, Values, open_study
 from framework.spec.tree import Origin
 from framework.vary import sweep_line, with_line
@@ -31,11 +32,13 @@ def sweep(options: argparse.Namespace) -> int:
     from framework.overrides import split
 
     found = split(options.overrides)
-    finished: list[tuple[Ran, Settings]] = []
+    finished: list[tuple[Ran | None, Settings]] = []
 
     def run_jobs(jobs: Sequence[Job], settings: Settings) -> list[Any]:
         ran = run_grid(options, jobs, settings)
         finished.append((ran, settings))
+        if ran is None:
+            return [None] * len(jobs)
         return [_value(ran, f"sweep.grid.{job.name}") for job in jobs]
 
     multirun(found, run_jobs)
@@ -47,13 +50,18 @@ def sweep(options: argparse.Namespace) -> int:
             "sweep: sweep=robustness",
         )
     ran, settings = finished[0]
+    if ran is None:
+        return OK
     return finish(ran, settings, options)
 
 
 def run_grid(
     options: argparse.Namespace, jobs: Sequence[Job], settings: Settings
-) -> Ran:
-    """The study with the line `sweep.grid`, of which only that line runs."""
+) -> Ran | None:
+    """The study with the line `sweep.grid`, of which only that line runs.
+
+    None when the last sweep left nothing to retry.
+    """
     swept = jobs[0].swept if jobs else ()
     if not swept:
         raise SpecError(
@@ -81,14 +89,20 @@ def run_grid(
             "the study has a heading `sweep` of its own",
             fix="rename that heading: `sweep` is the command line's",
         )
+    command = Command("sweep", str(options.study), tuple(options.overrides))
+    only = wanted(options, settings.runs, study.name, command)
+    if only is None:
+        return None
     return run_study(
         with_line(study, line),
         settings,
-        only=["sweep"],
+        only=only or ["sweep"],
         overrides=options.overrides,
         output=options.output,
         progress=Bar(quiet=options.quiet),
         render=renderer(settings),
+        command=command,
+        fail_fast=options.fail_fast,
     )
 
 
@@ -110,4 +124,4 @@ def _value(ran: Ran, address: str) -> Any:
             if isinstance(column.outcome, Cell):
                 return column.outcome
             return EstimandError(problems_of(column))
-    raise KeyError(address)
+    return None  # left out by --only or --retry-failed

@@ -11,6 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 _PATIENCE = 1.0
+#: Seconds between two lines in a pipe.
+_BETWEEN = 30.0
+#: Below this, seconds are said as such.
+_SHORT = 100
 
 
 @dataclass(slots=True)
@@ -23,13 +27,14 @@ class Bar:
     _cached: int = 0
     _failed: int = 0
     _started: float = 0.0
+    _said: float = 0.0
     _bar: Any = None
     _task: Any = field(default=None)
 
     def start(self, total: int, cached: int) -> None:
         """Begin; the bar appears only when work is left."""
         self._total, self._cached, self._done = total, cached, cached
-        self._started = time.monotonic()
+        self._started = self._said = time.monotonic()
         if self.quiet or cached == total or not sys.stderr.isatty():
             return
         from rich.console import Console
@@ -62,6 +67,18 @@ class Bar:
             self._bar.update(
                 self._task, advance=1, description=f"estimated {address}{failed}"
             )
+        elif not self.quiet and time.monotonic() - self._said > _BETWEEN:
+            self._said = time.monotonic()
+            print(self._how_far(), file=sys.stderr, flush=True)
+
+    def _how_far(self) -> str:
+        failed = f", {self._failed} failed" if self._failed else ""
+        pace = (time.monotonic() - self._started) / (self._done - self._cached)
+        left = pace * (self._total - self._done)
+        return (
+            f"{self._done} of {self._total} estimations{failed}, about {_clock(left)} "
+            "left"
+        )
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
@@ -97,6 +114,14 @@ class Bar:
                 f"runs) in {took:.1f} s",
                 file=sys.stderr,
             )
+
+
+def _clock(seconds: float) -> str:
+    """Seconds as who waits reads them: 40 s, 12 min, 3 h 5 min."""
+    hours, rest = divmod(round(seconds), 3600)
+    if hours:
+        return f"{hours} h {rest // 60} min"
+    return f"{seconds:.0f} s" if seconds < _SHORT else f"{rest // 60} min"
 
 
 def _show_step(name: str, shown: list[Any]) -> None:

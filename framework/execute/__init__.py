@@ -7,16 +7,18 @@ another's.
 
 from __future__ import annotations
 
-from framework.execute.executor import Executor, Outcome
+from framework.execute.executor import Executor, OnStart, Outcome
 from framework.execute.inline import Inline
 from framework.execute.processes import Processes
-from framework.execute.run import Outcomes, Progress, execute
+from framework.execute.run import STOPPED, Outcomes, Progress, execute
 from framework.execute.worker import ENVIRONMENT, work
 
 __all__ = [
     "ENVIRONMENT",
+    "STOPPED",
     "Executor",
     "Inline",
+    "OnStart",
     "Outcome",
     "Outcomes",
     "Processes",

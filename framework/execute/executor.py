@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,6 +23,10 @@ class Outcome:
     failure: Failure | None
     seconds: float
     reused: bool = False
+
+
+#: Called with a job that a worker begins.
+OnStart = Callable[[Job], None]
 
 
 class Executor(Protocol):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from framework.cache import Job, Store, source_newest
-from framework.execute.executor import Outcome
+from framework.execute.executor import OnStart, Outcome
 from framework.execute.worker import ESTIMATE, work
 
 
@@ -23,10 +23,12 @@ class Inline:
     Attributes:
         root: the folder of runs.
         task: `module:function` that estimates a job.
+        on_start: called with a job before it runs.
     """
 
     root: Path
     task: str = ESTIMATE
+    on_start: OnStart | None = None
     _waiting: deque[Job] = field(default_factory=deque, init=False)
 
     def submit(self, job: Job) -> None:
@@ -40,6 +42,8 @@ class Inline:
             if Store(self.root).contains(job.fingerprint):
                 yield Outcome(job, None, 0.0, reused=True)
                 continue
+            if self.on_start:
+                self.on_start(job)
             start = time.perf_counter()
             done = work(job, self.root, task=self.task, newest=source_newest())
             failure = None if isinstance(done, str) else done

@@ -25,7 +25,7 @@ from typing import IO, Literal
 
 from framework.cache import Failure, Job, Store, source_newest
 from framework.errors import Phase, Problem
-from framework.execute.executor import Outcome
+from framework.execute.executor import OnStart, Outcome
 from framework.execute.worker import (
     ENVIRONMENT,
     ESTIMATE,
@@ -71,6 +71,7 @@ class Processes:
         memory_limit: MB of resident memory that a worker and what it starts may hold;
             None = no limit.
         task: `module:function` that estimates a job.
+        on_start: called with a job that a worker was given.
     """
 
     root: Path
@@ -78,6 +79,7 @@ class Processes:
     time_limit: float | None = None
     memory_limit: float | None = None
     task: str = ESTIMATE
+    on_start: OnStart | None = None
     _plugins: set[str] = field(default_factory=set, init=False)
     _waiting: deque[Job] = field(default_factory=deque, init=False)
     _crew: list[_Worker] = field(default_factory=list, init=False)
@@ -117,6 +119,8 @@ class Processes:
                         over.append(Outcome(job, None, 0.0, reused=True))
                     else:
                         worker.give(job)
+                        if self.on_start:
+                            self.on_start(job)
                 # The worker goes on while the outcome is looked at.
                 yield from over
 

@@ -14,6 +14,9 @@ from framework.cache import Cell, Failure, Job, Store
 from framework.errors import TERMINATED, EstimandError, Phase, Problem
 from framework.execute.executor import Executor, Outcome
 
+#: Code of an estimation that never ended, because another one failed first.
+STOPPED = "W07"
+
 
 class Progress(Protocol):
     """Who shows how far the run is."""
@@ -53,6 +56,8 @@ def execute(
     executor: Executor,
     on_done: Callable[[Job, Cell | Failure], None] | None = None,
     progress: Progress | None = None,
+    *,
+    fail_fast: bool = False,
 ) -> Outcomes:
     """Fingerprint -> cell or failure of every job, in the order of the jobs.
 
@@ -65,6 +70,7 @@ def execute(
         executor: where the rest runs; it writes to the same store.
         on_done: called once per fingerprint, finished ones first, the rest as they end.
         progress: shows how far the run is.
+        fail_fast: stop at the first failure; what has not ended then fails with W07.
 
     Raises:
         KeyboardInterrupt: after the workers were stopped.
@@ -91,8 +97,7 @@ def execute(
         for name, job in wanted.items():
             if name not in finished:
                 executor.submit(job)
-        for over in executor.results():
-            outcome = _fetched(over, store)
+        for over, outcome in _ended(executor, store, fail_fast=fail_fast):
             if over.reused and isinstance(outcome, Cell):
                 reused.add(over.job.fingerprint)
             keep(over.job, outcome)
@@ -102,7 +107,29 @@ def execute(
         fresh = [n for n, o in found.items() if isinstance(o, Cell) and n not in reused]
         if fresh:
             store.sync(fresh)
-    return Outcomes({name: found[name] for name in wanted}, reused)
+    return Outcomes({n: found.get(n) or _stopped(j) for n, j in wanted.items()}, reused)
+
+
+def _ended(
+    executor: Executor, store: Store, *, fail_fast: bool
+) -> Iterator[tuple[Outcome, Cell | Failure]]:
+    for over in executor.results():
+        outcome = _fetched(over, store)
+        yield over, outcome
+        if fail_fast and isinstance(outcome, Failure):
+            executor.cancel()
+            return
+
+
+def _stopped(job: Job) -> Failure:
+    problem = Problem(
+        Phase.WORKER,
+        STOPPED,
+        "not estimated: another estimation failed first (--fail-fast)",
+        fix="run again without --fail-fast; what is finished is not computed twice",
+        address=job.address,
+    )
+    return Failure((problem,))
 
 
 def _fetched(over: Outcome, store: Store) -> Cell | Failure:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from framework.record.folder import check_output, copy_run, run_folders, write_run
 from framework.record.inputs import Column, RunInputs
+from framework.record.jobs import Command, JobBook, Planned, last_failed
 from framework.record.resolved import Resolved, read_resolved
 from framework.record.storage import read_latest
 from framework.record.tables import read_table
@@ -11,10 +12,14 @@ from framework.record.versions import versions
 
 __all__ = [
     "Column",
+    "Command",
+    "JobBook",
+    "Planned",
     "Resolved",
     "RunInputs",
     "check_output",
     "copy_run",
+    "last_failed",
     "read_latest",
     "read_resolved",
     "read_table",

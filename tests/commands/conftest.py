@@ -113,9 +113,11 @@ class Lab:
         assert "Traceback" not in outcome.err
         assert outcome.exit not in (0, 9), outcome.out
         assert outcome.out == ""
-        # A prepared panel may be kept; a cell, a run's folder or a table may not.
+        # A prepared panel and the list of jobs may be kept; a cell, a run's folder or a
+        # table may not.
         kept = [p for p in self.folder.glob("runs/**/*") if p.is_file()]
-        assert all(".cells/panels" in p.as_posix() for p in kept), kept
+        allowed = ("/.cells/panels/", "/.jobs/")
+        assert all(any(a in p.as_posix() for a in allowed) for p in kept), kept
         return outcome
 
     def _outcome(self, code: int, out: str, err: str) -> Outcome:

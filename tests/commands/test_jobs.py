@@ -1,0 +1,247 @@
+"""The jobs of a run on disk, what failed listed with its retry, and retried alone."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from framework.cache import Failure
+from framework.commands import watching
+from framework.commands.line import main
+from framework.commands.watching import Bar
+from framework.errors import Phase, Problem, StorageError
+from framework.record import Command, JobBook, Planned, last_failed
+from framework.record.jobs import newest, states
+from tests.commands.conftest import QUICK, Lab
+
+#: No row is left in `late`, which the worker finds out; `same` is what `plain` is.
+STUDY = """\
+study: jobs
+data:
+  source: data.csv
+  panel: {unit: unit, time: time}
+model:
+  outcome: y
+  treatment: d
+  fixed_effects: [unit, time]
+  inference: {cluster: unit}
+  estimator: twfe
+checks:
+  main:
+    plain: {}
+    same: {}
+    late: {each: {sample.late: {one: time > 9100, two: time > 9200}}}
+    controls: {each: {add.controls: [x1, x2]}}
+"""
+COMMAND = Command("run", "study.yaml")
+
+
+@pytest.fixture
+def study(lab: Lab) -> Lab:
+    lab.data(lab.frame())
+    lab.study(STUDY)
+    return lab
+
+
+def book(name: str = "jobs") -> Path:
+    found = newest(Path("runs"), name)
+    assert found is not None
+    return found
+
+
+def fate(name: str = "jobs") -> dict[str, str]:
+    """Address -> status, those that share a job apart."""
+    return {a: s["status"] for s in states(book(name)) for a in s["addresses"]}
+
+
+def test_every_job_is_written_down_and_says_what_became_of_it(study: Lab):
+    ran = study.run()
+    assert ran.exit == 9
+    done = {"main.plain", "main.same", "main.controls.x1", "main.controls.x2"}
+    failed = {"main.late.one", "main.late.two"}
+    assert fate() == dict.fromkeys(done, "done") | dict.fromkeys(failed, "failed")
+    manifest = json.loads((book() / "manifest.json").read_text())
+    assert manifest["jobs"][0]["addresses"] == ["main.plain", "main.same"]
+    assert (manifest["verb"], manifest["file"]) == ("run", "study.yaml")
+    first = next(s for s in states(book()) if s["addresses"] == ["main.late.one"])
+    assert first["cause"][0]["what"]
+    assert Path(first["trace"]).read_text().startswith("Traceback")
+    assert first["retry"] == shlex.join(
+        ["estimand", "run", "study.yaml", *QUICK, "--only", "main.late.one"]
+    )
+    assert all(s["seconds"] > 0 for s in states(book()) if s["status"] == "done")
+    # The terminal says the same: the cause, the trace's place, the command.
+    assert f"Trace: {first['trace']}" in ran.err
+    assert f"Again: {first['retry']}" in ran.err
+    assert study.run().exit == 9
+    assert {fate()[address] for address in done} == {"reused"}
+
+
+def test_the_command_that_is_printed_is_the_one_that_retries(study: Lab):
+    said = study.run().err
+    again = re.search(r"Again: estimand (.*)", said)[1]
+    study.capture.readouterr()
+    assert main(shlex.split(again)) != 0
+    assert set(fate()) == {"main.late.one"}
+    # Alone, it stops the run; the trace's place is said all the same.
+    trace = next(iter(states(book())))["trace"]
+    assert Path(trace).exists()
+
+
+def test_only_what_failed_is_retried(study: Lab):
+    assert study.run().exit == 9
+    retried = study.run("--retry-failed")
+    assert fate() == {"main.late.one": "failed", "main.late.two": "failed"}
+    assert "--resume" in retried.err
+    # It is mended: the filter is, and what had failed gives numbers now.
+    study.study(STUDY.replace("> 9100", "> 2").replace("> 9200", "> 3"))
+    assert study.run("--retry-failed").exit == 0
+    assert fate() == {"main.late.one": "done", "main.late.two": "done"}
+    nothing = study.run("--retry-failed")
+    assert nothing.exit == 0
+    assert "nothing failed in the last run" in nothing.err
+    whole = study.run("--resume")
+    assert whole.exit == 0
+    assert set(fate().values()) == {"reused"}
+    assert len(whole.coefficients[["check", "value"]].drop_duplicates()) == 6
+
+
+def test_without_an_earlier_run_there_is_nothing_to_go_on_with(study: Lab):
+    for option in ("--retry-failed", "--resume"):
+        refused = study.run(option)
+        assert refused.exit == 6
+        assert refused.codes == ["R26"]
+    assert study.run("seed=7").exit == 9
+    # Another model is another command; other settings are not.
+    assert study.run("--resume").codes == ["R26"]
+    assert study.run("seed=7", "executor.time_limit=90", "--resume").exit == 9
+
+
+def test_fail_fast_stops_at_the_first_failure(study: Lab):
+    ran = study.run("--fail-fast")
+    assert ran.exit == 9
+    assert fate() == {
+        "main.plain": "done",
+        "main.same": "done",
+        "main.late.one": "failed",
+        "main.late.two": "waiting",
+        "main.controls.x1": "waiting",
+        "main.controls.x2": "waiting",
+    }
+    assert ran.codes.count("W07") == 1
+    assert "So are 2 more: main.controls.x1, main.controls.x2" in ran.err.replace(
+        "\n     ", ""
+    )
+    # What was never tried has not failed.
+    assert study.run("--retry-failed").exit != 0
+    assert set(fate()) == {"main.late.one"}
+
+
+def test_fail_fast_computes_nothing_where_something_cannot_start(lab: Lab):
+    lab.data(lab.frame())
+    lab.study(STUDY.replace("[x1, x2]", "[x1, nowhere]"))
+    assert lab.run("--fail-fast").exit == 2
+    assert not Path("runs/.jobs").exists()
+    assert not list(Path("runs/.cells").glob("[!.p]*"))
+
+
+def test_a_sweep_has_jobs_too(study: Lab):
+    typed = ["model.sample.late=time > 9100,time > 2", *QUICK]
+    command = ["sweep", "study.yaml", *typed]
+    assert main(command) == 9
+    assert sorted(fate().values()) == ["done", "failed"]
+    retry = next(s for s in states(book()) if s["status"] == "failed")["retry"]
+    study.capture.readouterr()
+    assert main(shlex.split(retry)[1:]) != 0
+    assert list(fate().values()) == ["failed"]
+    assert main(["sweep", "study.yaml", *typed, "--retry-failed"]) != 0
+    assert list(fate().values()) == ["failed"]
+    assert main(["sweep", "study.yaml", *typed, "--resume"]) == 9
+    assert sorted(fate().values()) == ["failed", "reused"]
+
+
+def an_open_book(runs: Path, count: int = 2) -> JobBook:
+    planned = [Planned((f"h.l{i}",), f"f{i}") for i in range(count)]
+    return JobBook.open(runs, "s", COMMAND, planned)
+
+
+def test_jobs_of_a_killed_run_wait_again(tmp_path: Path):
+    killed = an_open_book(tmp_path)
+    killed.started("f0")
+    path = killed.folder / "manifest.json"
+    written = json.loads(path.read_text())
+    an_open_book(tmp_path)
+    assert [s["status"] for s in states(killed.folder)] == ["running", "waiting"]
+    # Another machine's clock, another process: `host|boot|pid|start` of nobody.
+    host, boot, _, started = written["process"].split("|")
+    path.write_text(json.dumps({**written, "process": f"{host}|{boot}|0|{started}"}))
+    an_open_book(tmp_path)
+    found = list(states(killed.folder))
+    assert [s["status"] for s in found] == ["waiting", "waiting"]
+    assert found[0]["cause"] == [{"what": "its run was killed", "fix": "run again"}]
+
+
+def test_old_books_go_and_a_torn_one_is_no_book(tmp_path: Path):
+    for _ in range(14):
+        path = an_open_book(tmp_path).folder / "manifest.json"
+        path.write_text(path.read_text().replace('"process": "', '"process": "x'))
+        written = json.loads(path.read_text())
+        written["process"] = "nobody"
+        path.write_text(json.dumps(written))
+    assert len(list((tmp_path / ".jobs" / "s").iterdir())) == 10
+    for path in tmp_path.glob(".jobs/s/*/manifest.json"):
+        path.write_text("{")
+    assert last_failed(tmp_path, "s", COMMAND) is None
+    an_open_book(tmp_path)
+    assert len(list((tmp_path / ".jobs" / "s").iterdir())) == 1
+
+
+def test_two_books_never_share_a_folder(tmp_path: Path, monkeypatch: Any):
+    class Still:
+        @staticmethod
+        def now(_zone: object) -> Still:
+            return Still()
+
+        def strftime(self, _form: str) -> str:
+            return "20260101T000000.000000Z"
+
+        def isoformat(self, **_: object) -> str:
+            return "2026-01-01"
+
+    monkeypatch.setattr("framework.record.jobs.datetime", Still)
+    assert len({an_open_book(tmp_path).folder for _ in range(5)}) == 5
+
+
+def test_a_failure_without_a_trace_and_a_disk_that_refuses(tmp_path: Path):
+    opened = an_open_book(tmp_path)
+    opened.over("f0", Failure((Problem(Phase.WORKER, "W05", "cannot start"),)))
+    assert opened.trace("h.l0") is None
+    assert last_failed(tmp_path, "s", COMMAND) == ("h.l0",)
+    (tmp_path / "full").write_text("a file where the folder would be")
+    with pytest.raises(StorageError, match="list of jobs") as refused:
+        an_open_book(tmp_path / "full")
+    assert refused.value.problems[0].code == "R20"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(40.4, "40 s"), (720.0, "12 min"), (11100.0, "3 h 5 min")]
+)
+def test_a_log_is_told_how_long_it_still_takes(
+    seconds: float, said: str, monkeypatch: Any, capsys: pytest.CaptureFixture[str]
+):
+    now = 0.0
+    monkeypatch.setattr(watching.time, "monotonic", lambda: now)
+    bar = Bar()
+    bar.start(total=11, cached=0)
+    now = seconds / 10
+    monkeypatch.setattr(watching, "_BETWEEN", now - 0.01)
+    bar.advance("h.a", 1.0, ok=False)
+    told = capsys.readouterr().err
+    assert told == f"1 of 11 estimations, 1 failed, about {said} left\n"
+    bar.advance("h.b", 1.0, ok=True)
+    assert capsys.readouterr().err == ""
