@@ -39,7 +39,8 @@ run: $(INSTALLED) ## a whole paper on AI pilot zones (simulated yearbooks): tabl
 test: $(INSTALLED) ## the tests that need nothing but this checkout
 	@$(BIN)/python -m pytest -m "not system" -n auto --dist worksteal
 
-test-system: $(INSTALLED) ## the wheel, PostgreSQL, LaTeX, a browser, kills
+test-system: $(INSTALLED) ## the wheel, PostgreSQL, LaTeX, a browser, clusters, kills
+	@$(UV) sync --frozen --quiet --inexact --extra data --extra test --extra cluster
 	@$(BIN)/python -m pytest -m system -rs
 
 lint: $(INSTALLED) ## ruff, its formatting, and that the lock is current

@@ -37,15 +37,20 @@ class Executor(_Group):
     """Where estimations are computed (`conf/executor/`).
 
     Attributes:
-        workers: number of worker processes; None = one per core.
+        workers: number of worker processes; None = one per core, of a cluster as many
+            as it has.
         time_limit: seconds an estimation may take; None = no limit.
         memory_limit: MB of resident memory of a worker; None = no limit.
+        address: of a cluster; None = one of our own on this machine (SLURM: here).
+        options: of a batch system's jobs, in submitit's words.
     """
 
-    name: Literal["processes", "inline"]
+    name: Literal["processes", "inline", "ray", "dask", "slurm"]
     workers: Annotated[int | None, Field(strict=True, ge=1)]
     time_limit: Annotated[float | None, Field(strict=True, gt=0)]
     memory_limit: Annotated[int | None, Field(strict=True, ge=1)]
+    address: str | None = None
+    options: Mapping[str, str | int | float | None] = {}
 
 
 class Report(_Group):

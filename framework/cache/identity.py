@@ -204,8 +204,8 @@ def _requirements(folder: Path, *, extras: bool) -> list[str]:
     for line in text.partition("\n\n")[0].splitlines():
         field, _, value = line.partition(": ")
         marker = value.partition(";")[2]
-        # The tools of a package's own tests move no number.
-        test_tool = re.search(r"extra\s*==\s*['\"](test|dev)['\"]", marker)
+        # The tools of a package's own tests move no number, nor does where it runs.
+        test_tool = re.search(r"extra\s*==\s*['\"](test|dev|cluster)['\"]", marker)
         skipped = test_tool or ("extra" in marker and not extras)
         match = _NAME.match(value)
         if field == "Requires-Dist" and match and not skipped:

@@ -331,7 +331,8 @@ def _planned(work: _Work) -> list[Planned]:
     found: list[Planned] = []
     for estimation in work.estimations:
         address = estimation.address
-        if job := work.jobs.get(address):
+        if address in work.jobs:
+            job = work.jobs[address]
             shared = addresses[job.fingerprint]
             if shared[0] == address:
                 found.append(Planned(tuple(shared), job.fingerprint))
@@ -385,12 +386,28 @@ def _execute(
 def executor_of(
     settings: Settings, runs: Path, on_start: OnStart | None = None
 ) -> Executor:
-    """The executor that the settings name."""
+    """The executor that the settings name.
+
+    Raises:
+        WorkerError: W09 it needs an extra that is not installed.
+    """
     from framework.execute import Inline, Processes
 
     chosen = settings.executor
     if chosen.name == "inline":
         return Inline(runs, on_start=on_start)
+    if chosen.name != "processes":
+        from framework.execute import Cluster, connection
+
+        return Cluster(
+            runs,
+            connection(
+                chosen.name, runs, chosen.address, chosen.workers, chosen.options
+            ),
+            time_limit=chosen.time_limit,
+            memory_limit=chosen.memory_limit,
+            on_start=on_start,
+        )
     return Processes(
         runs,
         workers=chosen.workers or "auto",

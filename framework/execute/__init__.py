@@ -2,11 +2,12 @@
 
 `execute` runs what the store does not hold yet. An `Executor` says where: `Inline` in
 this process (tests), `Processes` in warm workers, where one estimation's death is never
-another's.
+another's, `Cluster` in such workers on the machines of Ray, Dask or SLURM.
 """
 
 from __future__ import annotations
 
+from framework.execute.cluster import Cluster, connection
 from framework.execute.executor import Executor, OnStart, Outcome
 from framework.execute.inline import Inline
 from framework.execute.processes import Processes
@@ -16,6 +17,7 @@ from framework.execute.worker import ENVIRONMENT, work
 __all__ = [
     "ENVIRONMENT",
     "STOPPED",
+    "Cluster",
     "Executor",
     "Inline",
     "OnStart",
@@ -23,6 +25,7 @@ __all__ = [
     "Outcomes",
     "Processes",
     "Progress",
+    "connection",
     "execute",
     "work",
 ]

@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, Pipe, wait
 from pathlib import Path
@@ -72,6 +72,7 @@ class Processes:
             None = no limit.
         task: `module:function` that estimates a job.
         on_start: called with a job that a worker was given.
+        path: where workers import from; None = as this process.
     """
 
     root: Path
@@ -80,6 +81,7 @@ class Processes:
     memory_limit: float | None = None
     task: str = ESTIMATE
     on_start: OnStart | None = None
+    path: Sequence[str] | None = None
     _plugins: set[str] = field(default_factory=set, init=False)
     _waiting: deque[Job] = field(default_factory=deque, init=False)
     _crew: list[_Worker] = field(default_factory=list, init=False)
@@ -135,7 +137,9 @@ class Processes:
         while self._waiting and len(self._crew) < self._useful_workers():
             if self._crew and self._failed_starts >= _START_ATTEMPTS:
                 return  # those that run carry on; no more attempts beside them
-            self._crew.append(_Worker.start(self.root, self.task, self._plugins))
+            path = sys.path if self.path is None else self.path
+            made = _Worker.start(self.root, self.task, self._plugins, path)
+            self._crew.append(made)
 
     def _useful_workers(self) -> int:
         jobs = len(self._waiting) + sum(w.job is not None for w in self._crew)
@@ -231,11 +235,13 @@ class _Worker:
     _sampled: float = 0.0
 
     @classmethod
-    def start(cls, root: Path, task: str, plugins: Iterable[str]) -> _Worker:
+    def start(
+        cls, root: Path, task: str, plugins: Iterable[str], path: Iterable[str]
+    ) -> _Worker:
         ours, theirs = Pipe()
         captured = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - lives as long as the worker; `close` closes it
         about = {
-            "path": [str(folder) for folder in sys.path],
+            "path": [str(folder) for folder in path],
             "socket": theirs.fileno(),
             "parent": os.getpid(),
             "root": str(root.resolve()),
