@@ -13,9 +13,11 @@ from framework.result import Result
 
 if TYPE_CHECKING:
     from estimators._double.sample import Sample
+    from estimators._double.scores import Plan
 
 _ROLES = ("outcome", "treatment", "instrument")
-_PLANNED = ("did", "did_multi", "qte", "ssm", "plpr")
+_PLANNED = ("qte", "ssm", "plpr")
+_DIFFERENCES = ("did", "did_multi")
 
 
 class Learners(BaseModel):
@@ -54,14 +56,16 @@ class DoubleMl(Estimator):
 
     The partially linear kinds give one coefficient. Over staggered adoption it is a
     weighted mean of effects in which rows treated already serve as controls: its
-    weights are in the frame `weights`; run a group-time estimator beside it.
+    weights are in the frame `weights`; run `kind: did_multi` beside it.
     """
 
     main: ClassVar[str | None] = "kind"
     paper: ClassVar[str] = (
         "Chernozhukov, Chetverikov, Demirer, Duflo, Hansen, Newey and Robins (2018), "
         "Econometrics Journal 21(1); Chiang, Kato, Ma and Sasaki (2022), JBES 40(3) for "
-        "clusters; Clarke and Polselli (2025), Econometrics Journal 28(3) for panels; "
+        "clusters; Chang (2020), Econometrics Journal 23(2), Sant'Anna and Zhao (2020) "
+        "and Callaway and Sant'Anna (2021), J. Econometrics 219(1) and 225(2) for "
+        "differences; Clarke and Polselli (2025), Econometrics Journal 28(3) for panels; "
         "Chernozhukov, Cinelli, Newey, Sharma and Syrgkanis (2022), NBER 30302 for "
         "sensitivity"
     )
@@ -72,6 +76,9 @@ class DoubleMl(Estimator):
         "att",
         "late",
         "by_group",
+        "by_event_time",
+        "by_cohort",
+        "by_period",
     )
     needs: ClassVar[Needs] = Needs(
         kinds=frozenset({"panel", "repeated_cross_sections", "cross_section"}),
@@ -95,8 +102,9 @@ class DoubleMl(Estimator):
         default="plr",
         description="plr: outcome linear in the treatment; pliv: the same with "
         "instruments; irm: effect of a 0/1 treatment that may differ with the controls; "
-        "iivm: its local effect by a 0/1 instrument. did, did_multi, qte, ssm, plpr are "
-        "announced.",
+        "iivm: its local effect by a 0/1 instrument; did: effect on the treated of one "
+        "date of adoption, from changes of the outcome; did_multi: the same by cohort "
+        "and period, averaged. qte, ssm, plpr are announced.",
     )
     learner: Annotated[Learners, WithJsonSchema({"type": ["string", "object"]})] = (
         Field(
@@ -129,23 +137,62 @@ class DoubleMl(Estimator):
         default=0.01,
         gt=0,
         lt=0.5,
-        description="irm, iivm: propensities are moved into [t, 1 - t]; how many is "
+        description="irm, iivm, did: propensities are moved into [t, 1 - t]; how many is "
         "reported.",
     )
     normalize: bool = Field(
         default=True,
-        description="irm, iivm: inverse propensities add up to the number of rows in "
-        "either arm (Hajek), which keeps single rows from deciding.",
+        description="irm, iivm, did: inverse propensities add up to the number of rows "
+        "in either arm (Hajek), which keeps single rows from deciding.",
     )
     transform: Literal[
         "none", "first_difference", "within", "correlated_random_effects", "two_way"
     ] = Field(
         default="none",
-        description="How unit effects are removed; effects of periods always are.",
+        description="How unit effects are removed; effects of periods always are. "
+        "did, did_multi: changes of the outcome do it.",
     )
+    control_group: Literal["never_treated", "not_yet_treated"] = Field(
+        default="not_yet_treated",
+        description="did_multi: units never treated, or also those treated later than "
+        "the period compared.",
+    )
+    base_period: Literal["universal", "varying"] = Field(
+        default="universal",
+        description="did_multi: effects before treatment are measured from the last "
+        "period before it (and anticipation), or from the period before their own.",
+    )
+    overall: Literal["simple", "by_cohort", "by_period", "by_event_time"] = Field(
+        default="simple",
+        description="did_multi: what `att` averages, as in callaway_santanna.",
+    )
+    window: tuple[int, int] | None = Field(
+        default=None,
+        description="did_multi: first and last event time shown and tested; none = all.",
+    )
+    always_treated: Literal["drop"] | None = Field(
+        default=None,
+        description="did, did_multi: units treated in all their periods have no base "
+        "period; the study must say that they are dropped.",
+    )
+
+    @model_validator(mode="after")
+    def _window_in_order(self) -> DoubleMl:
+        if self.window is not None and not self.window[0] <= self.window[1]:
+            raise ValueError("window must go from low to high")
+        return self
 
     def demands(self) -> Needs:
         """Instruments for the kinds that have them, interactions for plr."""
+        if self.kind in _DIFFERENCES:
+            return replace(
+                self.needs,
+                kinds=frozenset({"panel"}),
+                uses=frozenset({"controls", "fixed_effects", "inference"}),
+                inference=frozenset({"cluster"}),
+                binary=True,
+                absorbing=True,
+            )
         uses = set(self.needs.uses)
         requires = set(self.needs.requires)
         if self.kind in {"pliv", "iivm"}:
@@ -158,7 +205,12 @@ class DoubleMl(Estimator):
 
     def gives(self) -> tuple[str, ...]:
         """Estimands of the kind."""
-        effects: dict[str, tuple[str, ...]] = {"irm": ("ate", "att"), "iivm": ("late",)}
+        effects: dict[str, tuple[str, ...]] = {
+            "irm": ("ate", "att"),
+            "iivm": ("late",),
+            "did": ("att",),
+            "did_multi": ("att", "by_event_time", "by_cohort", "by_period"),
+        }
         moderated = ("interaction", "by_group")
         own = effects.get(self.kind, ("coefficient",))
         return (*own, *moderated) if "interact" in self.demands().uses else own
@@ -173,24 +225,35 @@ class DoubleMl(Estimator):
         Raises:
             SpecError: X10 a kind that is announced, X23 what a kind can't use.
             DataError: D05, D06.
-            IdentificationError: I01, I02, I05, I08, I10, M01 to M04.
+            IdentificationError: I01, I02, I05, I08, I10, M01 to M04; did, did_multi:
+                E04, E05, E10, E11, I09.
             NumericalError: N02.
         """
         if self.kind in _PLANNED:
             raise SpecError(
                 "X10",
                 f"double_ml kind {self.kind} is announced but not built yet",
-                fix="kind: plr, irm, pliv or iivm",
+                fix="kind: plr, irm, pliv, iivm, did or did_multi",
                 path="model.estimator.kind",
             )
         from estimators._double.report import report
         from estimators._double.sample import read
-        from estimators._double.scores import Plan, repetition
+        from estimators._double.scores import repetition
 
+        plan = self._plan(request)
+        if self.kind in _DIFFERENCES:
+            return self._differences(request, plan)
         sample = read(request, self.kind, self.transform, self.folds)  # type: ignore[arg-type]  # planned kinds are refused above
+        found = [repetition(sample, plan, r) for r in range(self.repetitions)]
+        return report(sample, plan, found, request, self._shown(request, sample))
+
+    def _plan(self, request: Request) -> Plan:
+        """Options as the family reads them."""
+        from estimators._double.scores import Plan
+
         treatment = self.learner.treatment
         instrument = self.learner.instrument
-        plan = Plan(
+        return Plan(
             outcome=self.learner.outcome,
             treatment=self.learner.outcome if treatment is None else treatment,
             instrument=next(
@@ -206,8 +269,34 @@ class DoubleMl(Estimator):
             seed=request.seed,
             by_group=request.estimand[:1] == ("by_group",),
         )
-        found = [repetition(sample, plan, r) for r in range(self.repetitions)]
-        return report(sample, plan, found, request, self._shown(request, sample))
+
+    def _differences(self, request: Request, plan: Plan) -> Result:
+        """Kinds did and did_multi."""
+        from estimators._double.differences import differences
+        from estimators._staggered.group_time import GroupTimeOptions
+
+        result = differences(
+            request,
+            plan,
+            GroupTimeOptions(
+                "doubly_robust",
+                self.control_group,
+                self.base_period,
+                self.window,
+                self.overall,
+                self.always_treated,
+                bootstrap=0,
+            ),
+            one_date=self.kind == "did",
+            min_clusters=self.needs.min_clusters,
+        )
+        if self.transform == "none":
+            return result
+        said = (
+            f"transform {self.transform} is not used: changes of the outcome remove "
+            "unit effects"
+        )
+        return replace(result, notes=(*result.notes, said))
 
     def _shown(self, request: Request, sample: Sample) -> tuple[str, ...]:
         """Estimands of the table, the judged first."""

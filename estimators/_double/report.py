@@ -196,10 +196,15 @@ def _nuisances(found: Sequence[Repetition]) -> pd.DataFrame:
 
 def _overlap(sample: Sample, found: Sequence[Repetition]) -> pd.DataFrame:
     """Rows by predicted probability: how many, of which arm, and how often it was so."""
-    import pandas as pd
-
     arm = (sample.instruments or sample.treatments)[0].values
     p = np.mean([r.propensity for r in found if r.propensity is not None], axis=0)
+    return by_tenth(p, arm)
+
+
+def by_tenth(p: Floats, arm: Floats) -> pd.DataFrame:
+    """Rows of either arm, predicted and observed shares, by tenth of the propensity."""
+    import pandas as pd
+
     edges = np.linspace(0, 1, 11)
     bin_of = np.clip(np.digitize(p, edges) - 1, 0, 9)
     made = []
@@ -254,7 +259,7 @@ def _scalars(
     share: float,
 ) -> dict[str, float]:
     at = judged.at
-    theta = np.array([r.solved[judged.key].theta[at] for r in found])
+    theta = [float(r.solved[judged.key].theta[at]) for r in found]
     errors = [np.linalg.norm(r.solved[judged.key].influence[:, at]) for r in found]
     scalars: dict[str, float] = {"n_obs": sample.n, "df_t": np.inf}
     if sample.unit is not None:
@@ -266,12 +271,7 @@ def _scalars(
     scalars["n_features"] = sample.X.shape[1]
     scalars["n_folds"] = plan.folds
     scalars["n_repetitions"] = len(found)
-    scalars["std_error_sampling"] = float(np.median(errors))
-    scalars["split_low"] = float(theta.min())
-    scalars["split_high"] = float(theta.max())
-    if len(found) > 1:
-        spread = float(theta.std(ddof=1)) / np.sqrt(len(found))
-        scalars["split_error"] = OF_THE_MEDIAN * spread
+    scalars |= split_scalars(theta, [float(e) for e in errors])
     scalars["outcome_mean"] = float(sample.outcome.mean())
     scalars |= _fit_scalars(sample, found)
     if sample.kind in {"irm", "iivm"}:
@@ -284,6 +284,19 @@ def _scalars(
     if judged.key in found[0].nu2:
         scalars |= _sensitivity(found, table, judged.key)
     return {name: float(value) for name, value in scalars.items()}
+
+
+def split_scalars(theta: Sequence[float], errors: Sequence[float]) -> dict[str, float]:
+    """What splits do to the judged estimate; (R,) estimates and standard errors."""
+    scalars = {
+        "std_error_sampling": float(np.median(errors)),
+        "split_low": min(theta),
+        "split_high": max(theta),
+    }
+    if len(theta) > 1:
+        spread = float(np.std(theta, ddof=1)) / np.sqrt(len(theta))
+        scalars["split_error"] = OF_THE_MEDIAN * spread
+    return scalars
 
 
 def _fit_scalars(sample: Sample, found: Sequence[Repetition]) -> dict[str, float]:
@@ -323,22 +336,34 @@ def _split_notes(
     sample: Sample, plan: Plan, found: Sequence[Repetition], judged: Row
 ) -> list[str]:
     theta = [float(r.solved[judged.key].theta[judged.at]) for r in found]
-    by = "rows" if sample.by == "row" else f"'{sample.by}'"
-    if len(found) == 1:
-        notes = [f"one split into {plan.folds} folds by {by}"]
-    else:
-        said = f"median of {len(found)} splits into {plan.folds} folds by {by}: "
-        notes = [said + f"estimates from {min(theta):.4g} to {max(theta):.4g}"]
-    if len(found) < FEW_SPLITS:
-        count = "one split shows" if len(found) == 1 else f"{len(found)} splits show"
-        notes.append(
-            f"{count} little of what splitting adds: repetitions: 5 or "
-            "more, 10 in a final run"
-        )
+    notes = said_of_splits(theta, plan.folds, "" if sample.by == "row" else sample.by)
     if sample.cluster is None and sample.by != "row":
         notes.append(
             f"folds keep each '{sample.by}' whole; the standard error takes rows as "
             "independent"
+        )
+    return notes
+
+
+def said_of_splits(theta: Sequence[float], folds: int, by: str) -> list[str]:
+    """How the sample was split and what it did to the judged estimate.
+
+    Args:
+        theta: the estimate of every split.
+        folds: their number.
+        by: what folds keep together; empty = rows.
+    """
+    groups = f"'{by}'" if by else "rows"
+    if len(theta) == 1:
+        notes = [f"one split into {folds} folds by {groups}"]
+    else:
+        said = f"median of {len(theta)} splits into {folds} folds by {groups}: "
+        notes = [said + f"estimates from {min(theta):.4g} to {max(theta):.4g}"]
+    if len(theta) < FEW_SPLITS:
+        count = "one split shows" if len(theta) == 1 else f"{len(theta)} splits show"
+        notes.append(
+            f"{count} little of what splitting adds: repetitions: 5 or "
+            "more, 10 in a final run"
         )
     return notes
 

@@ -43,6 +43,31 @@ def folds_of(rank: Codes, folds: int) -> Codes:
     return np.asarray(rank * folds // len(rank), dtype=np.int64)
 
 
+def folds_in_strata(
+    names: Sequence[str], strata: Sequence[str], number: int, seed: int, repetition: int
+) -> Codes:
+    """Fold (G,) of each group, every stratum spread over all folds.
+
+    Args:
+        names: (G,) of the groups.
+        strata: (G,) the stratum of each.
+        number: of folds.
+        seed, repetition: what the folds are drawn from.
+    """
+    rank = places(names, seed, repetition)
+    code = {name: s for s, name in enumerate(dict.fromkeys(strata))}
+    stratum = np.array([code[name] for name in strata], dtype=np.int64)
+    fold = np.empty(len(names), dtype=np.int64)
+    for name, s in code.items():
+        members = np.flatnonzero(stratum == s)
+        # Blocks put what does not divide evenly into the same folds in every stratum:
+        # each stratum draws which fold its blocks are.
+        drawn = places([f"{name}\x1f{k}" for k in range(number)], seed, repetition)
+        own = np.argsort(np.argsort(rank[members]))
+        fold[members] = drawn[folds_of(own, number)]
+    return fold
+
+
 def content_names(primary: NDArray[np.float64], rest: NDArray[np.float64]) -> list[str]:
     """Names (n) for rows without ids, the same in whatever order the rows come.
 

@@ -65,6 +65,26 @@ def augmented_treated(
     return np.asarray(d * (g1 - g0) + p * inverse, dtype=np.float64)
 
 
+def change_on_treated(
+    change: Floats, d: Floats, g0: Floats, p: Floats, *, normalise: bool
+) -> Score:
+    """Score of the effect on the treated from changes of the outcome.
+
+    Sant'Anna and Zhao (2020), eq. 3.1, cross-fitted as in Chang (2020) and doubleml.
+
+    Args:
+        change: (n,) of the outcome between two periods.
+        d: (n,) 1 for the treated, 0 for controls.
+        g0: (n,) predicted change without treatment.
+        p: (n,) probability of being treated.
+        normalise: controls' odds p / (1 - p) add up to n (Hajek).
+    """
+    treated = d / d.mean()
+    odds = (1 - d) * p / (1 - p)
+    control = odds / (odds.mean() if normalise else d.mean())
+    return Score(treated[:, None, None], ((treated - control) * (change - g0))[:, None])
+
+
 def normalised(p: Floats, d: Floats) -> Floats:
     """Propensities whose inverse weights sum to n among the treated and the others.
 

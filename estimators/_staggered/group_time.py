@@ -43,7 +43,7 @@ def group_time(
     panel = grid(
         request, always_treated=options.always_treated, min_clusters=min_clusters
     )
-    cells, notes = _cells(panel, options)
+    cells, notes = cells_of(panel, options)
     plain = panel.balanced and not panel.controls and panel.steady_weights
     found = (_by_means if plain else _one_by_one)(panel, cells, options)
     if not panel.steady_weights:
@@ -90,8 +90,12 @@ MEANING = {
 }
 
 
-def _cells(panel: Grid, options: GroupTimeOptions) -> tuple[Cells, list[str]]:
-    """Cells that have treated units, controls and a cohort with an effect."""
+def cells_of(panel: Grid, options: GroupTimeOptions) -> tuple[Cells, list[str]]:
+    """Cells that have treated units, controls and a cohort with an effect.
+
+    Raises:
+        IdentificationError: E04 no never-treated units, E10 no cell.
+    """
     if options.control_group == "never_treated" and np.isfinite(panel.cohort).all():
         raise IdentificationError(
             "E04",
@@ -131,13 +135,7 @@ def _cells(panel: Grid, options: GroupTimeOptions) -> tuple[Cells, list[str]]:
 def _usable(panel: Grid, cells: Cells, options: GroupTimeOptions) -> Flags:
     """Cells (m,) with a treated and a control unit seen in both periods."""
     if not panel.balanced:
-        pairs = [
-            (
-                _pair(panel, cells, c, _own(panel, cells, c)),
-                _pair(panel, cells, c, _controls(panel, cells, c, options)),
-            )
-            for c in range(len(cells))
-        ]
+        pairs = [compared(panel, cells, c, options) for c in range(len(cells))]
         found = [bool(own.any() and other.any()) for own, other in pairs]
     else:
         levels = np.unique(panel.cohort)
@@ -164,6 +162,16 @@ def _controls(
     g = float(panel.cohorts[cells.cohort[c]])
     of = panel.cohort if cohort is None else cohort
     return gt.controls(g, later, of, panel.anticipation, options.control_group)
+
+
+def compared(
+    panel: Grid, cells: Cells, c: int, options: GroupTimeOptions
+) -> tuple[Flags, Flags]:
+    """Treated and control units (N,) of a cell that are seen in both its periods."""
+    return (
+        _pair(panel, cells, c, _own(panel, cells, c)),
+        _pair(panel, cells, c, _controls(panel, cells, c, options)),
+    )
 
 
 def _pair(panel: Grid, cells: Cells, c: int, units: Flags) -> Flags:
@@ -201,8 +209,7 @@ def _one_by_one(panel: Grid, cells: Cells, options: GroupTimeOptions) -> GroupTi
     problems: list[str] = []
     for c in range(m):
         t, b = cells.t[c], cells.base[c]
-        own = _pair(panel, cells, c, _own(panel, cells, c))
-        other = _pair(panel, cells, c, _controls(panel, cells, c, options))
+        own, other = compared(panel, cells, c, options)
         units = np.flatnonzero(own | other)
         n_treated[c], n_control[c] = own.sum(), other.sum()
         X = np.column_stack([np.ones(len(units)), *panel.X[:, units, b]])

@@ -163,7 +163,7 @@ def test_what_a_kind_can_not_use_is_refused(
         estimated(made, kind=kind)
 
 
-@pytest.mark.parametrize("kind", ["did", "did_multi", "qte", "ssm", "plpr"])
+@pytest.mark.parametrize("kind", ["qte", "ssm", "plpr"])
 def test_announced_kinds_say_so(kind: str) -> None:
     plugin = DoubleMl(kind=kind)
     assert plugin.unbuilt() == (f"double_ml kind {kind}",)
