@@ -34,7 +34,14 @@ class EventStudy(Estimator):
         kinds=frozenset({"panel"}),
         uses=frozenset({"controls", "fixed_effects", "weights", "inference"}),
         inference=frozenset(
-            {"iid", "hetero", "cluster", "newey_west", "driscoll_kraay"}
+            {
+                "iid",
+                "hetero",
+                "cluster",
+                "wild_bootstrap",
+                "newey_west",
+                "driscoll_kraay",
+            }
         ),
         binary=True,
         absorbing=True,

@@ -39,7 +39,14 @@ class Ols(Estimator):
             }
         ),
         inference=frozenset(
-            {"iid", "hetero", "cluster", "newey_west", "driscoll_kraay"}
+            {
+                "iid",
+                "hetero",
+                "cluster",
+                "wild_bootstrap",
+                "newey_west",
+                "driscoll_kraay",
+            }
         ),
         hetero=frozenset({"HC1", "HC2", "HC3"}),
     )

@@ -41,7 +41,14 @@ class Twfe(Estimator):
             }
         ),
         inference=frozenset(
-            {"iid", "hetero", "cluster", "newey_west", "driscoll_kraay"}
+            {
+                "iid",
+                "hetero",
+                "cluster",
+                "wild_bootstrap",
+                "newey_west",
+                "driscoll_kraay",
+            }
         ),
     )
 

@@ -89,6 +89,9 @@ SCALARS: Mapping[str, Word] = MappingProxyType(
             "effective number of clusters of the treatment coefficient (Carter, "
             "Schnepel and Steigerwald 2017)"
         ),
+        "n_bootstrap": Word(
+            "draws of the wild bootstrap behind p values and intervals of the effects"
+        ),
         "n_singletons": Word("singleton fixed-effect rows"),
         "df_t": Word("degrees of freedom of the t distribution (inf = normal)"),
         "df_model": Word("parameters counted in the small-sample factor"),

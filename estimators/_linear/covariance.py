@@ -63,6 +63,13 @@ class _Term:
     groups: int
 
 
+def analytic(inference: Inference) -> Inference:
+    """What the standard errors are: a bootstrap's stand on its clusters."""
+    if inference.name == "wild_bootstrap":
+        return Inference("cluster", inference.clusters)
+    return inference
+
+
 def covariance(
     design: Design,
     inference: Inference,
@@ -80,6 +87,7 @@ def covariance(
         IdentificationError: X23 HC2 or HC3 beside absorbed fixed effects.
         NumericalError: N02 a row that fits itself, so that it has no residual.
     """
+    inference = analytic(inference)
     power = _LEVERAGE.get(inference.options.get("type", "HC1"))
     if inference.name == "hetero" and power is not None:
         plain = replace(inference, options={})

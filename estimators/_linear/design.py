@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 #: coverage of a nominal 95 % interval: 28 % with one treated of 40, 68 % with two,
 #: 88 % with five, 94 % with twenty.
 FEW_TREATED, SOME_TREATED = 5, 20
+#: Fewest clusters of a wild bootstrap: with five, p has 16 values, one above 5 %.
+FEW_BOOTSTRAPPED = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,7 +334,8 @@ def _guard(request: Request, design: Design, min_clusters: int) -> Design:
         problems += _few_treated(request, design, min_clusters)
     if problems:
         raise EstimandError(problems)
-    return replace(design, notes=(*design.notes, *_notes(design)))
+    bootstrap = request.inference.name == "wild_bootstrap"
+    return replace(design, notes=(*design.notes, *_notes(design, bootstrap=bootstrap)))
 
 
 def _not_finite(design: Design) -> Iterator[Problem]:
@@ -410,6 +413,13 @@ def _inference_unfit(request: Request, design: Design) -> Iterator[Problem]:
             "would be wrong.",
             fix="inference: hetero, or {cluster: …}",
         ).problems
+    if name == "wild_bootstrap" and len(design.clusters) != 1:
+        yield from IdentificationError(
+            "I09",
+            f"wild_bootstrap by {len(design.clusters)} clusterings",
+            why="One multiplier is drawn per cluster, of one clustering.",
+            fix="inference: {wild_bootstrap: the coarser one}",
+        ).problems
     if name not in {"newey_west", "driscoll_kraay"}:
         return
     if design.time is None:
@@ -429,6 +439,9 @@ def _inference_unfit(request: Request, design: Design) -> Iterator[Problem]:
 
 def _few_clusters(request: Request, design: Design, fewest: int) -> Iterator[Problem]:
     acknowledged = "few_clusters" in request.acknowledge
+    bootstrap = request.inference.name == "wild_bootstrap"
+    if bootstrap:
+        fewest = min(fewest, FEW_BOOTSTRAPPED)
     for factor in design.clusters:
         if factor.n_levels == 1:
             yield from IdentificationError(
@@ -441,9 +454,13 @@ def _few_clusters(request: Request, design: Design, fewest: int) -> Iterator[Pro
             yield from IdentificationError(
                 "I05",
                 f"{factor.n_levels} clusters of '{factor.term}' (fewer than {fewest})",
-                why="Cluster-robust standard errors are far too small with few "
+                why="The bootstrap has too few distinct draws."
+                if bootstrap
+                else "Cluster-robust standard errors are far too small with few "
                 "clusters.",
-                fix="inference: {wild_bootstrap: …}, or a permutation of the treatment",
+                fix="a permutation of the treatment"
+                if bootstrap
+                else "inference: {wild_bootstrap: …}, or a permutation of the treatment",
                 acknowledge="few_clusters",
             ).problems
     if request.inference.name == "driscoll_kraay" and not acknowledged:
@@ -491,7 +508,7 @@ def _few_treated(request: Request, design: Design, fewest: int) -> Iterator[Prob
         ).problems
 
 
-def _notes(design: Design) -> list[str]:
+def _notes(design: Design, *, bootstrap: bool) -> list[str]:
     notes = []
     if design.n_singletons:
         notes.append(
@@ -520,6 +537,11 @@ def _notes(design: Design) -> list[str]:
                 f"{treated} treated {what} of {of}: standard errors are too small "
                 "with few treated; read them beside a permutation of the treatment."
             )
+            if bootstrap:
+                notes.append(
+                    "With few treated clusters the bootstrap rejects too rarely with "
+                    "the null imposed, and too often without (MacKinnon and Webb 2017)."
+                )
     if design.weight_kind == "frequency":
         notes.append(
             f"Frequency weights: {design.n} rows stand for {design.n_copies:.0f} "

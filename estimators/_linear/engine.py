@@ -19,6 +19,7 @@ import numpy as np
 from estimators._linear.covariance import (
     Covariance,
     Levels,
+    analytic,
     covariance,
     hac_lags,
     irregular,
@@ -68,6 +69,7 @@ class Fit:
             regressor's squared partialled-out values.
         rss, tss, tss_within, mass: weighted sums of squares, sum of weights.
         rank: all parameters, fixed effects and slopes included.
+        solved: the fit on engine columns; `to_user` (k, k) A of b = A' b*.
     """
 
     design: Design
@@ -86,6 +88,8 @@ class Fit:
     tss_within: float
     mass: float
     rank: int
+    solved: Solved
+    to_user: Floats
 
     def influence(self, picked: Sequence[int]) -> Floats:
         """Influence (m, q) of these coefficients; its variance is their covariance."""
@@ -139,6 +143,7 @@ def fit(design: Design, inference: Inference, small_sample: SmallSample) -> Fit:
         NumericalError: N01 not finite or SE <= 0, N02 no convergence, N03 the engine's
             covariance is not ours.
     """
+    inference = analytic(inference)
     columns = prepare(design)
     solved = None
     if not columns.vanished.any():
@@ -545,4 +550,6 @@ def in_users_units(
         tss_within=float(solved.y @ solved.y) * square,
         mass=mass,
         rank=k + (columns.absorbed if design.slopes else effects),
+        solved=solved,
+        to_user=A,
     )

@@ -27,6 +27,7 @@ from estimators._linear.report import (
     table,
 )
 from estimators._linear.timing import first_treated
+from estimators._linear.wild import bootstrapped
 from estimators._math.projection import Codes, Flags, Floats
 from framework.errors import EstimandError, IdentificationError
 from framework.result import Plot, Result
@@ -138,7 +139,7 @@ def event_study(
         if not anticipation
         else f"all coefficients more than {anticipation} periods before are 0"
     )
-    return Result(
+    result = Result(
         coefficients=table(fitted, rows, request.confidence, ("event_time",)),
         influence=influence_of(fitted, rows),
         scalars=scalars(fitted, rows, main),
@@ -156,6 +157,7 @@ def event_study(
             *notes,
         ),
     )
+    return bootstrapped(result, fitted, rows, request)
 
 
 def _event_times(request: Request, events: Events) -> _Times:

@@ -13,6 +13,7 @@ from estimators._linear.design import (
 from estimators._linear.engine import fit
 from estimators._linear.report import influence_of, joint, rows_of, scalars, table
 from estimators._linear.timing import always_treated, leads_and_lags
+from estimators._linear.wild import bootstrapped
 from framework.result import Plot, Result
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def regress(
     if len(judged) > 1:
         null = "all treatment coefficients are 0"
         tests.append(joint(fitted, "joint_treatment", null, judged))
-    return Result(
+    result = Result(
         coefficients=table(
             fitted, rows, request.confidence, ("order",) if orders else ()
         ),
@@ -71,3 +72,4 @@ def regress(
         plots=(Plot("coefficients", "coefficients"),),
         notes=(*fitted.design.notes, *always_treated(request)),
     )
+    return bootstrapped(result, fitted, rows, request)

@@ -60,6 +60,10 @@ def said_inference(flat: Mapping[str, Any]) -> str:
         by = flat["by"] if isinstance(flat["by"], list) else [flat["by"]]
         said = [" × ".join(b) if isinstance(b, list) else str(b) for b in by]
         return f"clustered by {' and '.join(said)}"
+    if name == "wild_bootstrap":
+        by = flat["cluster"] if isinstance(flat["cluster"], list) else [flat["cluster"]]
+        said = [" × ".join(b) if isinstance(b, list) else str(b) for b in by]
+        return f"clustered by {' and '.join(said)}, p by wild bootstrap"
     words = {
         "iid": "homoskedastic",
         "hetero": f"heteroskedasticity-robust ({flat.get('type', 'HC1')})",

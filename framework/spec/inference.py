@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -35,6 +35,38 @@ class Cluster(Plugin):
     paper: ClassVar[str] = "Cameron, Gelbach and Miller (2011), JBES 29"
     by: str | list[str | list[str]] = Field(
         description="a column, [a, b] for two-way, [[a, b]] for the cells of a and b"
+    )
+
+
+class WildBootstrap(Plugin):
+    """p values and intervals of the effects by the wild cluster bootstrap.
+
+    The way out of few clusters. The analytic standard error (CRV1) stays beside them;
+    all sign vectors are taken where there are at most 65,536. p is the share of draws
+    with a strictly larger |t|, as in Stata's boottest; the interval holds the values
+    that the test does not reject.
+    """
+
+    main: ClassVar[str | None] = "cluster"
+    paper: ClassVar[str] = (
+        "Cameron, Gelbach and Miller (2008), REStat 90; Roodman, Nielsen, MacKinnon "
+        "and Webb (2019), Stata Journal 19(1)"
+    )
+    cluster: str | list[list[str]] = Field(
+        description="a column, or [[a, b]] for the cells of a and b"
+    )
+    draws: Annotated[int, Field(ge=99)] | Literal["every"] = Field(
+        default=9_999,
+        description="where not all sign vectors are taken; `every` insists on all",
+    )
+    weights: Literal["rademacher", "webb", "mammen"] = Field(
+        default="rademacher",
+        description="multipliers of the residuals; webb has six points, for few "
+        "clusters",
+    )
+    restricted: bool = Field(
+        default=True,
+        description="impose the null on the residuals (WCR), or not (WCU)",
     )
 
 
@@ -75,9 +107,12 @@ INFERENCE: dict[str, type[Plugin]] = {
     "iid": Iid,
     "hetero": Hetero,
     "cluster": Cluster,
+    "wild_bootstrap": WildBootstrap,
     "newey_west": NeweyWest,
     "driscoll_kraay": DriscollKraay,
 }
+#: Inference whose p values are shares of draws, not of a t distribution.
+BOOTSTRAPS = frozenset({"wild_bootstrap"})
 #: Inference that draws no random number; any other may, so that its seed counts.
 NOT_RANDOM = frozenset({"iid", "hetero", "cluster", "newey_west", "driscoll_kraay"})
 WEIGHTS: dict[str, type[Plugin]] = {

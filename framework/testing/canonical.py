@@ -40,6 +40,10 @@ EFFECT = 1.0
 UNITS, FIRST, LAST = 60, 2010, 2017
 SEED = 20260301
 
+#: Options without which an inference means nothing.
+_INFERENCE: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {"wild_bootstrap": {"cluster": "region", "draws": 199}}
+)
 _KEYS: Mapping[Kind, tuple[str | None, str | None]] = MappingProxyType(
     {
         "panel": ("city", "year"),
@@ -265,7 +269,8 @@ def _variants(
     if "mediators" in needs.uses - needs.requires:
         yield "mediator", {"mediators": ["m"]}, True
     for name in sorted(needs.inference - {"cluster"}):
-        yield f"{name} inference", {"inference": {"name": name}}, False
+        options = _INFERENCE.get(name, {})
+        yield f"{name} inference", {"inference": {"name": name, **options}}, False
     if "cluster" in needs.inference:
         groups: list[Any] = ["region", "industry"]
         coarse = {"inference": {"name": "cluster", "by": "region"}}

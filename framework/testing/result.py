@@ -20,6 +20,7 @@ from framework.result import (
     Result,
     influence_variance,
 )
+from framework.spec.inference import BOOTSTRAPS
 from framework.testing.alike import NUMBERS, changed
 from framework.testing.canonical import Case
 from framework.testing.findings import Findings
@@ -56,7 +57,8 @@ def check_result(
     if treats and not len(frame):
         found.add("judged", "there is no coefficient", case.name)
         return False
-    for rule, what in _numbers(result):
+    bootstrapped = request.inference.name in BOOTSTRAPS
+    for rule, what in _numbers(result, bootstrapped=bootstrapped):
         found.add(rule, what, case.name)
     if treats:
         _judged(estimator, request, result, found, case)
@@ -132,7 +134,7 @@ def _names(request: Request, result: Result) -> Iterator[tuple[str, str]]:
             yield "columns", f"plot '{plot.kind}' draws '{plot.frame}', no such frame"
 
 
-def _numbers(result: Result) -> Iterator[tuple[str, str]]:
+def _numbers(result: Result, *, bootstrapped: bool) -> Iterator[tuple[str, str]]:
     for what in (*_scalars(result), *_tests(result)):
         yield "numbers", what
     frame = result.coefficients
@@ -153,7 +155,8 @@ def _numbers(result: Result) -> Iterator[tuple[str, str]]:
         broken = True
         yield "numbers", "a standard error is not positive"
     if not broken:
-        yield from _agreement(frame, values, float(result.scalars.get("df_t", np.inf)))
+        df = float(result.scalars.get("df_t", np.inf))
+        yield from _agreement(frame, values, df, bootstrapped=bootstrapped)
 
 
 def _scalars(result: Result) -> Iterator[str]:
@@ -174,7 +177,7 @@ def _tests(result: Result) -> Iterator[str]:
 
 
 def _agreement(
-    frame: pd.DataFrame, values: dict[str, Any], df: float
+    frame: pd.DataFrame, values: dict[str, Any], df: float, *, bootstrapped: bool
 ) -> Iterator[tuple[str, str]]:
     def worst(off: Any) -> str:
         return f"'{frame['term'].iloc[int(np.argmax(off))]}'"
@@ -189,6 +192,8 @@ def _agreement(
     )
     if off.any():
         yield "numbers", f"statistic of {worst(off)} is not estimate / std_error"
+    if bootstrapped:  # its p values have the law of its draws
+        return
     p = 2.0 * stdtr(df, -np.abs(t))
     off = np.abs(values["p_value"] - p) > AGREEMENT
     if off.any():
