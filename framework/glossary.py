@@ -107,6 +107,14 @@ SCALARS: Mapping[str, Word] = MappingProxyType(
         "outcome_mean_before": Word(
             "mean outcome of treated units before treatment", "outcome units"
         ),
+        "rmse_before": Word(
+            "root mean squared gap between the treated and their synthetic control "
+            "before treatment",
+            "outcome units",
+        ),
+        "effective_controls": Word(
+            "one over the sum of squared control weights, the smallest over cohorts"
+        ),
         "treatment_residual_share": Word(
             "share of the treatment's variance left after controls and fixed effects"
         ),

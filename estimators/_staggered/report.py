@@ -135,7 +135,7 @@ def result(
             options["bands"] = "bands"
         plots = (Plot("event_study", "coefficients", options=options),)
     return Result(
-        coefficients=_table(request, grid, rows, effects.df_t),
+        coefficients=coefficient_table(request, grid.treatment, rows, effects.df_t),
         influence=_influence(grid, [e for _, e in rows]),
         scalars={**_scalars(grid, rows[0][1], effects.df_t), **effects.scalars},
         tests=(pretrend, *effects.tests),
@@ -167,9 +167,13 @@ def joint(name: str, null: str, effects: Sequence[Effect], df_t: float) -> Test:
     return Test(name, null, F, f"{q}, {df_t:g}", float(fdtrc(q, df_t, F)))
 
 
-def _table(
-    request: Request, grid: Grid, rows: Sequence[tuple[str, Effect]], df_t: float
+def coefficient_table(
+    request: Request,
+    treatment: str,
+    rows: Sequence[tuple[str, Effect]],
+    df_t: float,
 ) -> pd.DataFrame:
+    """Rows of a result: (estimand, effect) in this order, intervals from t (df_t)."""
     import pandas as pd
     from scipy.special import stdtr, stdtrit
 
@@ -184,7 +188,7 @@ def _table(
             (
                 ["main"] * len(rows),
                 [estimand for estimand, _ in rows],
-                [grid.treatment] * len(rows),
+                [treatment] * len(rows),
                 estimate,
                 error,
                 t,

@@ -182,12 +182,13 @@ def _drawings(
     run: RunFolder, heading: Heading | None, formats: Sequence[str]
 ) -> dict[str, bytes]:
     """File name -> bytes of every figure, and the captions in the order of the page."""
-    from framework.render import figures, frame_figures
+    from framework.render import figures, frame_figures, trajectories
 
     sketches = (
         [
             *figures.sketches_of(run, heading),
             *frame_figures.heading_sketches(run, heading),
+            *trajectories.heading_sketches(run, heading),
         ]
         if heading is not None
         else list(frame_figures.data_sketches(run))

@@ -122,6 +122,7 @@ def undrawn(heading: Heading) -> tuple[str, ...]:
         "ordered",
         "map",
         "sensitivity",
+        "trajectories",
     }
     kinds = {plot.kind for column in heading.columns for plot in column.plots}
     return tuple(sorted(kinds - known))

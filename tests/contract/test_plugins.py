@@ -145,6 +145,18 @@ ARGUMENTS: Mapping[tuple[str, str], tuple[Mapping[str, Any], ...]] = {
             "exempt": {},
         },
     ),
+    # The kit has more treated than untreated units: no placebo is as large.
+    ("estimator", "synthetic_did"): (
+        {"errors": "jackknife"},
+        {
+            "errors": "bootstrap",
+            "replications": 20,
+            "exempt": {
+                "influence": "the errors come from replicates, which no cluster adds to",
+                "unit_names": "samples are drawn by the order of the units",
+            },
+        },
+    ),
     ("matrix", "block"): ({"column": "region"},),
     ("matrix", "contiguity"): (
         {

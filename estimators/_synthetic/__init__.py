@@ -1,0 +1,1 @@
+"""Synthetic controls: weighted controls that follow the treated before treatment."""
