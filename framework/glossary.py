@@ -231,7 +231,11 @@ SCALARS: Mapping[str, Word] = MappingProxyType(
             "as the estimate",
         ),
         "ols_std_error": Word("its standard error", "as the estimate"),
-        "n_bins": Word("bins of the outcome"),
+        "n_bins": Word("bins of the outcome or of the moderator"),
+        "moderator_l_kurtosis": Word(
+            "L-kurtosis of the moderator: 0 if uniform, 0.123 if normal, more with "
+            "heavy tails"
+        ),
         "implied_share_low": Word("smallest implied share of a bin"),
         "leave_out_low": Word(
             "smallest estimate with one group left out", "as the estimate"
@@ -308,6 +312,7 @@ TESTS: Mapping[str, Word] = MappingProxyType(
         ),
         "mundlak": Word("the same by the covariates' unit means, always defined"),
         "pesaran_cd": Word("residuals of different units are unrelated"),
+        "linear_interaction": Word("the effect is one line in the moderator"),
         "difference": Word("two estimates are equal"),
         "equality": Word("several estimates are equal"),
         "randomization": Word("sharp null of no effect for any unit"),
