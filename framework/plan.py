@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -170,6 +170,8 @@ def _estimation(variation: Variation, header: tuple[str, ...] | None) -> Estimat
             more += estimand_problems(tree["model"])
         found = [*faults, *more] or _column_problems(tree, header)
         found += _draws_problems(variation, tree, header)
+        if not found:
+            found += _name_problems(variation.draws or {}, tree)
         problems += [
             p.at(
                 place=variation.origins.place(p.path.split("."))
@@ -530,6 +532,35 @@ def _draws_problems(
             if known is not None and isinstance(column, str) and column not in known:
                 problems.append(no_column(column, f"draws.{key}", tuple(known)))
     return problems
+
+
+def _name_problems(draws: Mapping[str, Any], tree: Tree) -> Iterator[Problem]:
+    """Restrictions and steps that read names which a resample's copies don't have."""
+    if "resample" not in draws:
+        return
+    renamed = {draws["resample"], (tree["data"].get("panel") or {}).get("unit")}
+    read: list[tuple[str, set[str]]] = []
+    for name, flat in (tree["model"].get("sample") or {}).items():
+        columns = {flat["column"]} if "column" in flat else set()
+        if "where" in flat:
+            columns |= set(parse_condition(flat["where"]).columns())
+        read.append((f"model.sample.{name}", columns))
+    if draws.get("rebuild"):
+        for name, flat in (tree["data"].get("steps") or {}).items():
+            step = choices.build("step", flat)
+            if isinstance(step, Step):
+                read.append((f"data.steps.{name}", set(step.reads(name))))
+    for path, columns in read:
+        for column in sorted(columns & renamed):
+            yield Problem(
+                Phase.SPEC,
+                "X24",
+                f"'{path.split('.')[-1]}' reads '{column}', and draws resample it",
+                why="every copy that is drawn has a name of its own, so that a condition "
+                "on names would not hold for it",
+                fix="a column that marks these rows, or leave them out of the file",
+                path=path,
+            )
 
 
 # -- with the data ---------------------------------------------------------------------

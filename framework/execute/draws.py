@@ -43,6 +43,7 @@ from framework.spec.model import Data, Model
 
 if TYPE_CHECKING:
     import numpy as np
+    import numpy.typing as npt
     import pandas as pd
 
 _COLUMNS = ("draw", "estimate", "std_error", "statistic")
@@ -270,9 +271,13 @@ def _each_draw(
     drawn_from = source or panel
     if column not in drawn_from.frame.columns:
         raise DataError("X51", f"no column '{column}'", path="draws.resample")
+    # Of the data before the steps if these are redone: the same with and without that.
+    names = sorted((panel.source or panel).frame[column].dropna().unique(), key=str)
+    rows = drawn_from.frame.groupby(column).indices
     for draw in range(_times(draws, "resamples")):
         generator = np.random.default_rng([seed, draw])
-        resampled = _resample(drawn_from, column, generator)
+        chosen = generator.integers(0, len(names), size=len(names))
+        resampled = _resample(drawn_from, column, [rows.get(names[c]) for c in chosen])
         yield draw, partial(rebuilt, resampled) if source else redrawn(resampled)
 
 
@@ -507,19 +512,23 @@ def _randomization(result: Result, judged: Row, frame: pd.DataFrame) -> Result:
 # -- resampling -----------------------------------------------------------------------
 
 
-def _resample(panel: Panel, column: str, generator: np.random.Generator) -> Panel:
-    """Groups of `column` with replacement; copies are units and groups of their own."""
+def _resample(
+    panel: Panel, column: str, chosen: Sequence[npt.NDArray[np.intp] | None]
+) -> Panel:
+    """Groups of `column`, drawn; copies are units and groups of their own.
+
+    Args:
+        panel: the data.
+        column: of the groups.
+        chosen: positions of each drawn group's rows; None = the steps left it without.
+    """
     import numpy as np
     import pandas as pd
 
     frame = panel.frame
-    groups = {value: held.index.to_numpy() for value, held in frame.groupby(column)}
-    names = sorted(groups, key=str)
-    chosen = generator.integers(0, len(names), size=len(names))
-    rows = np.concatenate([groups[names[c]] for c in chosen])
-    copy = np.concatenate(
-        [np.full(len(groups[names[c]]), k) for k, c in enumerate(chosen)]
-    )
+    some = [(k, rows) for k, rows in enumerate(chosen) if rows is not None]
+    rows = np.concatenate([held for _, held in some])
+    copy = np.repeat([k for k, _ in some], [len(held) for _, held in some])
     drawn = frame.iloc[rows].reset_index(drop=True)
     for key in dict.fromkeys(k for k in (column, panel.unit) if k):
         labels = drawn[key].astype(str) + "#" + pd.Series(copy).astype(str)

@@ -312,3 +312,44 @@ def test_standard_errors_with_and_without_the_step(
     table = done.table("a", 200)
     assert "Resampled standard error" in table
     assert "Same, outcome as given" in table
+
+
+def test_with_and_without_the_steps_the_same_units_are_drawn(
+    tmp_path: Path, frame: pd.DataFrame
+) -> None:
+    """Also where a step leaves units out: what needs no peers comes out the same."""
+    number = frame["unit"].str[1:].astype(int)
+    path = study(
+        tmp_path,
+        frame.assign(odd=(number % 3 == 0).astype(int)),
+        kept={
+            "outcome": "y",
+            "data.steps.few": {"keep": "odd = 0"},
+            "draws": {"resample": "unit", "times": 6, "rebuild": True},
+        },
+    )
+    done = run(path, *QUICK, track=False, report=False, only=("a.kept",))
+    draws = done.result("a.kept").frames["draws"]
+    # The rows stand in the same order, so even rounding is the same.
+    np.testing.assert_array_equal(draws["estimate"], draws["estimate_as_given"])
+    assert draws["estimate"].nunique() > 1
+
+
+@pytest.mark.parametrize(
+    ("line", "path"),
+    [
+        ({"data.steps.few": {"keep": "unit != 'u03'"}}, "data.steps.few"),
+        ({"sample.few": "unit not in ('u03', 'u04')"}, "model.sample.few"),
+        ({"without": {"unit": "u03"}}, "model.sample.without_unit"),
+    ],
+)
+def test_conditions_on_names_are_no_conditions_on_copies(
+    tmp_path: Path, frame: pd.DataFrame, line: dict[str, Any], path: str
+) -> None:
+    draws = {"resample": "unit", "times": 3, "rebuild": True}
+    written = study(tmp_path, frame, bad={**line, "draws": draws})
+    with pytest.raises(EstimandError) as caught:
+        run(written, *QUICK, track=False, report=False, only=("a.bad",))
+    (found,) = caught.value.problems
+    assert (found.code, found.path) == ("X24", path)
+    assert "'unit'" in found.what
