@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from estimators._math.efficiency import Scores
 
     Floats = npt.NDArray[np.float64]
+    Integers = npt.NDArray[np.int64]
 
 _WITHOUT = {
     "infeasible": "no combination of the other rows reaches it (variable returns or an "
@@ -202,20 +203,16 @@ class Sbm(BadOutputsStep):
         measure = Measure(
             self.orientation, self.returns, self.bads_in, self.super_efficiency
         )
-        peers, own = technology.reference, technology.own
-        kept, own = _merged(found, technology) if self.twins == "same" else (None, own)
-        if kept is not None:
-            peers = peers[kept]
+        merged = _merged(found, technology) if self.twins == "same" else None
+        distinct = merged.technology if merged else technology
         scores = slacks_based(
-            found.quantities.take(technology.evaluated),
-            found.quantities.take(peers),
-            own,
+            found.quantities.take(distinct.evaluated),
+            found.quantities.take(distinct.reference),
+            merged.own if merged else technology.own,
             measure,
             solve,
         )
-        if kept is not None:
-            scores = replace(scores, peer=kept[scores.peer])
-        return scores
+        return merged.told(scores) if merged else scores
 
     def _detail(self, found: Sample, scored: list[_Scored], rows: int) -> str:
         outcome = [s for s in scored if self.is_outcome(s)]
@@ -263,25 +260,79 @@ class _Scored:
     scores: Scores
 
 
-def _merged(
-    found: Sample, technology: Technology
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Reference rows without repetitions, and whose own each evaluated row is.
+@dataclass(frozen=True, slots=True)
+class _Merged:
+    """A technology in which rows with the very same quantities are one.
 
-    Returns:
-        kept: positions in `technology.reference` of the first of each kind.
-        own: (E,) position among the kept of the row's like, -1 = none.
+    Attributes:
+        technology: its distinct rows.
+        own: (D,) where a distinct evaluated row stands among the distinct reference
+            rows, -1 = nowhere.
+        kept: positions of the distinct reference rows in the whole reference.
+        like: (E,) which distinct row an evaluated row is.
+    """
+
+    technology: Technology
+    own: Integers
+    kept: Integers
+    like: Integers
+
+    def told(self, scores: Scores) -> Scores:
+        """The distinct rows' scores, said of every row."""
+        import numpy as np
+
+        like, unit = self.like, scores.unit
+        by_unit = np.argsort(unit, kind="stable")
+        first = np.searchsorted(unit[by_unit], like)
+        count = np.bincount(unit, minlength=len(scores.score))[like]
+        within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+        lines = by_unit[np.repeat(first, count) + within]
+        return replace(
+            scores,
+            score=scores.score[like],
+            first=scores.first[like],
+            status=[scores.status[k] for k in like],
+            target=scores.target[like],
+            unit=np.repeat(np.arange(len(like)), count),
+            peer=self.kept[scores.peer[lines]],
+            weight=scores.weight[lines],
+            returns=scores.returns[like],
+            gap=scores.gap[like],
+        )
+
+
+def _merged(found: Sample, technology: Technology) -> _Merged:
+    """The distinct rows of a technology, in the order of their first appearance.
+
+    A row of the reference and one outside with the same quantities are two: only the
+    first is its own peer.
     """
     import numpy as np
 
-    now = found.quantities.take(technology.reference).all
-    _, first, kind = np.unique(now, axis=1, return_index=True, return_inverse=True)
+    kept, kind = _first_of_each(found.quantities.take(technology.reference).all)
+    member = technology.own
+    own = np.where(member >= 0, kind[member], -1)
+    evaluated = found.quantities.take(technology.evaluated).all
+    some, like = _first_of_each(np.vstack([evaluated, own]))
+    return _Merged(
+        Technology(
+            technology.label, technology.evaluated[some], technology.reference[kept]
+        ),
+        own[some],
+        kept,
+        like,
+    )
+
+
+def _first_of_each(columns: Floats) -> tuple[Integers, Integers]:
+    """Positions of the first of each distinct column, and which of them a column is."""
+    import numpy as np
+
+    _, first, kind = np.unique(columns, axis=1, return_index=True, return_inverse=True)
     order = np.argsort(first)
     place = np.empty_like(order)
     place[order] = np.arange(len(order))
-    own = technology.own
-    like = place[kind.ravel()]
-    return first[order], np.where(own >= 0, like[own], -1)
+    return first[order], place[kind.ravel()]
 
 
 def _words(frontier: Frontier) -> str:

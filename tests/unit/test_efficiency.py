@@ -460,6 +460,32 @@ def test_rows_drawn_twice_keep_their_lead(panel: Panel) -> None:
     assert score(plain).max() == 1
 
 
+@pytest.mark.parametrize("reference", [None, "region = 'east'"])
+def test_tables_of_rows_drawn_twice(panel: Panel, reference: str | None) -> None:
+    """Copies have the slacks and peers of the original, whoever stands in between."""
+    options = {"super_efficiency": True, "reference": reference, "twins": "same"}
+    once = run(panel, **options)
+    copies = panel.frame[::2].assign(city="copy " + panel.frame["city"])
+    drawn = pd.concat([panel.frame, copies], ignore_index=True)
+    twice = run(Panel(drawn, "city", "year"), **options)
+    for table in ("scores", "slacks", "targets", "peers"):
+        original = once.frames[table]
+        both = twice.frames[table]
+        is_copy = both["city"].str.startswith("copy ")
+        pd.testing.assert_frame_equal(
+            both[~is_copy].reset_index(drop=True), original, rtol=1e-9, atol=1e-12
+        )
+        found = both[is_copy].assign(city=both["city"].str.removeprefix("copy "))
+        drawn_twice = panel.frame[::2].set_index(["city", "year"]).index
+        here = pd.MultiIndex.from_frame(original[["city", "year"]]).isin(drawn_twice)
+        pd.testing.assert_frame_equal(
+            found.reset_index(drop=True),
+            original[here].reset_index(drop=True),
+            rtol=1e-9,
+            atol=1e-12,
+        )
+
+
 def test_columns_are_checked(panel: Panel) -> None:
     for wrong in (
         {"inputs": []},
