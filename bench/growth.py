@@ -77,7 +77,7 @@ def exponent(costs: list[Cost]) -> float:
 
 def _draw(costs: list[Cost]) -> bytes:
     """Both ways on logarithmic axes, in the style of the reports."""
-    from framework.render.figures import BLUE, FAINT, VERMILION, Sketch, canvas, save
+    from framework.render.style import BLUE, FAINT, VERMILION, Sketch, canvas, save
 
     def drawn() -> Any:
         figure, axes = canvas(3.6)

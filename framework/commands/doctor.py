@@ -60,8 +60,8 @@ print(json.dumps([_get_schema_version(engine), _get_latest_schema_revision()]))
 """
 _FONTS = """\
 import json
-from framework.render import figures
-print(json.dumps(figures._fonts()))
+from framework.render import style
+print(json.dumps(style._fonts()))
 """
 
 Status = Literal["ok", "warn", "fail"]

@@ -182,7 +182,7 @@ def _drawings(
     run: RunFolder, heading: Heading | None, formats: Sequence[str]
 ) -> dict[str, bytes]:
     """File name -> bytes of every figure, and the captions in the order of the page."""
-    from framework.render import figures, frame_figures, trajectories
+    from framework.render import figures, frame_figures, style, trajectories
 
     sketches = (
         [
@@ -196,7 +196,7 @@ def _drawings(
     said = [(s.stem, s.caption, s.description) for s in sketches]
     files = {_CAPTIONS: json.dumps(said).encode()}
     for sketch in sketches:
-        made = figures.save(sketch, tuple(dict.fromkeys(("svg", *formats))))
+        made = style.save(sketch, tuple(dict.fromkeys(("svg", *formats))))
         files |= {f"{sketch.stem}.{form}": content for form, content in made.items()}
     return files
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from framework.render import numbers
 from framework.render.content import file_stem
-from framework.render.figures import (
+from framework.render.run import Drawing, Frame, Heading, RunFolder, spoken
+from framework.render.style import (
     BLUE,
     FAINT,
     GREY,
@@ -25,10 +26,9 @@ from framework.render.figures import (
     first_number,
     is_wide,
 )
-from framework.render.run import Drawing, Frame, Heading, RunFolder, spoken
 
 if TYPE_CHECKING:
-    from framework.render.figures import Drawn
+    from framework.render.style import Drawn
 
     Draw = Callable[[Drawing, Frame], Drawn]
 

@@ -12,7 +12,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from framework.render.content import file_stem
-from framework.render.figures import (
+from framework.render.run import Drawing, Frame, Heading, RunFolder, spoken
+from framework.render.style import (
     BLUE,
     FAINT,
     GREY,
@@ -22,10 +23,9 @@ from framework.render.figures import (
     canvas,
     is_wide,
 )
-from framework.render.run import Drawing, Frame, Heading, RunFolder, spoken
 
 if TYPE_CHECKING:
-    from framework.render.figures import Drawn
+    from framework.render.style import Drawn
 
 KIND = "trajectories"
 #: Panels side by side, and the most that are drawn: the frame has all.

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from framework.render.figures import save
 from framework.render.frame_figures import data_sketches
 from framework.render.run import Drawing, Frame
+from framework.render.style import save
 
 
 def sketches(plot: Drawing, **columns: list[Any]) -> list[Any]:

@@ -387,11 +387,19 @@ def test_no_room_without_a_purpose() -> None:
     assert wrong == []
 
 
+#: Executors of the extra `cluster`, imported only when a setting names them.
+ON_CLUSTERS = {"on_ray", "on_dask", "on_slurm"}
+
+
 def test_what_is_imported_is_a_declared_dependency() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     declared = {
         re.split(r"[^\w.-]", requirement, maxsplit=1)[0].lower()
         for requirement in project["dependencies"]
+    }
+    cluster = {
+        re.split(r"[^\w.-]", requirement, maxsplit=1)[0].lower()
+        for requirement in project["optional-dependencies"]["cluster"]
     }
     distributions = metadata.packages_distributions()
     wrong = [
@@ -400,6 +408,7 @@ def test_what_is_imported_is_a_declared_dependency() -> None:
         for i in imports(path)
         if root(i.module) not in sys.stdlib_module_names
         and root(i.module) not in {"framework", "estimators", "hydra_plugins"}
+        and not (path.stem in ON_CLUSTERS and root(i.module) in cluster)
         and COMES_WITH.get(root(i.module)) not in declared
         and not declared & {d.lower() for d in distributions.get(root(i.module), ())}
     ]

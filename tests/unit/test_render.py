@@ -18,10 +18,11 @@ from framework.errors import SpecError, StorageError
 from framework.render import markdown_table, render, terminal_table
 from framework.render import numbers as n
 from framework.render.content import regression_table, tables_of
-from framework.render.figures import save, sketches_of, undrawn
+from framework.render.figures import sketches_of, undrawn
 from framework.render.html import page
 from framework.render.plain import csv_text, harmless
 from framework.render.run import RunFolder
+from framework.render.style import save
 from framework.render.table import Block, Cell, Head, Row, Table, merge_equal
 from framework.render.tex import document, escape, latex
 from tests.build_rendered import STATES, Maker, castle, hostile
@@ -531,7 +532,7 @@ def test_figures_are_drawn_for_chinese_labels_and_choices(hostile_folder: Path) 
         warnings.simplefilter("always")
         render(hostile_folder, formats=(), figures=("png",))
     assert (hostile_folder / "figures" / "curve.png").stat().st_size > 10_000
-    from framework.render.figures import _fonts
+    from framework.render.style import _fonts
 
     if len(_fonts()) > 1:  # without a CJK font matplotlib rightly warns
         assert [str(w.message) for w in caught if "Glyph" in str(w.message)] == []

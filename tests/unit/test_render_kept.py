@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from framework.render import figures, render, word
+from framework.render import render, style, word
 from framework.render.drawn import Drawn
 from tests.build_rendered import castle
 
@@ -16,7 +16,7 @@ from tests.build_rendered import castle
 def drawings(monkeypatch):
     """Names of what is really drawn."""
     seen: list[str] = []
-    save, document = figures.save, word.word
+    save, document = style.save, word.word
 
     def drawn(sketch, formats):
         seen.append(sketch.stem)
@@ -26,7 +26,7 @@ def drawings(monkeypatch):
         seen.append(f"{table.stem}.docx")
         return document(table)
 
-    monkeypatch.setattr(figures, "save", drawn)
+    monkeypatch.setattr(style, "save", drawn)
     monkeypatch.setattr(word, "word", written)
     return seen
 

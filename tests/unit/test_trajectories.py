@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from framework.render.figures import save
 from framework.render.run import Drawing, Frame
+from framework.render.style import save
 from framework.render.trajectories import heading_sketches
 
 OPTIONS: dict[str, Any] = {

@@ -1,0 +1,245 @@
+"""Figures of estimates: coefficients by column, and event studies."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from framework.render import numbers
+from framework.render.content import column_marks, file_stem, number_columns
+from framework.render.run import Coefficient, Column, Heading, RunFolder, spoken
+from framework.render.style import (
+    BLUE,
+    FAINT,
+    GREY,
+    INK,
+    SERIES,
+    Sketch,
+    all_finite,
+    bare,
+    canvas,
+    column_label,
+    in_lines,
+    is_drawable,
+    legend_of,
+    level_of,
+    said_in_corner,
+    whole_time,
+)
+
+if TYPE_CHECKING:
+    from framework.render.style import Drawn, Plane
+
+#: Columns of a frame of violations.
+_TREND = frozenset({"power", "event_time", "trend", "after_pretest"})
+#: Columns of a frame of bands, and what a caption says of them.
+_BAND = frozenset({"event_time", "conf_low", "conf_high"})
+_BANDS = " (thin: bands that hold for all periods at once)"
+#: Fewer coefficients than this are better read in the table.
+_FEWEST_EVENT_TIMES = 3
+
+
+def coefficient_sketches(run: RunFolder, heading: Heading) -> Iterator[Sketch]:
+    """Estimates of a heading below each other, with their intervals."""
+    columns = [c for c in number_columns(run, heading) if c.done]
+    rows = [(c, c.judged) for c in columns if not c.event_times]
+    shown = [(c, r) for c, r in rows if r is not None and is_drawable(r)]
+    if len(shown) < 2:  # noqa: PLR2004 - one point is no figure
+        return
+    marks = column_marks(number_columns(run, heading))
+    labels = [column_label(run, c, marks[c.address]) for c, _ in shown]
+    yield Sketch(
+        stem=f"{file_stem(heading.name)}_coefficients",
+        caption=f"{heading.title}: estimates with {level_of(columns)} intervals",
+        description="; ".join(
+            f"{label} {numbers.plain(r.estimate)}"
+            for label, (_, r) in zip(labels, shown, strict=True)
+        ),
+        draw=lambda: _draw_coefficients(run, shown, labels),
+    )
+
+
+def _draw_coefficients(
+    run: RunFolder, shown: Sequence[tuple[Column, Coefficient]], labels: Sequence[str]
+) -> Drawn:
+    figure, axes = canvas(0.9 + 0.34 * len(shown))
+    for place, (column, row) in enumerate(shown):
+        colour = INK if column.is_model else BLUE
+        axes.hlines(place, row.conf_low, row.conf_high, color=colour, lw=1.6)
+        axes.plot(row.estimate, place, "o", color=colour, ms=5.5, zorder=3)
+    axes.set_yticks(range(len(shown)), labels)
+    axes.set_ylim(len(shown) - 0.4, -0.6)
+    axes.axvline(0, color=GREY, lw=0.8, zorder=0)
+    terms = {run.label(row.term) for _, row in shown}
+    outcomes = {run.label(column.outcome) for column, _ in shown}
+    what = f"Effect of {terms.pop()}" if len(terms) == 1 else "Estimate"
+    on = f" on {outcomes.pop()}" if len(outcomes) == 1 else ""
+    axes.set_xlabel(in_lines(what + on, 70))
+    bare(axes, "y")
+    axes.grid(axis="x", color=FAINT, lw=0.5)
+    return figure
+
+
+def event_sketches(run: RunFolder, heading: Heading) -> Iterator[Sketch]:
+    """Estimates by event time, several estimators side by side."""
+    for line, columns in heading.lines().items():
+        usable = tuple(
+            c for c in columns if c.done and len(c.event_times) >= _FEWEST_EVENT_TIMES
+        )[: len(SERIES)]
+        if not usable:
+            continue
+        first = usable[0].event_times
+        yield Sketch(
+            stem=f"{file_stem(heading.name)}_{file_stem(line)}",
+            caption=(
+                f"{heading.title}, {spoken(line)}: effect by periods since treatment, "
+                f"{level_of(usable)} intervals"
+                f"{_BANDS if any(_bands(run, c) for c in usable) else ''}"
+            ),
+            description="; ".join(
+                f"period {whole_time(row)}: {numbers.plain(row.estimate)}"
+                for row in first
+            ),
+            draw=partial(_draw_events, run, usable),
+        )
+
+
+def _draw_events(run: RunFolder, columns: Sequence[Column]) -> Drawn:
+    figure, axes = canvas(3.6)
+    axes.axhline(0, color=GREY, lw=0.8, zorder=0)
+    times = sorted({whole_time(row) for c in columns for row in c.event_times})
+    references = {reference for c in columns for reference in [_reference(c)]}
+    times = sorted({*times, *(r for r in references if r is not None)})
+    axes.axvline(-0.5, color=GREY, lw=0.8, ls=(0, (4, 3)), zorder=0)
+    spread = 0.16 if len(columns) > 1 else 0.0
+    for number, column in enumerate(columns):
+        shift = spread * (number - (len(columns) - 1) / 2)
+        _draw_event_series(axes, run, column, shift, SERIES[number])
+    if len(columns) == 1:
+        _draw_trends(axes, run, columns[0])
+    _name_series(axes, run, columns)
+    axes.set_xticks(times, [_event_tick(run, columns, time) for time in times])
+    axes.set_xlim(min(times) - 0.6, max(times) + 0.6)
+    supported = any(_support(run, column) for column in columns)
+    axes.set_xlabel(
+        "Periods since treatment (below: treated units in support)"
+        if supported
+        else "Periods since treatment"
+    )
+    axes.set_ylabel(in_lines(f"Effect on {run.label(columns[0].outcome)}", 34))
+    axes.grid(axis="y", color=FAINT, lw=0.5)
+    bare(axes, "x")
+    if len(columns) == 1:
+        said_in_corner(axes, _pretrend(columns[0]))
+    return figure
+
+
+def _draw_trends(axes: Plane, run: RunFolder, column: Column) -> None:
+    """Violations of parallel trends by the power to detect them, where they are given."""
+    names = [p.options.get("trends") for p in column.plots if p.kind == "event_study"]
+    frame = next((run.frame(column, str(n)) for n in names if n), None)
+    if frame is None or not _TREND.issubset(frame.columns):
+        return
+    power, time = frame.numbers("power"), frame.numbers("event_time")
+    trend, after = frame.numbers("trend"), frame.numbers("after_pretest")
+    keys = []
+    for number, level in enumerate(dict.fromkeys(power)):
+        at = [i for i, p in enumerate(power) if p == level]
+        colour = SERIES[1 + number % (len(SERIES) - 1)]
+        x = [time[i] for i in at]
+        axes.plot(x, [trend[i] for i in at], "-", color=colour, lw=1.2, zorder=1)
+        axes.plot(x, [after[i] for i in at], ":", color=colour, lw=1.6, zorder=1)
+        keys.append((f"trend seen with {level:.0%} power", "-", colour))
+    keys.append(("the same, given the test is passed", ":", GREY))
+    legend_of(axes, keys, 2)
+
+
+def _draw_event_series(
+    axes: Plane, run: RunFolder, column: Column, shift: float, colour: str
+) -> None:
+    reference = _reference(column)
+    bands = _bands(run, column)
+    for row in column.event_times:
+        time = whole_time(row)
+        if time == reference or not is_drawable(row):
+            continue
+        axes.vlines(time + shift, row.conf_low, row.conf_high, color=colour, lw=1.6)
+        axes.plot(time + shift, row.estimate, "o", color=colour, ms=5, zorder=3)
+        if time in bands:
+            axes.vlines(time + shift, *bands[time], color=colour, lw=0.7)
+            ends = [time + shift] * len(bands[time])
+            axes.plot(ends, bands[time], "_", color=colour, ms=5, mew=0.7)
+    if reference is not None:
+        axes.plot(
+            reference + shift, 0, "o", mfc="white", mec=colour, mew=1.2, ms=5, zorder=3
+        )
+
+
+def _reference(column: Column) -> int | None:
+    """The omitted period: as the plot says, else the row without an error, else -1."""
+    for plot in column.plots:
+        if plot.kind == "event_study" and plot.options.get("reference") is not None:
+            return int(plot.options["reference"])
+    for row in column.event_times:
+        if row.estimate == 0 and not row.std_error > 0:
+            return whole_time(row)
+    times = {whole_time(row) for row in column.event_times}
+    return -1 if -1 not in times and min(times) < -1 < max(times) else None
+
+
+def _bands(run: RunFolder, column: Column) -> Mapping[int, tuple[float, float]]:
+    """Event time -> simultaneous band, from the frame that the plot names."""
+    names = [p.options.get("bands") for p in column.plots if p.kind == "event_study"]
+    for name in names:
+        frame = run.frame(column, str(name)) if name in column.frames else None
+        if frame is None or not _BAND.issubset(frame.columns):
+            continue
+        cells = zip(*(frame.numbers(c) for c in sorted(_BAND)), strict=True)
+        return {
+            int(t): (low, high) for high, low, t in cells if all_finite(low, high, t)
+        }
+    return {}
+
+
+def _support(run: RunFolder, column: Column) -> Mapping[int, str]:
+    """Event time -> treated units behind the coefficient, where the run counted."""
+    for name in column.frames:
+        if "support" not in name:
+            continue
+        frame = run.frame(column, name)
+        if frame is None or "event_time" not in frame.columns:
+            continue
+        counts = [c for c in frame.columns if c != "event_time" and frame.is_numeric(c)]
+        counts.sort(key=lambda c: ("treated" not in c, "unit" not in c))
+        if counts:
+            times = frame.numbers("event_time")
+            units = frame.numbers(counts[0])
+            return {int(t): numbers.plain(n) for t, n in zip(times, units, strict=True)}
+    return {}
+
+
+def _event_tick(run: RunFolder, columns: Sequence[Column], time: int) -> str:
+    counts = _support(run, columns[0])
+    tick = numbers.typeset(str(time))
+    return f"{tick}\n{counts.get(time, '')}" if counts else tick
+
+
+def _pretrend(column: Column) -> str:
+    test = column.test("joint_pretrend")
+    if test is None:
+        return ""
+    if math.isnan(test.p_value):
+        return in_lines(f"no joint test: {test.reason}", 40)
+    value = numbers.p_value(test.p_value)
+    sign = "" if value.startswith("<") else "= "
+    return f"joint test of pre-trends: p {sign}{value}"
+
+
+def _name_series(axes: Plane, run: RunFolder, columns: Sequence[Column]) -> None:
+    """Names above the plot, each in its own colour: a legend without a box."""
+    if len(columns) < 2:  # noqa: PLR2004 - one series needs no name
+        return
+    names = [run.label(c.value) if c.value else spoken(c.line) for c in columns]
+    legend_of(axes, [(name, "o", SERIES[n]) for n, name in enumerate(names)], 3)
