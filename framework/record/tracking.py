@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from framework.errors import StorageError
+from framework.record import bulk
 from framework.record.folder import is_run, run_folders
 from framework.record.pages import demand_free, demand_local, serve_store
 from framework.record.process import is_alive, this_process
@@ -452,12 +453,15 @@ def _show(
     elif parent.data.tags.get("mlflow.note.content", "") != text:
         client.set_tag(parent.info.run_id, "mlflow.note.content", text)
     nested = ours | {"mlflow.parentRunId": parent.info.run_id}
+    missing: list[bulk.Finished] = []
     for count, estimation in enumerate(recorded.estimations, start=1):
         if estimation.address not in present:
-            place = {"place": f"{count:05d}"}  # the order of the study
-            _log(client, experiment, estimation, nested | place, begun + count)
+            tags = nested | {"place": f"{count:05d}"}  # the order of the study
+            missing.append(_finished(estimation, tags, begun + count))
+    shown = len(recorded.estimations) - len(missing)
+    for count in _log(client, experiment, missing, tracking):
         if progress:
-            progress(count, len(recorded.estimations))
+            progress(shown + count, len(recorded.estimations))
     _put_artifacts(client, tracking, parent, recorded.folder)
     _save_view(client, experiment, parent.info.run_id, recorded)
     if parent.info.status == "RUNNING":
@@ -485,29 +489,58 @@ def _present(
     return parent, frozenset(present)
 
 
+def _finished(
+    estimation: Estimation, tags: Mapping[str, str], begun: int
+) -> bulk.Finished:
+    return bulk.Finished(
+        estimation.address,
+        begun,
+        begun + round(1000 * estimation.metrics.get("seconds", 0.0)),
+        {**tags, **estimation.tags},
+        estimation.metrics,
+        estimation.parameters,
+    )
+
+
 def _log(
     client: MlflowClient,
     experiment: str,
-    estimation: Estimation,
-    tags: Mapping[str, str],
-    begun: int,
-) -> None:
+    runs: Sequence[bulk.Finished],
+    tracking: TrackingConfig,
+) -> Iterator[int]:
+    """Write runs, many at once where the database is ours; how many are there so far.
+
+    Args:
+        client: of the store.
+        experiment: id of the experiment.
+        runs: the runs that are missing.
+        tracking: the store's configuration.
+    """
+    if not tracking.is_ours or len(runs) < bulk.TOGETHER:
+        for count, run in enumerate(runs, start=1):
+            _log_one(client, experiment, run)
+            yield count
+        return
+    held = client.get_experiment(experiment).artifact_location
+    with bulk.opened(tracking.store) as engine:
+        for first in range(0, len(runs), bulk.TOGETHER):
+            together = runs[first : first + bulk.TOGETHER]
+            bulk.insert(engine, experiment, held, together)
+            yield first + len(together)
+
+
+def _log_one(client: MlflowClient, experiment: str, run: bulk.Finished) -> None:
     from mlflow.entities import Metric, Param
 
-    seconds = estimation.metrics.get("seconds", 0.0)
-    ended = begun + round(1000 * seconds)
-    run = client.create_run(
-        experiment,
-        start_time=begun,
-        run_name=estimation.address,
-        tags={**tags, **estimation.tags},
-    )
+    made = client.create_run(
+        experiment, start_time=run.begun, run_name=run.name, tags=dict(run.tags)
+    ).info.run_id
     client.log_batch(
-        run.info.run_id,
-        metrics=[Metric(k, v, ended, 0) for k, v in estimation.metrics.items()],
-        params=[Param(k, v) for k, v in estimation.parameters.items()],
+        made,
+        metrics=[Metric(k, v, run.ended, 0) for k, v in run.metrics.items()],
+        params=[Param(k, v) for k, v in run.parameters.items()],
     )
-    client.set_terminated(run.info.run_id, status="FINISHED", end_time=ended)
+    client.set_terminated(made, status="FINISHED", end_time=run.ended)
 
 
 def _put_artifacts(

@@ -56,10 +56,10 @@ def curve_csv(curve: Curve) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["value", *map(harmless, paths), "status", *numbers, "reason"])
-    empty = [column for column in curve.columns if column not in curve.done]
-    done = sorted(curve.done, key=lambda c: c.judged.estimate if c.judged else 0.0)
-    for column in [*done, *empty]:
-        row = column.judged if column.done else None
+    rows = [(c, c.judged if c.done else None) for c in curve.columns]
+    done = sorted((r.estimate, i) for i, (_, r) in enumerate(rows) if r)
+    order = [i for _, i in done] + [i for i, (_, r) in enumerate(rows) if not r]
+    for column, row in (rows[i] for i in order):
         writer.writerow(
             [
                 harmless(column.value),
