@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import Field, WithJsonSchema, model_validator
 
-from framework.contract import Choice, Estimator, Learner, Needs, Request
+from estimators._double.options import Learners
+from framework.contract import Estimator, Needs, Request
 from framework.errors import SpecError
 from framework.result import Result
 
@@ -15,36 +16,8 @@ if TYPE_CHECKING:
     from estimators._double.sample import Sample
     from estimators._double.scores import Plan
 
-_ROLES = ("outcome", "treatment", "instrument")
 _PLANNED = ("qte", "ssm", "plpr")
 _DIFFERENCES = ("did", "did_multi")
-
-
-class Learners(BaseModel):
-    """Who learns what; one learner alone stands for all."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    outcome: Annotated[Learner, Choice("learner")] = Field(
-        default="lasso",
-        validate_default=True,
-        description="Predicts the outcome from the controls.",
-    )
-    treatment: Annotated[Learner, Choice("learner")] | None = Field(
-        default=None,
-        description="Predicts the treatment; none written = the outcome's.",
-    )
-    instrument: Annotated[Learner, Choice("learner")] | None = Field(
-        default=None,
-        description="Predicts the instrument; none written = the treatment's.",
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _one_for_all(cls, written: Any) -> Any:
-        if isinstance(written, dict) and set(written) <= set(_ROLES):
-            return written
-        return {"outcome": written}
 
 
 class DoubleMl(Estimator):

@@ -54,8 +54,14 @@ ESTIMANDS: Mapping[str, Word] = MappingProxyType(
         "lag": Word("coefficient of the treatment k periods after"),
         "late": Word("local average treatment effect of the compliers"),
         "ate": Word("average treatment effect"),
-        "direct": Word("effect of a unit's own covariate on its own outcome"),
-        "indirect": Word("effect of the other units' covariate (spillover)"),
+        "direct": Word(
+            "effect of a unit's own covariate on its own outcome; in mediation the part "
+            "that does not go through the mediators"
+        ),
+        "indirect": Word(
+            "effect of the other units' covariate (spillover); in mediation the part "
+            "that goes through the mediators"
+        ),
         "total": Word("direct plus indirect effect"),
         "ame": Word("average marginal effect on the probability or mean"),
         "semi_elasticity": Word("proportional change of the outcome per unit"),
@@ -184,6 +190,10 @@ SCALARS: Mapping[str, Word] = MappingProxyType(
         "share_trimmed": Word("share of rows with a trimmed propensity"),
         "propensity_low": Word("smallest propensity before trimming"),
         "propensity_high": Word("largest propensity before trimming"),
+        "share_trimmed_mediators": Word(
+            "share of rows whose probability of treatment given the mediators is trimmed"
+        ),
+        "mediated_share": Word("indirect effect as a share of the total"),
         "robustness_value": Word(
             "share of the residual variance of outcome and treatment that an omitted "
             "confounder needs to bring the estimate to zero"

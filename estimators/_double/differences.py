@@ -122,7 +122,7 @@ def differences(
     if not panel.controls:
         raise SpecError(
             "X20",
-            "double_ml needs controls that vary in the sample",
+            "double machine learning needs controls that vary in the sample",
             fix="controls: [...]; without any, use `callaway_santanna`",
             path="model.controls",
         )

@@ -138,6 +138,90 @@ def cross_fit(
     return fitted
 
 
+def cross_fit_nested(
+    target: Floats,
+    X: Floats,
+    M: Floats,
+    fold: Codes,
+    arm: Floats,
+    of: int,
+    learner: Learner,
+    seed: int,
+    *,
+    what: str,
+) -> tuple[Fitted, Fitted]:
+    """E[Y | D = of, M, X], and its mean given X in the other arm.
+
+    The inner regression is learned from one half of the folds that are not left out,
+    its mean from predictions in the other half (Farbmacher et al. 2022, algorithm 1).
+
+    Args:
+        target: (n,) outcome.
+        X, M: (n, p), (n, m) controls and mediators.
+        fold: (n,) three folds or more.
+        arm: (n,) 0/1 treatment.
+        of: arm whose outcome is learned.
+        learner, seed: as in `cross_fit`.
+        what: names the target in messages.
+
+    Returns:
+        Predictions (n,) of either.
+
+    Raises:
+        NumericalError: N02.
+    """
+    _load_engine()
+    both = np.column_stack([X, M])
+    within = arm == of
+    key = _key(target, both, fold, learner, "regression", seed, within)
+    inner_key, mean_key = key + b"inner", key + b"mean"
+    inner, mean = MEMORY.get(inner_key), MEMORY.get(mean_key)
+    if inner is not None and mean is not None:
+        return inner, mean
+    arrays = [np.empty(len(target)) for _ in range(4)]
+    unsettled = [0, 0]
+    K = int(fold.max()) + 1
+    with _one_thread():
+        for k in range(K):
+            test = fold == k
+            first = ~test & ((fold - k) % K <= K // 2)
+            second = ~test & ~first
+            known, stopped = _fit_predict(
+                learner.build("regression", _seed(seed, k)),
+                both,
+                target,
+                first & within,
+                test | (second & ~within),
+                "regression",
+                what,
+            )
+            values = np.empty(len(target))
+            values[test | (second & ~within)] = known
+            unsettled[0] += stopped
+            arrays[0][test] = values[test]
+            arrays[1][test] = target[first & within].mean()
+            arrays[2][test], stopped = _fit_predict(
+                learner.build("regression", _seed(seed, K + k)),
+                X,
+                values,
+                second & ~within,
+                test,
+                "regression",
+                f"the mean of {what}",
+            )
+            unsettled[1] += stopped
+            arrays[3][test] = values[second & ~within].mean()
+    if not all(np.isfinite(a).all() for a in arrays):
+        raise NumericalError("N02", f"predictions of {what} are not all finite")
+    for array in arrays:
+        array.setflags(write=False)
+    inner = Fitted(arrays[0], arrays[1], unsettled[0])
+    mean = Fitted(arrays[2], arrays[3], unsettled[1])
+    MEMORY.put(inner_key, inner)
+    MEMORY.put(mean_key, mean)
+    return inner, mean
+
+
 @cache
 def _load_engine() -> None:
     """Import scikit-learn; doing so draws from the random numbers that all share."""

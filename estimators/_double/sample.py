@@ -75,6 +75,7 @@ class Sample:
         unit, time, cohort: (n,) or None; `unit_names` (U,) identify units.
         controls: names of the features that are the study's controls.
         n_given: rows of the request.
+        mediators: (n, m) values, none outside mediation; `mediator_terms` their names.
     """
 
     kind: Kind
@@ -102,6 +103,8 @@ class Sample:
     transform: Transform
     n_given: int
     notes: tuple[str, ...]
+    mediators: Floats
+    mediator_terms: tuple[str, ...]
 
     @property
     def n(self) -> int:
@@ -187,14 +190,14 @@ def _refuse_what_is_not_done(request: Request, kind: Kind) -> None:
     if request.slopes:
         raise SpecError(
             "X23",
-            "double_ml does not use slopes",
+            "double machine learning does not use slopes",
             fix="transform: first_difference removes trends of units that are straight",
             path="model.fixed_effects",
         )
     if len(request.inference.clusters) > 1:
         raise SpecError(
             "X23",
-            "double_ml takes one cluster",
+            "double machine learning takes one cluster",
             why="With two, each row has to be predicted from rows that share neither.",
             fix="the coarser of the two",
             path="model.inference",
@@ -262,7 +265,8 @@ def _plain(request: Request, kind: Kind) -> Sample:
     if request.unit:
         unit = contiguous(frame[request.unit].to_numpy(dtype=np.int64))[0]
     time = frame[request.time].to_numpy(dtype=np.int64) if request.time else None
-    taken = {*judged, *request.instruments, request.outcome}
+    mediators = tuple(dict.fromkeys(request.mediators))
+    taken = {*judged, *request.instruments, *mediators, request.outcome}
     controls = [c for c in dict.fromkeys(request.controls) if c not in taken]
     X = np.column_stack(
         [np.empty((len(frame), 0)), *(_values(request, c) for c in controls)]
@@ -298,6 +302,10 @@ def _plain(request: Request, kind: Kind) -> Sample:
         transform="none",
         n_given=len(frame),
         notes=(),
+        mediators=np.column_stack(
+            [np.empty((len(frame), 0)), *(_values(request, m) for m in mediators)]
+        ),
+        mediator_terms=tuple(_name(request, m) for m in mediators),
     )
     return _grouped(_with_effects(sample, request), request)
 
@@ -391,7 +399,9 @@ def _grouped(sample: Sample, request: Request) -> Sample:
 def _in_order(sample: Sample) -> Sample:
     """Rows in the order of a hash of their names: fits are the same bit for bit."""
     known = np.column_stack([sample.X, *(c.values for c in sample.treatments)])
-    rest = np.column_stack([sample.outcome, *(c.values for c in sample.instruments)])
+    rest = np.column_stack(
+        [sample.outcome, *(c.values for c in sample.instruments), *sample.mediators.T]
+    )
     names, group, group_names = None, sample.group, sample.group_names
     if sample.unit is None:
         names = content_names(known, rest)
@@ -424,6 +434,7 @@ def _rows(sample: Sample, order: Codes) -> Sample:
         treatments=tuple(map(column, sample.treatments)),
         instruments=tuple(map(column, sample.instruments)),
         moderators=sample.moderators[order],
+        mediators=sample.mediators[order],
         X=np.ascontiguousarray(sample.X[order]),
         group=sample.group[order],
         cluster=of(sample.cluster),
@@ -465,7 +476,7 @@ def _vary(sample: Sample) -> list[Problem]:
     if not sample.X.shape[1]:
         problems += SpecError(
             "X20",
-            "double_ml needs controls that vary in the sample",
+            "double machine learning needs controls that vary in the sample",
             fix="controls: [...]; without any, use `ols`",
             path="model.controls",
         ).problems

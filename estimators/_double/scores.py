@@ -91,7 +91,7 @@ class Repetition:
 
 
 @dataclass(slots=True)
-class _Split:
+class Splitting:
     """Cross-fitting on one split, keeping account of how well it goes."""
 
     sample: Sample
@@ -100,6 +100,12 @@ class _Split:
     fold: Codes
     checks: list[Check] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def seed(self) -> int:
+        """Of the learners, drawn from the study's seed and the split's number."""
+        drawn = np.random.SeedSequence([self.plan.seed, self.number])
+        return int(drawn.generate_state(1)[0])
 
     def predict(
         self,
@@ -110,16 +116,13 @@ class _Split:
         within: Flags | None = None,
     ) -> Floats:
         """Out-of-fold predictions (n,) of a target."""
-        seed = int(
-            np.random.SeedSequence([self.plan.seed, self.number]).generate_state(1)[0]
-        )
         fitted = cross_fit(
             target,
             self.sample.X,
             self.fold,
             learner,
             task,
-            seed,
+            self.seed,
             within=within,
             what=what,
         )
@@ -139,6 +142,30 @@ class _Split:
                 f"the learner of {what} stopped before it converged in some fits"
             )
         return fitted.values
+
+    def propensity(self, column: Column, learner: Learner) -> Floats:
+        """Predicted probability (n,) that a 0/1 column is 1, before trimming."""
+        arms(column.values, f"'{column.term}'", self.fold)
+        what = f"'{column.term}'"
+        return self.predict(column.values, learner, "classification", what)
+
+    def by_arm(self, target: Floats, arm: Column, what: str) -> tuple[Floats, Floats]:
+        """Predictions of the outcome had every row been in arm 0, in arm 1."""
+        zero, one = (
+            self.predict(
+                target,
+                self.plan.outcome,
+                "regression",
+                f"{what} where '{arm.term}' is {a}",
+                within=arm.values == a,
+            )
+            for a in (0, 1)
+        )
+        return zero, one
+
+    def solve(self, score: Score) -> Solved:
+        """Root of the score, influence by cluster."""
+        return solve(score, self.fold, self.sample.cluster)
 
     def residual(self, column: Column, learner: Learner) -> Floats:
         """Column minus its prediction; with unit means, minus what they add (Mundlak).
@@ -176,8 +203,8 @@ def repetition(
     """
     if fold is None:
         fold = sample.folds(plan.folds, plan.seed, number)
-    split = _Split(sample, plan, number, fold)
-    kinds: Mapping[str, Callable[[_Split], Repetition]] = {
+    split = Splitting(sample, plan, number, fold)
+    kinds: Mapping[str, Callable[[Splitting], Repetition]] = {
         "plr": _partially_linear,
         "pliv": _partially_linear_iv,
         "irm": _interactive,
@@ -186,15 +213,11 @@ def repetition(
     return kinds[sample.kind](split)
 
 
-def _solve(split: _Split, score: Score) -> Solved:
-    return solve(score, split.fold, split.sample.cluster)
-
-
 def _share(residual: Floats, column: Column) -> float:
     return float(np.mean(residual**2) / np.var(column.values))
 
 
-def _partially_linear(split: _Split) -> Repetition:
+def _partially_linear(split: Splitting) -> Repetition:
     """Y = theta D + g(X) + error (Robinson 1988)."""
     sample, plan = split.sample, split.plan
     y = sample.outcome
@@ -202,7 +225,7 @@ def _partially_linear(split: _Split) -> Repetition:
     u = y - split.predict(y, plan.outcome, "regression", what)
     V = np.column_stack([split.residual(c, plan.treatment) for c in sample.treatments])
     score = partialling_out(u, V)
-    solved = _solve(split, score)
+    solved = split.solve(score)
     after = u - V @ solved.theta
     if plan.score == "iv_type":
         d, v = sample.d, V[:, 0]
@@ -210,14 +233,14 @@ def _partially_linear(split: _Split) -> Repetition:
         start = float(np.mean(v * u) / np.mean(v * v))
         net = f"{what} without the treatment's part"
         g = split.predict(y - start * d, plan.outcome, "regression", net)
-        solved = _solve(split, iv_type(y, d, g, v))
+        solved = split.solve(iv_type(y, d, g, v))
         after = y - g - solved.theta[0] * d
     left = {c.term: _share(V[:, j], c) for j, c in enumerate(sample.treatments)}
     every = {"coefficient": solved}
     if plan.by_group:
         # Residual on residual inside each group (Semenova and Chernozhukov 2021).
         G = sample.groups()[1]
-        every["by_group"] = _solve(split, partialling_out(u, V[:, :1] * G))
+        every["by_group"] = split.solve(partialling_out(u, V[:, :1] * G))
     return Repetition(
         solved=every,
         checks=tuple(split.checks),
@@ -239,7 +262,7 @@ def _alone(V: Floats) -> Floats:
     )
 
 
-def _partially_linear_iv(split: _Split) -> Repetition:
+def _partially_linear_iv(split: Splitting) -> Repetition:
     """Y = theta D + g(X) + error, with instruments that X does not make exogenous."""
     sample, plan = split.sample, split.plan
     y = sample.outcome
@@ -254,8 +277,8 @@ def _partially_linear_iv(split: _Split) -> Repetition:
         A = np.column_stack([np.ones(len(Z)), Z])
         tilde = (A @ np.linalg.lstsq(A, w, rcond=None)[0])[:, None]
     _relevant(tilde[:, 0], w, sample)
-    solved = _solve(split, partialling_out(u, w[:, None], tilde))
-    stage = _solve(split, partialling_out(w, Z))
+    solved = split.solve(partialling_out(u, w[:, None], tilde))
+    stage = split.solve(partialling_out(w, Z))
     left = {sample.treatments[0].term: _share(w, sample.treatments[0])}
     left |= {c.term: _share(Z[:, j], c) for j, c in enumerate(sample.instruments)}
     return Repetition(
@@ -289,42 +312,18 @@ def _relevant(z: Floats, w: Floats, sample: Sample) -> None:
         )
 
 
-def _propensity(split: _Split, column: Column, learner: Learner) -> Floats:
-    """Predicted probability (n,), before trimming."""
-    arms(column.values, f"'{column.term}'", split.fold)
-    what = f"'{column.term}'"
-    return split.predict(column.values, learner, "classification", what)
-
-
-def _trimmed(split: _Split, p: Floats, d: Floats) -> Floats:
+def _trimmed(split: Splitting, p: Floats, d: Floats) -> Floats:
     trimmed = np.clip(p, split.plan.trimming, 1 - split.plan.trimming)
     return normalised(trimmed, d) if split.plan.normalise else trimmed
 
 
-def _by_arm(
-    split: _Split, target: Floats, arm: Column, what: str
-) -> tuple[Floats, Floats]:
-    """Predictions of the outcome had every row been in arm 0, in arm 1."""
-    learner = split.plan.outcome
-    return tuple(  # type: ignore[return-value]  # two arms
-        split.predict(
-            target,
-            learner,
-            "regression",
-            f"{what} where '{arm.term}' is {a}",
-            within=arm.values == a,
-        )
-        for a in (0, 1)
-    )
-
-
-def _interactive(split: _Split) -> Repetition:
+def _interactive(split: Splitting) -> Repetition:
     """Y = g(D, X) + error: average effects, on all and on the treated."""
     sample = split.sample
     y, arm = sample.outcome, sample.treatments[0]
     d = arm.values
-    raw = _propensity(split, arm, split.plan.treatment)
-    g0, g1 = _by_arm(split, y, arm, f"'{sample.outcome_term}'")
+    raw = split.propensity(arm, split.plan.treatment)
+    g0, g1 = split.by_arm(y, arm, f"'{sample.outcome_term}'")
     p = _trimmed(split, raw, d)
     one = np.ones_like(d)
     share = float(d.mean())
@@ -340,16 +339,16 @@ def _interactive(split: _Split) -> Repetition:
         riesz = bar * (d / p - (1 - d) / (1 - p))
         nu2[estimand] = float(np.mean(2 * m_alpha - riesz**2))
     solved = {
-        estimand: _solve(split, Score(slope[:, None, None], level[:, None]))
+        estimand: split.solve(Score(slope[:, None, None], level[:, None]))
         for estimand, (level, slope) in signals.items()
     }
     signal = signals["ate"][0]
     if split.plan.by_group:
         G = sample.groups()[1]
-        solved["by_group"] = _solve(split, _projection(signal, G))
+        solved["by_group"] = split.solve(_projection(signal, G))
     elif sample.products:
         M = np.column_stack([one, sample.moderators])
-        solved["interaction"] = _solve(split, _projection(signal, M))
+        solved["interaction"] = split.solve(_projection(signal, M))
     return Repetition(
         solved=solved,
         checks=tuple(split.checks),
@@ -366,21 +365,21 @@ def _projection(signal: Floats, M: Floats) -> Score:
     return Score(M[:, :, None] * M[:, None, :], M * signal[:, None])
 
 
-def _interactive_iv(split: _Split) -> Repetition:
+def _interactive_iv(split: Splitting) -> Repetition:
     """Local average effect of a 0/1 treatment on those a 0/1 instrument moves."""
     sample, plan = split.sample, split.plan
     y, arm = sample.outcome, sample.instruments[0]
     d, z = sample.d, arm.values
-    raw = _propensity(split, arm, plan.instrument)
-    g0, g1 = _by_arm(split, y, arm, f"'{sample.outcome_term}'")
+    raw = split.propensity(arm, plan.instrument)
+    g0, g1 = split.by_arm(y, arm, f"'{sample.outcome_term}'")
     r0, r1 = _taken_up(split, arm)
     p = _trimmed(split, raw, z)
     level = augmented(y, z, g0, g1, p)
     slope = augmented(d, z, r0, r1, p)
-    solved = _solve(split, Score(slope[:, None, None], level[:, None]))
+    solved = split.solve(Score(slope[:, None, None], level[:, None]))
     # The first stage: the instrument's average effect on take-up.
     one = np.ones((len(z), 1, 1))
-    stage = _solve(split, Score(one, slope[:, None]))
+    stage = split.solve(Score(one, slope[:, None]))
     moved = float(stage.theta[0])
     if abs(moved) <= ROUNDING:
         raise IdentificationError(
@@ -401,7 +400,7 @@ def _interactive_iv(split: _Split) -> Repetition:
     )
 
 
-def _taken_up(split: _Split, arm: Column) -> tuple[Floats, Floats]:
+def _taken_up(split: Splitting, arm: Column) -> tuple[Floats, Floats]:
     """Predicted take-up with the instrument off, on; certain where nobody differs."""
     sample, plan = split.sample, split.plan
     treatment = sample.treatments[0]

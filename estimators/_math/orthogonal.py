@@ -65,6 +65,43 @@ def augmented_treated(
     return np.asarray(d * (g1 - g0) + p * inverse, dtype=np.float64)
 
 
+def augmented_means(
+    y: Floats, d: Floats, g0: Floats, g1: Floats, p: Floats, *, normalise: bool
+) -> tuple[Floats, Floats]:
+    """Signals (n,) whose means are E[Y(0)] and E[Y(1)]."""
+    w0, w1 = (1 - d) / (1 - p), d / p
+    if normalise:
+        w0, w1 = w0 / w0.mean(), w1 / w1.mean()
+    return np.asarray(g0 + w0 * (y - g0)), np.asarray(g1 + w1 * (y - g1))
+
+
+def crossed(
+    y: Floats,
+    d: Floats,
+    inner: Floats,
+    mean: Floats,
+    p: Floats,
+    q: Floats,
+    *,
+    normalise: bool,
+) -> Floats:
+    """Signal (n,) whose mean is E[Y(1, M(0))]; turn d, p and q around for E[Y(0, M(1))].
+
+    The efficient score of Tchetgen Tchetgen and Shpitser (2012), in the form of
+    Farbmacher et al. (2022) that needs no density of the mediators.
+
+    Args:
+        y, d: (n,) outcome, 0/1 treatment.
+        inner: (n,) E[Y | D = 1, M, X]; `mean` (n,) its mean given X where D = 0.
+        p: (n,) P(D = 1 | X); `q` (n,) P(D = 1 | M, X).
+        normalise: either weight has mean one.
+    """
+    own, other = d * (1 - q) / (q * (1 - p)), (1 - d) / (1 - p)
+    if normalise:
+        own, other = own / own.mean(), other / other.mean()
+    return np.asarray(own * (y - inner) + other * (inner - mean) + mean)
+
+
 def change_on_treated(
     change: Floats, d: Floats, g0: Floats, p: Floats, *, normalise: bool
 ) -> Score:

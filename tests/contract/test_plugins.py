@@ -81,6 +81,15 @@ ARGUMENTS: Mapping[tuple[str, str], tuple[Mapping[str, Any], ...]] = {
             "kinds": ["repeated_cross_sections", "cross_section"],
         },
     ),
+    # As for irm, there is no overlap in the kit's panel.
+    ("estimator", "dml_mediation"): (
+        {
+            "learner": "linear",
+            "folds": 3,
+            "repetitions": 1,
+            "kinds": ["cross_section"],
+        },
+    ),
     ("estimator", "event_study"): ({}, {"window": [-3, 2], "ends": "bin"}),
     # The kit's outcome has no limit: one far from all rows, where it is least squares.
     ("estimator", "truncated"): (
