@@ -41,6 +41,7 @@ class EventStudy(Estimator):
                 "wild_bootstrap",
                 "newey_west",
                 "driscoll_kraay",
+                "conley",
             }
         ),
         binary=True,

@@ -46,6 +46,7 @@ class Ols(Estimator):
                 "wild_bootstrap",
                 "newey_west",
                 "driscoll_kraay",
+                "conley",
             }
         ),
         hetero=frozenset({"HC1", "HC2", "HC3"}),

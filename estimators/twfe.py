@@ -48,6 +48,7 @@ class Twfe(Estimator):
                 "wild_bootstrap",
                 "newey_west",
                 "driscoll_kraay",
+                "conley",
             }
         ),
     )

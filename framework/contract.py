@@ -136,12 +136,14 @@ class Inference:
         name: `iid`, `hetero`, `cluster`, `newey_west`, `driscoll_kraay`, or another
             that the estimator declares.
         clusters: aliases of integer-coded cluster columns (1 or 2) when clustered.
+        places: aliases of the columns of latitude and longitude, where it needs them.
         options: the remaining options as written (`lags`, `draws`, `cutoff_km`, …).
     """
 
     name: str
     clusters: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
+    places: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

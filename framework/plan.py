@@ -28,6 +28,7 @@ from framework.errors import (
 )
 from framework.glossary import COLUMNS, ESTIMANDS, SCALARS, TESTS
 from framework.spec import choices, terms
+from framework.spec.inference import places_of
 from framework.spec.model import estimand_problems, read_data, read_model
 from framework.spec.restrictions import RESTRICTIONS
 from framework.spec.study import Origins, Study, project_root
@@ -479,6 +480,8 @@ def _used(tree: Tree, groups: Mapping[str, Any]) -> list[tuple[str, str]]:
     found += [
         (column, ".".join(("model", *p))) for p in plain if (column := get(model, p))
     ]
+    places = places_of(model.get("inference") or {"name": ""})
+    found += [(column, f"model.inference.{key}") for key, column in places.items()]
     for name, flat in (model.get("sample") or {}).items():
         found += [
             (c, f"model.sample.{name}") for c in _restriction_columns(flat, groups)

@@ -28,6 +28,7 @@ def build_request(
     inference: str = "iid",
     clusters: Sequence[str] = (),
     options: dict[str, Any] | None = None,
+    places: Sequence[str] = (),
     unit: str | None = None,
     time: str | None = None,
     history: pd.DataFrame | None = None,
@@ -109,7 +110,12 @@ def build_request(
         slopes=tuple(Slope(number(v), code(by)) for v, by in slopes),
         instruments=tuple(number(z) for z in instruments),
         weights=Weights(weights[0], number(weights[1])) if weights else None,  # type: ignore[arg-type]  # as above
-        inference=Inference(inference, tuple(code(c) for c in clusters), options or {}),
+        inference=Inference(
+            inference,
+            tuple(code(c) for c in clusters),
+            options or {},
+            tuple(number(p) for p in places),
+        ),
         unit=u,
         time=t,
         frame=pd.DataFrame(frame),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from estimators._math.conley import indefinite, spatial_meat
 from estimators._math.projection import Codes, Floats, contiguous, nested
 from estimators._math.sandwich import (
     bartlett_root,
@@ -85,7 +86,8 @@ def covariance(
 
     Raises:
         IdentificationError: X23 HC2 or HC3 beside absorbed fixed effects.
-        NumericalError: N02 a row that fits itself, so that it has no residual.
+        NumericalError: N01 an indefinite spatial covariance, N02 a row that fits
+            itself, so that it has no residual.
     """
     inference = analytic(inference)
     power = _LEVERAGE.get(inference.options.get("type", "HC1"))
@@ -94,6 +96,10 @@ def covariance(
         found = covariance(design, plain, small, X, u, absorbed)
         psi = _scores(design, X, u) / (1.0 - _leverage(design, X))[:, None] ** power
         return replace(found, V=psi.T @ psi, psi=psi)
+    if inference.name == "conley":
+        plain = Inference("hetero")
+        found = covariance(design, plain, small, X, u, absorbed)
+        return _spatial(design, inference, found, X, u)
     k = X.shape[1]
     bread = np.linalg.inv(X.T @ X)
     bread = (bread + bread.T) / 2
@@ -129,6 +135,42 @@ def covariance(
         exact=inference.name != "iid" and len(set(factors)) == 1,
         levels=levels,
     )
+
+
+def _spatial(
+    design: Design, inference: Inference, found: Covariance, X: Floats, u: Floats
+) -> Covariance:
+    """Conley's errors in place of the robust ones, with their small-sample factor."""
+    psi = (X * u[:, None]) @ np.linalg.inv(X.T @ X)
+    options = inference.options
+    if design.places is None:  # the framework gives them
+        raise IdentificationError("I10", "conley needs the places of the rows")
+    period = np.zeros(design.n, dtype=np.int64)
+    if design.time is not None:
+        period = contiguous(design.time)[0]
+    V = spatial_meat(
+        psi,
+        design.places[:, 0],
+        design.places[:, 1],
+        period,
+        float(options["cutoff_km"]),
+        options.get("kernel", "bartlett"),
+    )
+    own = psi.T @ psi
+    if options.get("lags"):
+        past = _newey_west(design, inference, psi).psi
+        V += past.T @ past - own
+    V *= np.diag(found.V)[0] / own[0, 0]
+    if indefinite(V):
+        raise NumericalError(
+            "N01",
+            "the spatial covariance is not positive definite",
+            why="Some combination of the coefficients would have a negative variance, "
+            "which this kernel does not rule out.",
+            fix="inference: {conley: {kernel: bartlett}}, a smaller cutoff_km, or "
+            "driscoll_kraay",
+        )
+    return replace(found, V=V, psi=found.psi, exact=False)
 
 
 def _scores(design: Design, X: Floats, u: Floats) -> Floats:

@@ -83,6 +83,7 @@ class Design:
         outcome: (n,).
         regressors: judged treatment first.
         weights: (n,) or None; `weight_kind` as in the request.
+        places: (n, 2) latitude and longitude in degrees, where errors need them.
         rows: positions of the rows in `Request.frame`.
         row_ids: what names the rows in every sample of the same data.
         treatment: (n,) values of the main treatment column, None without one.
@@ -106,6 +107,7 @@ class Design:
     binary: bool
     cohort: Floats | None
     n_singletons: int
+    places: Floats | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -309,6 +311,7 @@ def build(
             else None
         ),
         n_singletons=n_singletons,
+        places=_places(request, rows),
         notes=tuple(notes),
     )
     if design.treatment is not None:
@@ -413,6 +416,8 @@ def _inference_unfit(request: Request, design: Design) -> Iterator[Problem]:
             "would be wrong.",
             fix="inference: hetero, or {cluster: …}",
         ).problems
+    if name == "conley":
+        yield from _places_unfit(request, design)
     if name == "wild_bootstrap" and len(design.clusters) != 1:
         yield from IdentificationError(
             "I09",
@@ -435,6 +440,39 @@ def _inference_unfit(request: Request, design: Design) -> Iterator[Problem]:
                 why="Serial correlation is not defined between rows of one period.",
                 fix="inference: {cluster: …}",
             ).problems
+
+
+def _places_unfit(request: Request, design: Design) -> Iterator[Problem]:
+    if design.places is not None:
+        for alias, values, bound in zip(
+            request.inference.places, design.places.T, (90.0, 360.0), strict=True
+        ):
+            off = int(np.count_nonzero(~(np.abs(values) <= bound)))
+            if off:
+                yield from DataError(
+                    "D03",
+                    f"'{label(request, alias)}' is beyond {bound:g} degrees in {off} "
+                    "rows",
+                    why="Distances are those on the globe.",
+                    fix="columns in degrees: inference: {conley: {latitude: …, "
+                    "longitude: …}}",
+                ).problems
+    if design.weight_kind == "frequency":
+        yield from IdentificationError(
+            "I09",
+            "conley with frequency weights",
+            why="Copies of a row stand in one place, so they would not be independent.",
+            fix="weights: {analytic: …}, or the rows themselves",
+        ).problems
+    if not request.inference.options.get("lags"):
+        return
+    if design.time is None or design.unit is None:
+        yield from IdentificationError(
+            "I09",
+            "conley with lags, and rows without a unit and a period",
+            why="Lags are those of a unit's own past.",
+            fix="inference.lags: 0, or data.panel: {unit: …, time: …}",
+        ).problems
 
 
 def _few_clusters(request: Request, design: Design, fewest: int) -> Iterator[Problem]:
@@ -566,6 +604,11 @@ def _weights(request: Request, rows: Codes) -> Floats | None:
     if request.weights is None:
         return None
     return _floats(request, request.weights.column)[rows]
+
+
+def _places(request: Request, rows: Codes) -> Floats | None:
+    found = [_floats(request, alias)[rows] for alias in request.inference.places]
+    return np.column_stack(found) if found else None
 
 
 def _factor(request: Request, alias: str, rows: Codes) -> Factor:

@@ -366,7 +366,8 @@ def _call(
                 "lag": hac_lags(design, inference),
             }
         case other:
-            vcov = "HC1" if other == "hetero" else "iid"
+            # Conley's errors are ours alone; the robust ones below them are checked.
+            vcov = "iid" if other == "iid" else "HC1"
     if design.weights is not None:
         data["w"] = design.scaled_weights()
     return {

@@ -15,6 +15,7 @@ from estimators._linear.covariance import covariance
 from estimators._linear.design import build, control_regressors, treatment_regressors
 from estimators._linear.engine import demeaned_like, fit, prepare
 from estimators._math.projection import Floats
+from framework.errors import NumericalError
 
 if TYPE_CHECKING:
     from estimators._linear.options import SmallSample
@@ -43,7 +44,8 @@ def redraw(
         min_clusters: as in the fit.
 
     Returns:
-        (B, 2); NaN where a draw is absorbed by controls and fixed effects.
+        (B, 2); NaN where a draw is absorbed by controls and fixed effects, or has no
+        positive definite covariance.
 
     Raises:
         IdentificationError, DataError, NumericalError: the true fit's own problems.
@@ -71,13 +73,12 @@ def redraw(
             M = np.linalg.inv(X.T @ X)
             beta = M @ (X.T @ y)
             beta += M @ (X.T @ (y - X @ beta))  # refined, as in the fit
-            V = covariance(
-                design,
-                request.inference,
-                small_sample,
-                X,
-                y - X @ beta,
-                columns.absorbed,
-            ).V
+            u = y - X @ beta
+            try:
+                V = covariance(
+                    design, request.inference, small_sample, X, u, columns.absorbed
+                ).V
+            except NumericalError:  # a draw without an error gives no number
+                continue
             found[start + j] = beta[0], np.sqrt(V[0, 0])
     return np.asarray(found * columns.scale[0], dtype=np.float64)

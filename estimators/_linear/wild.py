@@ -96,7 +96,8 @@ def _multipliers(inference: Inference, cluster: Factor, seed: int) -> Multiplier
             why="There are more than 65,536 of them, or they are not equally likely.",
             fix=f"draws: {DRAWS}",
         )
-    order = np.argsort(np.asarray(cluster.ids).astype(str), kind="stable")
+    # Ids of cells are tuples.
+    order = np.argsort(np.array([str(i) for i in cluster.ids]), kind="stable")
     values = np.empty_like(v.values)
     values[:, order] = v.values
     return replace(v, values=values)

@@ -44,6 +44,7 @@ from framework.errors import NOT_IDENTIFIED, EstimandError, Phase, Problem
 from framework.panel import LedgerLine, Panel
 from framework.result import Plot
 from framework.spec import terms
+from framework.spec.inference import places_of
 from framework.spec.model import Data, Model
 from framework.spec.terms import Column
 
@@ -271,6 +272,7 @@ def _request(
                 *roles.instruments,
                 *roles.mediators,
                 *(variable for variable, _ in roles.slopes),
+                *roles.places,
                 roles.weights,
                 roles.cohort,
             ]
@@ -320,10 +322,12 @@ def _request(
             series=_series(work, assigned, unit, ids),
         )
     written = inference_of(model, panel)
+    naming = ("name", "by", "cluster", *places_of(written))
     inference = Inference(
         written["name"],
         tuple(alias[c] for c in roles.clusters),
-        {k: v for k, v in written.items() if k not in ("name", "by", "cluster")},
+        {k: v for k, v in written.items() if k not in naming},
+        tuple(alias[c] for c in roles.places),
     )
     weights = None
     if roles.weights:

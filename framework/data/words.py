@@ -64,6 +64,10 @@ def said_inference(flat: Mapping[str, Any]) -> str:
         by = flat["cluster"] if isinstance(flat["cluster"], list) else [flat["cluster"]]
         said = [" × ".join(b) if isinstance(b, list) else str(b) for b in by]
         return f"clustered by {' and '.join(said)}, p by wild bootstrap"
+    if name == "conley":
+        lags = f", {flat['lags']} lags" if flat.get("lags") else ""
+        kernel = flat.get("kernel", "bartlett").capitalize()
+        return f"Conley, {kernel} kernel to {flat['cutoff_km']:g} km{lags}"
     words = {
         "iid": "homoskedastic",
         "hetero": f"heteroskedasticity-robust ({flat.get('type', 'HC1')})",

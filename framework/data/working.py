@@ -11,6 +11,7 @@ from framework.data.treatment import Assigned
 from framework.errors import EstimandError, Phase, Problem, no_column
 from framework.panel import Panel
 from framework.spec import choices, terms
+from framework.spec.inference import places_of
 from framework.spec.model import Model
 from framework.spec.terms import Built, Cells, Column, SlopeTerm, Term
 
@@ -102,6 +103,7 @@ class Roles:
     effects: list[str] = field(default_factory=list)
     slopes: list[tuple[str, str]] = field(default_factory=list)
     clusters: list[str] = field(default_factory=list)
+    places: list[str] = field(default_factory=list)
     moderator: str | None = None
     weights: str | None = None
     cohort: str | None = None
@@ -116,6 +118,7 @@ class Roles:
             *self.instruments,
             *self.mediators,
             *(variable for variable, _ in self.slopes),
+            *self.places,
             self.weights,
         ]
         return [name for name in dict.fromkeys(found) if name]
@@ -152,8 +155,7 @@ def resolve_terms(
     if "fixed_effects" in uses:
         _effects(work, roles, model)
     if "inference" in uses:
-        for term in _cluster_terms(work, model):
-            roles.clusters += _grouped(work, roles, term, "model.inference")
+        _standing(work, roles, model)
     if model.interact is not None and "interact" in uses:
         moderator = terms.parse(model.interact.with_)
         found = caught(work, "model.interact", lambda: [_raw(work, moderator, roles)])
@@ -216,6 +218,15 @@ def _cluster_terms(work: Working, model: Model) -> tuple[Term, ...]:
     inference = inference_of(model, work.panel)
     by = inference.get("by", inference.get("cluster"))
     return terms.parse_list(by, work.groups) if by else ()
+
+
+def _standing(work: Working, roles: Roles, model: Model) -> None:
+    """Columns that standard errors stand on: clusters, places."""
+    for term in _cluster_terms(work, model):
+        roles.clusters += _grouped(work, roles, term, "model.inference")
+    for key, column in places_of(inference_of(model, work.panel)).items():
+        path = f"model.inference.{key}"
+        roles.places += _listed_term(work, roles, Column(column), path)
 
 
 def inference_of(model: Model, panel: Panel) -> Mapping[str, Any]:

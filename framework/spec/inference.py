@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -86,6 +87,41 @@ class DriscollKraay(Plugin):
     lags: int = Field(ge=0)
 
 
+class Conley(Plugin):
+    """Standard errors robust to correlation between near places.
+
+    Rows of one period (all rows, in a cross-section) count as correlated up to a
+    distance on the great circle; `lags` adds the unit's own past.
+    """
+
+    main: ClassVar[str | None] = "cutoff_km"
+    paper: ClassVar[str] = "Conley (1999), J. Econometrics 92; Hsiang (2010), PNAS 107"
+    cutoff_km: float = Field(
+        gt=0, description="no correlation beyond this distance, km"
+    )
+    latitude: str = Field(
+        default="latitude", description="column of latitudes, degrees"
+    )
+    longitude: str = Field(
+        default="longitude", description="column of longitudes, degrees"
+    )
+    kernel: Literal["bartlett", "uniform"] = Field(
+        default="bartlett",
+        description="1 - distance / cutoff, or 1 up to the cutoff",
+    )
+    lags: int = Field(
+        default=0, ge=0, description="Bartlett lags of the unit's own scores"
+    )
+
+
+def places_of(flat: Mapping[str, Any]) -> dict[str, str]:
+    """Option -> column of the places an inference stands on, as written or default."""
+    if flat["name"] != "conley":
+        return {}
+    given = Conley.model_fields
+    return {k: flat.get(k, given[k].default) for k in ("latitude", "longitude")}
+
+
 class _Weighted(Plugin):
     main: ClassVar[str | None] = "column"
     column: str
@@ -110,11 +146,12 @@ INFERENCE: dict[str, type[Plugin]] = {
     "wild_bootstrap": WildBootstrap,
     "newey_west": NeweyWest,
     "driscoll_kraay": DriscollKraay,
+    "conley": Conley,
 }
 #: Inference whose p values are shares of draws, not of a t distribution.
 BOOTSTRAPS = frozenset({"wild_bootstrap"})
 #: Inference that draws no random number; any other may, so that its seed counts.
-NOT_RANDOM = frozenset({"iid", "hetero", "cluster", "newey_west", "driscoll_kraay"})
+NOT_RANDOM = frozenset(INFERENCE) - BOOTSTRAPS
 WEIGHTS: dict[str, type[Plugin]] = {
     "analytic": Analytic,
     "frequency": Frequency,

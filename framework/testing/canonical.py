@@ -42,7 +42,10 @@ SEED = 20260301
 
 #: Options without which an inference means nothing.
 _INFERENCE: Mapping[str, Mapping[str, Any]] = MappingProxyType(
-    {"wild_bootstrap": {"cluster": "region", "draws": 199}}
+    {
+        "wild_bootstrap": {"cluster": "region", "draws": 199},
+        "conley": {"cutoff_km": 300.0},
+    }
 )
 _KEYS: Mapping[Kind, tuple[str | None, str | None]] = MappingProxyType(
     {

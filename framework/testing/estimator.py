@@ -261,7 +261,11 @@ def _aliased(request: Request, alias: Mapping[str, str]) -> Request:
         instruments=many(request.instruments),
         mediators=many(request.mediators),
         weights=weights,
-        inference=replace(request.inference, clusters=many(request.inference.clusters)),
+        inference=replace(
+            request.inference,
+            clusters=many(request.inference.clusters),
+            places=many(request.inference.places),
+        ),
         unit=one(request.unit),
         time=one(request.time),
         labels={alias[a]: label for a, label in request.labels.items()},

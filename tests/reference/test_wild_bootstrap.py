@@ -294,6 +294,24 @@ def test_neither_the_order_of_rows_nor_units_of_measure_move_it() -> None:
     assert three[ends].tolist() == pytest.approx((1000 * one[ends]).tolist(), rel=1e-9)
 
 
+def test_cells_are_clusters_too() -> None:
+    data = panel(states=6)
+    data["cell"] = list(zip(data.state, data.year, strict=True))
+    request = build_request(
+        data,
+        outcome="y",
+        treatment="dose",
+        inference="wild_bootstrap",
+        clusters=["cell"],
+        options={"draws": 199},
+        unit="firm",
+        time="year",
+    )
+    result = Twfe().estimate(request)
+    assert result.scalars["n_clusters"] == data.cell.nunique()
+    assert result.scalars["n_bootstrap"] == 199
+
+
 def test_event_times_are_bootstrapped() -> None:
     data = panel(states=12)
     data["first"] = np.where(data.state % 2 == 0, 3.0, np.inf)

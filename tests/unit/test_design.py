@@ -182,3 +182,19 @@ def test_a_shift_that_changes_no_row_is_refused(design):
     assert (code, what) == ("T03", "treatment.shift: -1 changes no row")
     model["treatment"]["shift"] = -2
     assert design(model, steps=steps).notes[0].startswith("treatment moved by -2")
+
+
+def test_spatial_errors_get_the_places_of_the_rows(design: Any) -> None:
+    places = {"latitude": "y", "longitude": "d"}  # any two columns of numbers
+    asked = {"name": "conley", "cutoff_km": 100.0, **places}
+    request = design({"inference": {"conley": {"cutoff_km": 100.0, **places}}}).request
+    assert [request.labels[alias] for alias in request.inference.places] == ["y", "d"]
+    # A user's names stay out of the options.
+    assert set(request.inference.options) == set(asked) - {"name", *places}
+
+
+def test_a_place_that_is_no_column_is_named(design: Any) -> None:
+    with pytest.raises(EstimandError) as caught:
+        design({"inference": {"conley": 100}})
+    said = {(p.code, p.path.split("model.")[-1]) for p in caught.value.problems}
+    assert said == {("X51", "inference.latitude"), ("X51", "inference.longitude")}
