@@ -65,7 +65,7 @@ class BinnedInteraction(Estimator):
         Raises:
             DataError: D03, D05, D06.
             IdentificationError: I01 a bin without a comparison; I02 to I05, I08, I09;
-                E04 no bins, or no moderator of its own.
+                E15 no bins, or no moderator of its own.
             NumericalError: N01 to N03.
         """
         from estimators._mechanism.bins import binned

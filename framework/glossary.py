@@ -63,6 +63,10 @@ ESTIMANDS: Mapping[str, Word] = MappingProxyType(
             "that goes through the mediators"
         ),
         "total": Word("direct plus indirect effect"),
+        "explained": Word(
+            "part of the change of a coefficient, short less long regression, that "
+            "covariates carry"
+        ),
         "ame": Word("average marginal effect on the probability or mean"),
         "semi_elasticity": Word("proportional change of the outcome per unit"),
         "att_dose": Word("effect on the treated at a dose"),
@@ -241,6 +245,14 @@ SCALARS: Mapping[str, Word] = MappingProxyType(
             "as the estimate",
         ),
         "ols_std_error": Word("its standard error", "as the estimate"),
+        "sensitivity_rho": Word(
+            "correlation of the errors of mediator and outcome that would make the "
+            "indirect effect zero"
+        ),
+        "sensitivity_r2": Word(
+            "its square: product of the shares of both residual variances that a "
+            "confounder of mediator and outcome has to explain"
+        ),
         "n_bins": Word("bins of the outcome or of the moderator"),
         "moderator_l_kurtosis": Word(
             "L-kurtosis of the moderator: 0 if uniform, 0.123 if normal, more with "
@@ -322,6 +334,9 @@ TESTS: Mapping[str, Word] = MappingProxyType(
         ),
         "mundlak": Word("the same by the covariates' unit means, always defined"),
         "pesaran_cd": Word("residuals of different units are unrelated"),
+        "joint_significance": Word(
+            "the treatment does not move the mediator, or the mediator not the outcome"
+        ),
         "linear_interaction": Word("the effect is one line in the moderator"),
         "difference": Word("two estimates are equal"),
         "equality": Word("several estimates are equal"),

@@ -73,7 +73,7 @@ def binned(
 
     Raises:
         DataError: D03, D05, D06.
-        IdentificationError: I01 to I05, I08, I09, E04.
+        IdentificationError: I01 to I05, I08, I09, E15.
         NumericalError: N01 to N03.
     """
     D, X, name = _columns(request)
@@ -143,13 +143,13 @@ def _columns(request: Request) -> tuple[Floats, Floats, str]:
     treatment = request.treatment
     if treatment is None or treatment.judged == treatment.columns:
         raise IdentificationError(
-            "E04",
+            "E15",
             "there is no product of treatment and moderator to estimate in bins",
             fix="interact: a column of numbers that is not 1 in every treated row",
         )
     if len(treatment.columns) != 1 or len(treatment.moderators) != 1:
         raise IdentificationError(
-            "E04",
+            "E15",
             f"bins need one treatment and one moderator of numbers; here are "
             f"{len(treatment.columns)} and {len(treatment.moderators)}",
             why="A text moderator has groups already, and interact.main_effect: false "
@@ -183,7 +183,7 @@ def _bins(
     asked = len(cuts) + 1 if cuts else n_bins
     if len(found) < 2:  # noqa: PLR2004 - one bin is no comparison
         raise IdentificationError(
-            "E04",
+            "E15",
             f"all {len(X)} rows are in one bin of the moderator "
             f"({X.min():.6g} to {X.max():.6g})",
             fix="other cuts, or more bins",
