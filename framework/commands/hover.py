@@ -121,7 +121,8 @@ TREATMENT: Words = _words(
 )
 INTERACT: Words = _words(
     with_="The moderator: a column or term.",
-    main_effect="Whether the moderator's own term enters, too; default true.",
+    main_effect="Whether treatment and moderator enter beside their product; default "
+    "true.",
     center="Subtract the mean (`mean`) or this number from the moderator, so that the "
     "treatment's coefficient is the effect there.",
 )

@@ -189,48 +189,76 @@ def _interact(
         sides[label] = values
     else:
         levels = sorted(series.unique(), key=str)
-        for level in levels[1:]:
+        for level in levels[spec.main_effect :]:  # alone, every level has a product
             sides[f"{label}={level}"] = (series == level).to_numpy(dtype="float64")
+    if not spec.main_effect:
+        return _alone(work, roles, sides, notes), []
     judged: list[str] = []
-    for place, treatment in enumerate(list(roles.treatment)):
+    for treatment in roles.treatment:
         held = work.held[treatment]
         for side, values in sides.items():
             product = held * values
             if len(sides) == 1 and np.array_equal(product, held) and np.ptp(held):
-                if spec.main_effect:
-                    work.problems.append(_same_product(roles.names[treatment], side))
-                else:
-                    stands_for = f"{roles.names[treatment]} × {side}"
-                    roles.treatment[place] = named(work, roles, stands_for, product)
-                    judged.append(roles.treatment[place])
-                    notes.append(
-                        f"'{stands_for}' equals '{roles.names[treatment]}': its "
-                        "coefficient is the effect itself, not a difference of effects"
-                    )
+                work.problems.append(_same_product(roles.names[treatment], side))
                 continue
-            if not np.ptp(product):
-                work.problems.append(
-                    Problem(
-                        Phase.DESIGN,
-                        "I09",
-                        f"'{roles.names[treatment]} × {side}' does not vary in the "
-                        "sample",
-                        why="no treated row has that value of the moderator (or all "
-                        "have the same)",
-                        fix="another moderator, or a split of the sample",
-                        path="model.interact",
-                    )
-                )
-            judged.append(
-                named(work, roles, f"{roles.names[treatment]} × {side}", product)
-            )
-    main: list[str] = []
-    if spec.main_effect:
-        main = [named(work, roles, side, values) for side, values in sides.items()]
-        # A control of that name is the same regressor, centred or not.
-        kept = [c for c in roles.controls if roles.names[c] not in sides]
-        roles.controls = [*kept, *main]
+            judged.append(_product(work, roles, treatment, side, product))
+    main = [named(work, roles, side, values) for side, values in sides.items()]
+    # A control of that name is the same regressor, centred or not.
+    kept = [c for c in roles.controls if roles.names[c] not in sides]
+    roles.controls = [*kept, *main]
     return judged, main
+
+
+def _product(
+    work: Working, roles: Roles, treatment: str, side: str, values: Any
+) -> str:
+    """The product as a working column; one that does not vary is a problem."""
+    import numpy as np
+
+    label = f"{roles.names[treatment]} × {side}"
+    if not np.ptp(values):
+        work.problems.append(
+            Problem(
+                Phase.DESIGN,
+                "I09",
+                f"'{label}' does not vary in the sample",
+                why="no treated row has that value of the moderator (or all have the "
+                "same)",
+                fix="another moderator, or a split of the sample",
+                path="model.interact",
+            )
+        )
+    return named(work, roles, label, values)
+
+
+def _alone(
+    work: Working, roles: Roles, sides: Mapping[str, Any], notes: list[str]
+) -> list[str]:
+    """Products in the place of the treatment and without the moderator's own term."""
+    import numpy as np
+
+    found: list[str] = []
+    for treatment in roles.treatment:
+        held, own = work.held[treatment], roles.names[treatment]
+        for side, values in sides.items():
+            product = held * values
+            found.append(_product(work, roles, treatment, side, product))
+            same = np.array_equal(product, held)
+            roles.replaced |= not same
+            notes.append(
+                f"'{own} × {side}' equals '{own}': its coefficient is the effect itself, "
+                "not a difference of effects"
+                if same
+                else f"'{own} × {side}' stands without '{own}' (interact.main_effect: "
+                f"false): its coefficient is no difference of effects, and treated rows "
+                f"where '{side}' is 0 count as untreated"
+                if len(sides) == 1
+                else f"'{own} × {side}' is the effect in its own group"
+            )
+    roles.treatment = found
+    if roles.replaced:  # whose first period would be that of another column
+        roles.cohort = None
+    return found
 
 
 def _same_product(treatment: str, side: str) -> Problem:
@@ -313,13 +341,13 @@ def _request(
     treatment = None
     if assigned:
         treatment = Treatment(
-            kind=assigned.kind,  # type: ignore[arg-type]  # validated by pydantic
+            kind="dose" if roles.replaced else assigned.kind,  # type: ignore[arg-type]  # validated by pydantic
             columns=tuple(alias[n] for n in roles.treatment),
             judged=tuple(alias[n] for n in (interactions or roles.treatment)),
             moderators=tuple(alias[n] for n in moderators),
             cohort=alias[roles.cohort] if roles.cohort else None,
             anticipation=model.treatment.anticipation if model.treatment else 0,
-            series=_series(work, assigned, unit, ids),
+            series=None if roles.replaced else _series(work, assigned, unit, ids),
         )
     written = inference_of(model, panel)
     naming = ("name", "by", "cluster", *places_of(written))

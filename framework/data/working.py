@@ -105,6 +105,7 @@ class Roles:
     clusters: list[str] = field(default_factory=list)
     places: list[str] = field(default_factory=list)
     moderator: str | None = None
+    replaced: bool = False  # other columns than the assigned stand for the treatment
     weights: str | None = None
     cohort: str | None = None
     names: dict[str, str] = field(default_factory=dict)  # working column -> label

@@ -272,7 +272,8 @@ def _each_draw(
     if column not in drawn_from.frame.columns:
         raise DataError("X51", f"no column '{column}'", path="draws.resample")
     # Of the data before the steps if these are redone: the same with and without that.
-    names = sorted((panel.source or panel).frame[column].dropna().unique(), key=str)
+    held = (panel.source or panel).frame[column].dropna()
+    names = sorted(held.unique(), key=str)
     rows = drawn_from.frame.groupby(column).indices
     for draw in range(_times(draws, "resamples")):
         generator = np.random.default_rng([seed, draw])

@@ -198,3 +198,27 @@ def test_a_place_that_is_no_column_is_named(design: Any) -> None:
         design({"inference": {"conley": 100}})
     said = {(p.code, p.path.split("model.")[-1]) for p in caught.value.problems}
     assert said == {("X51", "inference.latitude"), ("X51", "inference.longitude")}
+def test_a_product_alone_stands_in_the_treatment_s_place(design):
+    data = panel()
+    found = design({"interact": {"with": "x", "main_effect": False}})
+    request = found.request
+    assert request.treatment is not None
+    assert [request.labels[c] for c in request.treatment.columns] == ["d × x"]
+    assert request.treatment.judged == request.treatment.columns
+    assert request.treatment.moderators == ()
+    assert request.controls == ()
+    assert (column(request, "d × x") == data.d * data.x).all()
+    # not the 0/1 column any more whose cohorts and leads are known
+    assert request.treatment.kind == "dose"
+    assert request.treatment.cohort is None
+    assert request.treatment.series is None
+    (note,) = (n for n in found.notes if "main_effect" in n)
+    assert "treated rows where 'x' is 0 count as untreated" in note
+
+
+def test_with_main_effects_both_stand_beside_the_product(design):
+    request = design({"interact": "x"}).request
+    assert request.treatment is not None
+    assert [request.labels[c] for c in request.treatment.columns] == ["d"]
+    assert [request.labels[c] for c in request.treatment.judged] == ["d × x"]
+    assert [request.labels[c] for c in request.controls] == ["x"]
