@@ -98,6 +98,8 @@ ARGUMENTS: Mapping[tuple[str, str], tuple[Mapping[str, Any], ...]] = {
     ),
     # Units, its default, would be estimated one by one in each of the kit's requests.
     ("estimator", "leave_one_out"): ({"drop": "cohorts"},),
+    # The kit's outcome has negative values, which an exponential mean cannot give.
+    ("estimator", "poisson"): ({"model": {"outcome": "count"}},),
     ("estimator", "twfe"): (
         {},
         {"leads": [1, 2], "lags": [1], "kinds": ["panel"]},
