@@ -12,9 +12,10 @@ import logging
 import os
 import re
 import shutil
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from filecmp import cmp
@@ -129,7 +130,7 @@ def sync(
     """Show a finished run in MLflow; again changes nothing.
 
     What a killed process left half done is finished first, so no run of ours stays
-    RUNNING.
+    RUNNING, and runs of the study that were recorded and never shown are shown, too.
 
     Args:
         folder: the run's folder.
@@ -149,6 +150,7 @@ def sync(
     recorded = read(folder)
     with _open(tracking) as client:
         _finish_orphans(client, tracking, spare=recorded.folder)
+        _catch_up(client, tracking, recorded)
         parent = _show(client, tracking, recorded, note, progress)
         if not tracking.is_server:
             return recorded.study
@@ -353,9 +355,31 @@ def _make_or_upgrade(tracking: TrackingConfig) -> None:
             utils._upgrade_db(engine)
         else:
             utils._initialize_tables(engine)
+            _make_default(engine)
     finally:
         engine.dispose()
     replace_text(mark, current)
+
+
+def _make_default(engine: Any) -> None:
+    """MLflow's experiment 0, which it would otherwise write itself.
+
+    It would put the working directory into the SQL as text, and a path with two kinds
+    of quotation marks breaks that.
+    """
+    from sqlalchemy import text
+
+    now = round(1000 * time.time())
+    values = {"place": Path("mlruns", "0").resolve().as_uri(), "now": now}
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO experiments (experiment_id, name, artifact_location, "
+                "lifecycle_stage, creation_time, last_update_time, workspace) "
+                "VALUES (0, 'Default', :place, 'active', :now, :now, 'default')"
+            ),
+            values,
+        )
 
 
 def _experiment(client: MlflowClient, tracking: TrackingConfig, study: str) -> str:
@@ -373,12 +397,21 @@ def _experiment(client: MlflowClient, tracking: TrackingConfig, study: str) -> s
     return str(experiment.experiment_id)
 
 
-def _runs(client: MlflowClient, experiments: Sequence[str], where: str) -> list[Run]:
+def _runs(
+    client: MlflowClient,
+    experiments: Sequence[str],
+    where: str,
+    *,
+    deleted: bool = False,
+) -> list[Run]:
+    from mlflow.entities import ViewType
+
+    view = ViewType.ALL if deleted else ViewType.ACTIVE_ONLY
     found: list[Run] = []
     token: str | None = None
     while experiments:
         page = client.search_runs(
-            list(experiments), where, max_results=1000, page_token=token
+            list(experiments), where, view, max_results=1000, page_token=token
         )
         found += page
         token = page.token
@@ -417,6 +450,32 @@ def _finish_orphans(
         for run in runs:
             if client.get_run(run.info.run_id).info.status == "RUNNING":
                 client.set_terminated(run.info.run_id, status="KILLED")
+
+
+def _catch_up(
+    client: MlflowClient, tracking: TrackingConfig, recorded: Recorded
+) -> None:
+    """Show the study's other runs that MLflow never had: one query where all are there.
+
+    A process that dies between its run's folder and MLflow leaves no trace in MLflow.
+    What a user deleted there stays deleted.
+    """
+    others = {
+        folder.name: folder
+        for folder in run_folders(tracking.runs, recorded.study)
+        if folder.name != recorded.run_id
+    }
+    experiment = client.get_experiment_by_name(recorded.study) if others else None
+    if experiment is not None:
+        shown = _runs(
+            client, [experiment.experiment_id], "tags.kind = 'study'", deleted=True
+        )
+        for run in shown:
+            others.pop(run.data.tags.get("estimand.run_id", ""), None)
+    for folder in others.values():
+        # A record that was changed by hand is named by `rebuild`, and stops no other.
+        with suppress(StorageError):
+            _show(client, tracking, read(folder))
 
 
 # --- What MLflow gets --------------------------------------------------------------

@@ -340,6 +340,52 @@ def test_a_killed_sync_is_finished_by_the_next(runs, call, step):
     assert all(set(run.data.metrics) == set(METRICS) for run in children(runs))
 
 
+def test_runs_that_were_never_shown_are_shown_with_the_next(runs, monkeypatch):
+    """A process killed between its folder and MLflow leaves nothing there to finish."""
+    missed = [write_run(build_run(seed=n), runs) for n in (2, 3)]
+    write_run(build_run(study="aid"), runs)
+    config = TrackingConfig(runs)
+    last = write_run(build_run(seed=4), runs)
+    sync(last, config)
+    names = {r.data.tags["estimand.run_id"] for r in stored(runs)}
+    assert names == {f.name for f in (*missed, last)}
+    assert statuses(runs) == ["FINISHED"] * 9
+    # What a user deleted stays so, and what is there costs one query.
+    client(runs).delete_run(
+        next(
+            r.info.run_id
+            for r in stored(runs)
+            if r.data.tags["estimand.run_id"] == missed[0].name
+            and r.data.tags["kind"] == "study"
+        )
+    )
+    shown, show = [], tracking._show
+
+    def recording(client, config, recorded, *others):
+        shown.append(recorded.run_id)
+        return show(client, config, recorded, *others)
+
+    monkeypatch.setattr(tracking, "_show", recording)
+    sync(last, config)
+    assert shown == [last.name]
+
+
+def test_an_earlier_record_changed_by_hand_stops_no_later_run(runs):
+    broken = write_run(build_run(seed=2), runs)
+    (broken / "manifest.json").write_text("{", encoding="utf-8")
+    sync(write_run(build_run(seed=3), runs), TrackingConfig(runs))
+    assert statuses(runs) == ["FINISHED"] * 3
+
+
+def test_a_folder_with_both_quotation_marks_has_a_store(tmp_path, monkeypatch):
+    folder = tmp_path / "a 'b' \"c\""
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    runs = folder / "runs"
+    sync(write_run(build_run(), runs), TrackingConfig(runs))
+    assert statuses(runs) == ["FINISHED"] * 3
+
+
 def test_a_dead_run_whose_folder_is_gone_is_closed_as_killed(runs):
     import shutil
 
