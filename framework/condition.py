@@ -835,7 +835,7 @@ def as_numbers(series: pd.Series[Any], column: str) -> Floats:
             f"column '{column}' should be a number; {len(bad):,} of {len(series):,} "
             f"cells are not (first: {first})",
             why="text would become one dummy per value",
-            fix=_number_fix(column, bad),
+            fix=number_fix(column, bad),
         )
     raise DataError(
         "D07",
@@ -853,16 +853,25 @@ def is_number(cell: object) -> bool:
 _CELL = re.compile(
     r"[+-]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?|inf|Inf|infinity)", re.ASCII
 )
-_THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d*)?", re.ASCII)
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d*)?", re.ASCII)
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+", re.ASCII)
 
 
-def _number_fix(column: str, bad: list[Any]) -> str:
+def number_fix(column: str, bad: Iterable[object]) -> str:
+    """How cells that are no numbers may be read: the right file option, or missing."""
     cells = [str(cell).strip() for cell in bad]
-    if all(_THOUSANDS.fullmatch(cell) for cell in cells):
-        return 'data.source: {path: …, thousands: ","}'
+    grouped = all(_THOUSANDS.fullmatch(cell) for cell in cells)
     if all(_DECIMAL_COMMA.fullmatch(cell) for cell in cells):
-        return 'data.source: {path: …, separator: ";", decimal: ","}'
+        decimal = 'data.source: {path: …, decimal: ","}'
+        if not grouped:
+            return decimal
+        # Nobody can tell 1,234 from 1,234: a guess could move it by a thousand.
+        return (
+            f'{decimal} if {cells[0]} is {cells[0].replace(",", ".")}; thousands: ","'
+            f" if it is {cells[0].replace(',', '')}"
+        )
+    if grouped:
+        return 'data.source: {path: …, thousands: ","}'
     listed = ", ".join(f"'{cell}'" for cell in dict.fromkeys(cells[:50]))[:80]
     return f"if they mean missing: data.columns.{column}: {{missing: [{listed}]}}"
 

@@ -47,6 +47,8 @@ class Source(NamedTuple):
     description: str
 
 
+#: Two Chinese characters side by side, of the common block.
+_CHINESE = re.compile(r"[\u4e00-\u9fff]{2}")
 #: Options of each form of `data.source`.
 FORMS: Mapping[str, frozenset[str]] = {
     "path": frozenset(
@@ -262,15 +264,20 @@ def _file_of(
         )
     path = inside(shown, root, base)
     if not path.is_file():
-        folder = path.parent
-        near = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
         raise DataError(
             "D17",
             f"there is no file '{shown}'",
-            fix=did_you_mean(path.name, near) or f"there is no folder {folder.name}/",
+            fix=_near(path),
             path="data.source",
         )
     return _File(path, shown, suffix.removesuffix(".gz"))
+
+
+def _near(path: Path) -> str:
+    """What may have been meant by a file that is not there."""
+    folder = path.parent
+    near = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
+    return did_you_mean(path.name, near) or f"there is no folder {folder.name}/"
 
 
 def inside(written: str, root: Path, base: Path | None = None) -> Path:
@@ -372,11 +379,12 @@ def _guess(data: bytes) -> str:
     if data.count(b"\0") > len(data) // 4:
         return "utf-16-le" if data[1:2] == b"\0" else "utf-16-be"
     try:
-        # Most often Chinese text from Excel; single Western letters rarely pass.
-        data[: 1 << 20].decode("gb18030")
+        text = data[: 1 << 20].decode("gb18030")
     except UnicodeDecodeError:
         return "cp1252"
-    return "gb18030"
+    # `São` decodes as Chinese, too: `ã` and `o` are one of its pairs. Chinese text has
+    # characters side by side, both bytes above ASCII.
+    return "gb18030" if _CHINESE.search(text) else "cp1252"
 
 
 def _separator(source: Mapping[str, Any], file: _File) -> str:
@@ -836,13 +844,18 @@ def _from_database(source: Mapping[str, Any], root: Path, base: Path | None) -> 
     kind, _, rest = url.partition("://")
     kind = kind.partition("+")[0].lower()
     if kind in {"sqlite", "duckdb"}:
-        path = inside(rest.removeprefix("/"), root, base)
+        name = rest.removeprefix("/")
+        path = inside(name, root, base)
         if not path.is_file():
             raise DataError(
-                "D17", f"there is no database '{rest}'", path="data.source.url"
+                "D17",
+                f"there is no database '{name}'",
+                why="a path starts at the study's folder",
+                fix=_near(path),
+                path="data.source.url",
             )
         frame = (_sqlite if kind == "sqlite" else _duckdb)(path, query)
-        shown = f"{kind}:///{rest.removeprefix('/')}"
+        shown = f"{kind}:///{name}"
     elif kind in {"postgresql", "postgres"}:
         shown = _without_secrets(rest)
         frame = _postgresql(shown, query)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from framework.condition import number_fix
 from framework.contract import Estimator, Step
 from framework.data.treatment import Assigned
 from framework.errors import EstimandError, Phase, Problem, no_column
@@ -315,6 +316,9 @@ def _as_number(
     fails = pd.to_numeric(series, errors="coerce").isna() & series.notna()
     odd = series[fails]
     shown = ", ".join(repr(v) for v in odd.unique()[:_SHOWN])
+    reading = f"data.columns.{name}: {{type: number}}"
+    if len(odd):
+        reading = number_fix(name, odd)
     raise EstimandError(
         Problem(
             Phase.DATA,
@@ -327,8 +331,7 @@ def _as_number(
                 else ""
             ),
             why="an engine would make one dummy for every word of it",
-            fix=f"data.columns: {{{name}: {{missing: [{shown}]}}}} if these mean "
-            f"missing, or {{dummies: {name}}} for categories",
+            fix=f"{reading}; for categories {{dummies: {name}}}",
         )
     )
 

@@ -149,7 +149,9 @@ def test_windows_line_ends_and_blank_lines(tmp_path: Path) -> None:
         ("城市,y\n北京,1\n".encode("gb18030"), "D10", "encoding: gb18030"),
         ("a,b\n1,2\n".encode("utf-16"), "D10", "encoding: utf-16"),
         ("a,b\n1,2\n".encode("utf-16-le"), "D10", "encoding: utf-16-le"),
-        ("né,y\n1,2\n".encode("cp1252"), "D10", "encoding: "),
+        ("né,y\n1,2\n".encode("cp1252"), "D10", "encoding: cp1252"),
+        # `ã` and `o` are a pair of gb18030, too.
+        ("city,y\nSão Paulo,1\n".encode("cp1252"), "D10", "encoding: cp1252"),
         (b"", "D11", ""),
         (b"a,b\n", "D11", ""),
         (b"a,b\n1,2\n1,2,3\n4,5\n", "D12", "quotation"),
@@ -606,7 +608,11 @@ def test_cells_that_contradict_their_type() -> None:
     assert problem.code == "D07"
     assert "2 cells fail (row 3: '.', row 4: '--')" in problem.what
     assert "missing: ['.', '--']" in problem.fix
-    assert "thousands" in fault(["1,234", "5"], type="number").fix
+    both = fault(["1,234", "5"], type="number").fix
+    assert 'decimal: ","} if 1,234 is 1.234' in both
+    assert 'thousands: "," if it is 1234' in both
+    assert "decimal" not in fault(["1,234,567", "1,234"], type="number").fix
+    assert "thousands" not in fault(["0,418", "2,041"], type="number").fix
     assert "decimal" in fault(["1,5", "5"], type="number").fix
     assert fault([1.5, 2], type="integer").code == "D07"
     assert fault(["yes", "no"], type="binary").code == "T01"
@@ -782,3 +788,10 @@ def test_cross_sections() -> None:
     assert repeated.kind == "repeated_cross_sections"
     assert list(repeated.frame["y"]) == [2, 4, 1, 3]
     assert isinstance(repeated, Panel)
+
+
+def test_a_database_that_is_not_there_is_named_as_written(tmp_path: Path) -> None:
+    (tmp_path / "city.db").write_bytes(b"")
+    problem = refused(tmp_path, url="sqlite:///citi.db", query="SELECT 1")
+    assert (problem.code, problem.what) == ("D17", "there is no database 'citi.db'")
+    assert "'city.db'" in problem.fix
