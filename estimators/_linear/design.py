@@ -496,9 +496,10 @@ def _few_clusters(request: Request, design: Design, fewest: int) -> Iterator[Pro
                 if bootstrap
                 else "Cluster-robust standard errors are far too small with few "
                 "clusters.",
-                fix="a permutation of the treatment"
+                fix="draws: {permute: treatment, times: 500}"
                 if bootstrap
-                else "inference: {wild_bootstrap: …}, or a permutation of the treatment",
+                else "inference: {wild_bootstrap: …}, or draws: {permute: treatment, "
+                "times: 500}, or cluster at a level with more values",
                 acknowledge="few_clusters",
             ).problems
     if request.inference.name == "driscoll_kraay" and not acknowledged:

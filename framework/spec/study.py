@@ -261,10 +261,11 @@ def read_study(path: Path, overrides: Iterable[Override] = ()) -> Reading:
     for source in (*reversed(parents), document):
         model_each = _model_each(source, problems) or model_each
     seed = _last(parents, document, "seed", 0)
+    seeded = Origin(document, ("seed",))
     changes = tuple(overrides)
     for override in changes:
         if override.path == "seed":
-            seed = override.value
+            seed, seeded = override.value, override.origin
             continue
         if complete:
             tree, origins = _override(tree, origins, override, problems)
@@ -275,9 +276,7 @@ def read_study(path: Path, overrides: Iterable[Override] = ()) -> Reading:
     _check_rest(document, checks, problems)
     if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
         what = f"a seed is a whole number from 0, got {seed!r}"
-        problems.add(
-            Problem(Phase.SPEC, "X15", what, path="seed"), Origin(document, ("seed",))
-        )
+        problems.add(Problem(Phase.SPEC, "X15", what, path="seed"), seeded)
     published = _published(document, path.parent, problems)
     frozen = document.tree.get("frozen")
     if frozen is not None and not _is_hash(frozen):

@@ -269,3 +269,13 @@ def test_the_plan_of_a_study_with_chinese_columns_fits(lab: Lab, monkeypatch):
     out = lab.capture.readouterr().out
     assert names["w"] in out.replace("\n", "").replace(" ", "")
     assert max(columns(line) for line in out.splitlines()) <= 80
+
+
+@pytest.mark.parametrize("seed", ["abc", "-1", "1.5"])
+def test_a_seed_that_was_typed_is_shown_where_it_was_typed(lab, seed):
+    lab.data(lab.frame())
+    lab.study(HEAD + "seed: 1\n")
+    assert main(["run", "study.yaml", f"seed={seed}"]) == 2
+    err = lab.capture.readouterr().err
+    assert "override 1  seed: a seed is a whole number from 0" in err
+    assert f"    seed={seed}\n" in err

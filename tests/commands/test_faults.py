@@ -217,7 +217,13 @@ def row_16_one_cluster_can_not_be_acknowledged(lab: Lab) -> None:
     )
 
 
-@fault(4, "I05", "2 clusters of 'g'", "wild_bootstrap", "acknowledge: [few_clusters]")
+@fault(
+    4,
+    "I05",
+    "2 clusters of 'g'",
+    "draws: {permute: treatment",
+    "acknowledge: [few_clusters]",
+)
 def row_17_two_clusters(lab: Lab) -> None:
     lab.data(two_clusters(lab))
     lab.study(model={"inference": {"cluster": "g"}})
@@ -304,6 +310,14 @@ def row_37_dots_for_missing(lab: Lab) -> None:
 def row_37_declared_a_number(lab: Lab) -> None:
     lab.data(cells(cells(lab.frame(), "x1", [2], "."), "x1", [5], "1,234"))
     lab.study(model={"controls": ["x1"]}, data={"columns": {"x1": {"type": "number"}}})
+
+
+@fault(3, "D07", "'x1' should be a number", '{path: …, decimal: ","}; for')
+def row_37_decimal_commas_are_not_said_to_be_missing(lab: Lab) -> None:
+    frame = lab.frame()
+    frame["x1"] = frame["x1"].map(lambda x: f"{x:.2f}".replace(".", ","))
+    lab.data(frame)
+    lab.study(model={"controls": ["x1"]})
 
 
 @fault(3, "D07", "'y' should be a number", "'1,234'")
