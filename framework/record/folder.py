@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 _FREE_SPACE = "free some space or mend the permission, then run again: no finished \
 estimation is computed twice"
+_LATEST = "move away what is called `latest` there (it should be a link), then \
+`estimand report` and `estimand rebuild`"
 _REPORT = "mend what is said above, then `estimand report`"
 
 
@@ -78,7 +80,11 @@ def write_run(
                 remove_quietly(draft)
                 raise
             sync_folder(study)
-            point_latest(folder)
+            with storage_errors(
+                f"the run is in {folder}, but {study / 'latest'} can't name it",
+                fix=_LATEST,
+            ):
+                point_latest(folder)
     if failed is not None:
         with storage_errors(f"the run is in {folder}, its report failed", fix=_REPORT):
             raise failed

@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from framework.errors import SafetyError, StorageError
+from framework.errors import SafetyError, SpecError, StorageError
 
 _START_SECONDS = 120.0
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_LAST_PORT = 65535
 
 
 def demand_local(host: str, port: int) -> None:
@@ -39,8 +40,13 @@ def demand_free(host: str, port: int) -> None:
     """Refuse a port that somebody else listens on.
 
     Raises:
+        SpecError: X15 no such port.
         StorageError: R25 the port is taken.
     """
+    if not 0 < port <= _LAST_PORT:
+        raise SpecError(
+            "X15", f"{port} is no port", fix=f"a number from 1 to {_LAST_PORT}"
+        )
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

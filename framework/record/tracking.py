@@ -320,7 +320,8 @@ def _quiet(*names: str) -> Iterator[None]:
     loggers = [logging.getLogger(name) for name in names]
     before = [logger.level for logger in loggers]
     for logger in loggers:
-        logger.setLevel(logging.ERROR)
+        # An error is raised, too, and said in a sentence: MLflow logs its traceback.
+        logger.setLevel(logging.CRITICAL)
     try:
         yield
     finally:

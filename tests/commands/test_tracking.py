@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from framework.errors import SafetyError, StorageError
+from framework.errors import SafetyError, SpecError, StorageError
 from framework.record import Column, tracking, write_run
 from framework.record.shown import METRICS, MOST_VARYING, PARAMETERS
 from framework.record.tracking import (
@@ -450,7 +450,7 @@ def test_several_processes_make_one_store_together(tmp_path):
     assert statuses(tmp_path) == ["FINISHED"] * 9
 
 
-def test_a_locked_store_is_said_and_nothing_is_lost(runs, monkeypatch):
+def test_a_locked_store_is_said_and_nothing_is_lost(runs, monkeypatch, capfd):
     folder = write_run(build_run(), runs)
     config = TrackingConfig(runs)
     store = f"{config.store}?timeout=0.2"
@@ -465,6 +465,7 @@ def test_a_locked_store_is_said_and_nothing_is_lost(runs, monkeypatch):
     assert caught.value.exit_code == 6
     assert "estimand rebuild" in str(caught.value)
     assert "locked" in str(caught.value)
+    assert "Traceback" not in capfd.readouterr().err
     assert rebuild(config) == 1
     assert statuses(runs) == ["FINISHED"] * 3
 
@@ -521,6 +522,12 @@ def test_a_port_that_is_taken_is_said(runs):
         with pytest.raises(StorageError, match=f"ui --port {port + 1}") as caught:
             serve(TrackingConfig(runs), port=port)
     assert caught.value.exit_code == 6
+
+
+@pytest.mark.parametrize("port", [0, -1, 65536])
+def test_no_such_port_is_said(runs, port):
+    with pytest.raises(SpecError, match="is no port"):
+        serve(TrackingConfig(runs), port=port)
 
 
 def free_port():

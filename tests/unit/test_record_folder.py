@@ -448,3 +448,13 @@ def test_one_writer_waits_for_the_other(tmp_path):
     assert caught.value.exit_code == 6
     with storage.exclusive(lock, seconds=0.1):
         pass
+
+
+def test_a_folder_called_latest_is_said_and_the_run_is_kept(tmp_path):
+    (tmp_path / "laws" / "latest" / "mine").mkdir(parents=True)
+    with pytest.raises(StorageError, match="move away") as caught:
+        write_run(build_run(), tmp_path)
+    (name,) = finished(tmp_path)
+    assert f"the run is in {tmp_path / 'laws' / name}" in str(caught.value)
+    assert caught.value.exit_code == 6
+    assert (tmp_path / "laws" / "latest" / "mine").is_dir()
