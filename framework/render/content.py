@@ -371,6 +371,16 @@ def _is_treatment(row: Coefficient, column: Column) -> bool:
     return row.estimand != "coefficient" or bool(called & set(column.treatment))
 
 
+def _is_no_control(row: Coefficient, column: Column) -> bool:
+    """What no summary of controls may swallow: rho, lambda, W × treatment."""
+    parts = {
+        part
+        for name in (row.term, column.terms.get(row.term, ""))
+        for part in name.split(" × ")
+    }
+    return row.equation == "spatial" or bool(parts & set(column.treatment))
+
+
 def _shown_terms(
     run: RunFolder, heading: Heading, columns: Sequence[Column]
 ) -> tuple[tuple[_Key, ...], frozenset[str]]:
@@ -396,7 +406,16 @@ def _shown_terms(
         shown = tuple(dict.fromkeys(named))
         return shown, frozenset(k.term for k in every if k not in shown)
     if len(controls) > MOST_CONTROL_ROWS:
-        return tuple(treatment), frozenset(key.term for key in controls)
+        kept = {
+            _key(row): None
+            for column in columns
+            for row in column.coefficients
+            if _is_no_control(row, column)
+        }
+        shown = tuple(
+            key for key in (*treatment, *controls) if key not in controls or key in kept
+        )
+        return shown, frozenset(key.term for key in controls if key not in kept)
     return (*treatment, *controls), frozenset()
 
 

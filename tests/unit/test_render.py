@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 from shutil import which
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,11 +18,11 @@ import pytest
 from framework.errors import SpecError, StorageError
 from framework.render import markdown_table, render, terminal_table
 from framework.render import numbers as n
-from framework.render.content import regression_table, tables_of
+from framework.render.content import _shown_terms, regression_table, tables_of
 from framework.render.figures import sketches_of, undrawn
 from framework.render.html import page
 from framework.render.plain import csv_text, harmless
-from framework.render.run import RunFolder
+from framework.render.run import Coefficient, RunFolder
 from framework.render.style import save
 from framework.render.table import Block, Cell, Head, Row, Table, merge_equal
 from framework.render.tex import document, escape, latex
@@ -158,6 +159,22 @@ def _rows(table: Table) -> dict[str, tuple[str, ...]]:
     return {
         r.label: tuple(c.text + c.stars for c in r.cells) for r in table.rows if r.label
     }
+
+
+def test_many_controls_are_one_row_but_rho_and_the_lagged_treatment_stay() -> None:
+    def row(term: str, equation: str = "main") -> Coefficient:
+        return Coefficient(equation, "coefficient", term, 1.0, 1.0, 0.5, 0.0, 1.0)
+
+    lags = [row(f"{w}x{j}") for w in ("", "W × ") for j in range(8)]
+    column: Any = SimpleNamespace(
+        coefficients=(row("ai"), *lags, row("W × ai"), row("rho", "spatial")),
+        terms={},
+        treatment=("ai",),
+    )
+    heading: Any = SimpleNamespace(options=SimpleNamespace(rows=()))
+    shown, hidden = _shown_terms(SimpleNamespace(), heading, [column])  # type: ignore[arg-type]  # asks no run
+    assert [key.term for key in shown] == ["ai", "W × ai", "rho"]
+    assert hidden == {r.term for r in lags}
 
 
 def test_the_regression_table_of_the_castle_study(folder: Path) -> None:
