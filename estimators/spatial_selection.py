@@ -20,10 +20,12 @@ class SpatialSelection(Estimator):
     """
 
     main: ClassVar[str | None] = "level"
+    random: ClassVar[bool] = True  # the signs of the CD test with period effects
     paper: ClassVar[str] = (
         "Elhorst (2014), Spatial Econometrics, p. 57-61; Anselin, Le Gallo and Jayet "
         "(2008), in The Econometrics of Panel Data; Pesaran (2021), Empirical Economics "
-        "60(1); Hausman (1978), Econometrica 46(6); Mundlak (1978), Econometrica 46(1)"
+        "60(1); Juodis and Reese (2022), Journal of Business & Economic Statistics "
+        "40(3); Hausman (1978), Econometrica 46(6); Mundlak (1978), Econometrica 46(1)"
     )
     estimates: ClassVar[Literal["treatment", "diagnostic"]] = "diagnostic"
     estimands: ClassVar[tuple[str, ...]] = ("description",)

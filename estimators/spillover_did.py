@@ -19,9 +19,11 @@ class SpilloverDid(Estimator):
     leave, and what follows for the difference-in-differences.
     """
 
+    random: ClassVar[bool] = True  # the signs of the CD test with period effects
     paper: ClassVar[str] = (
         "Butts (2021), Difference-in-differences with spatial spillovers; Delgado and "
-        "Florax (2015), Economics Letters 137"
+        "Florax (2015), Economics Letters 137; Juodis and Reese (2022), Journal of Business "
+        "& Economic Statistics 40(3)"
     )
     estimands: ClassVar[tuple[str, ...]] = ("coefficient",)
     needs: ClassVar[Needs] = Needs(

@@ -9,6 +9,7 @@ import numpy as np
 
 from estimators._math import spatial_autocorrelation as statistics
 from estimators._math.spatial_ml import Lag
+from estimators._spatial.dependence import dependence
 from estimators._spatial.model import Errors, Estimated, Lags, estimated
 from estimators._spatial.panel import (
     Arrays,
@@ -77,6 +78,7 @@ def spillover_did(
     influence = _influence(arrays, lines, errors)
     shares = {r.term: survives(r.values, lag.W, arrays) for r in treated}
     tests = [_contamination(lines, q, j, influence) for j in range(min(q, 1))]
+    tests.append(dependence(both, request.seed))
     n, t = arrays.y.shape
     scalars = {
         "n_obs": float(n * t),

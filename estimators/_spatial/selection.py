@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from estimators._math.spatial_autocorrelation import pesaran_cd
 from estimators._math.spatial_inference import covariance
 from estimators._math.spatial_ml import (
     Correction,
@@ -19,12 +18,19 @@ from estimators._math.spatial_ml import (
 )
 from estimators._math.spatial_random import hausman, random_effects
 from estimators._math.spatial_tests import Multiplier, lagrange
+from estimators._spatial.dependence import dependence
 from estimators._spatial.model import MOST_UNITS, Estimated, Lags, estimated
-from estimators._spatial.panel import Arrays, arrays_of, lag_of, without
-from estimators._spatial.report import durbin_tests, effects_in_words, empty_table, wald
+from estimators._spatial.panel import Arrays, arrays_of, lag_of
+from estimators._spatial.report import (
+    NULLS,
+    durbin_tests,
+    effects_in_words,
+    empty_table,
+    wald,
+)
 from estimators._spatial.summary import summary
 from framework.contract import Request
-from framework.errors import IdentificationError
+from framework.errors import IdentificationError, NumericalError
 from framework.result import Result, Test
 
 if TYPE_CHECKING:
@@ -36,6 +42,8 @@ _LM = {
     "robust_lm_lag": "no lag of the outcome, errors spatial or not",
     "robust_lm_error": "no spatial errors, outcome lagged or not",
 }
+#: Selected where the path can't be followed to its end.
+NONE = "none"
 _LR = {
     "lr_lag": "the Durbin model is a SAR model (theta = 0)",
     "lr_error": "the Durbin model is a SEM model (theta + rho beta = 0)",
@@ -53,15 +61,13 @@ def spatial_selection(
     arrays = arrays_of(request)
     lag, weights = lag_of(request, "outcome", arrays.ids)
     _one_matrix(request)
-    models = {
-        "linear": estimated(arrays, Lags(), correction),
-        "SLX": estimated(arrays, Lags(covariates=lag), correction),
-        "SAR": estimated(arrays, Lags(outcome=lag), correction),
-        "SEM": estimated(arrays, Lags(errors=lag), correction),
-        "SDM": estimated(arrays, Lags(outcome=lag, covariates=lag), correction),
+    slx = estimated(arrays, Lags(covariates=lag), correction)
+    models, failed = _models(arrays, lag, slx, correction)
+    tests = {
+        test.name: test
+        for test in _tests(arrays, lag, models, correction, request.seed)
     }
-    tests = {test.name: test for test in _tests(arrays, lag, models, correction)}
-    chosen, path = decide(tests, _slx(models["SLX"], level), level)
+    chosen, path = decide(tests, _slx(slx, level), level, frozenset(failed))
     frames = {
         "models": _side_by_side(models, chosen),
         "tests": _listed(tests.values()),
@@ -79,9 +85,38 @@ def spatial_selection(
                 f"'{weights.name or 'outcome'}', level {level:g})"
             ),
             *path,
+            *(f"{name} is not estimated: {why}" for name, why in failed.items()),
             *arrays.notes,
         ),
     )
+
+
+def _models(
+    arrays: Arrays, lag: Lag, slx: Estimated, correction: Correction
+) -> tuple[dict[str, Estimated | None], dict[str, str]]:
+    """The models by name, and why those that are None have no estimates.
+
+    A model whose likelihood rises up to the bound of its spatial coefficient (spatial
+    errors under a dense matrix, often) says nothing against the others.
+    """
+    models: dict[str, Estimated | None] = {
+        "linear": estimated(arrays, Lags(), correction),
+        "SLX": slx,
+    }
+    failed: dict[str, str] = {}
+    for name, lags in (
+        ("SAR", Lags(outcome=lag)),
+        ("SEM", Lags(errors=lag)),
+        ("SDM", Lags(outcome=lag, covariates=lag)),
+    ):
+        try:
+            models[name] = estimated(arrays, lags, correction)
+        except NumericalError as error:
+            if [problem.code for problem in error.problems] != ["N05"]:
+                raise
+            models[name] = None
+            failed[name] = error.problems[0].what
+    return models, failed
 
 
 def _one_matrix(request: Request) -> None:
@@ -97,18 +132,30 @@ def _one_matrix(request: Request) -> None:
 
 
 def _tests(
-    arrays: Arrays, lag: Lag, models: Mapping[str, Estimated], correction: Correction
+    arrays: Arrays,
+    lag: Lag,
+    models: Mapping[str, Estimated | None],
+    correction: Correction,
+    seed: int,
 ) -> list[Test]:
     statistics = _multiplier(arrays, lag, correction)
     found = [_lm(name, null, statistics) for name, null in _LM.items()]
     durbin = models["SDM"]
-    for (name, null), smaller in zip(
-        _LR.items(), (models["SAR"], models["SEM"]), strict=True
-    ):
-        found.append(_ratio(name, null, durbin, smaller))
-    found += durbin_tests(durbin)
+    for (name, null), smaller in zip(_LR.items(), ("SAR", "SEM"), strict=True):
+        less = models[smaller]
+        if durbin is None or less is None:
+            missing = smaller if less is None else "SDM"
+            found.append(Test(name, null, reason=f"{missing} is not estimated"))
+        else:
+            found.append(_ratio(name, null, durbin, less))
+    if durbin is None:
+        found += [
+            Test(n, null, reason="SDM is not estimated") for n, null in NULLS.items()
+        ]
+    else:
+        found += durbin_tests(durbin)
     found += unit_effects(arrays, lag)
-    found.append(_dependence(arrays))
+    found.append(dependence(arrays, seed))
     return found
 
 
@@ -213,21 +260,6 @@ def unit_effects(arrays: Arrays, lag: Lag) -> list[Test]:
     return [*tests, wald("mundlak", nulls["mundlak"], value, R, mundlak.V)]
 
 
-def _dependence(arrays: Arrays) -> Test:
-    from scipy.special import ndtr
-
-    name, null = "pesaran_cd", "residuals of different units are unrelated"
-    n, t = arrays.y.shape
-    if arrays.time:
-        # Period effects make residuals add up to zero in each period: CD is then
-        # negative whatever the truth (Juodis and Reese 2022).
-        return Test(name, null, reason="period effects are in the model")
-    if t < 4:  # noqa: PLR2004 - a correlation over three periods says nothing
-        return Test(name, null, reason=f"{t} periods are too few for correlations")
-    value = pesaran_cd(without(arrays, arrays.y))
-    return Test(name, null, value, f"{n} units", float(2 * ndtr(-abs(value))))
-
-
 def _slx(m: Estimated, level: float) -> tuple[bool, str]:
     """Whether the neighbours' covariates matter without a lag of the outcome."""
     (test,) = durbin_tests(m)
@@ -239,7 +271,10 @@ def _slx(m: Estimated, level: float) -> tuple[bool, str]:
 
 
 def decide(
-    tests: Mapping[str, Test], slx: tuple[bool, str], level: float
+    tests: Mapping[str, Test],
+    slx: tuple[bool, str],
+    level: float,
+    failed: frozenset[str] = frozenset(),
 ) -> tuple[str, list[str]]:
     """The path of Elhorst (2010; 2014, p. 61): the model and the steps in words.
 
@@ -247,6 +282,8 @@ def decide(
         tests: by name; those that can't be computed count as not rejected.
         slx: whether the neighbours' covariates matter in SLX, and the sentence.
         level: of all tests.
+        failed: models without estimates; they can't be selected, and without the
+            Durbin model nothing is.
     """
 
     def rejects(name: str) -> bool:
@@ -268,6 +305,9 @@ def decide(
         matters, said = slx
         path.append(said)
         return ("SLX" if matters else "linear"), path
+    if "SDM" in failed:
+        path.append("the Durbin model has no estimates, so the path ends here")
+        return NONE, path
     path.append(
         f"{'both' if lag and error else 'the lag' if lag else 'spatial errors'} "
         "found: the Durbin model is estimated and its two simplifications are tested"
@@ -285,6 +325,7 @@ def decide(
     if to_lag and to_error:
         path.append("both simplifications are rejected: the Durbin model")
         return "SDM", path
+    to_lag, to_error = to_lag or "SAR" in failed, to_error or "SEM" in failed
     if not to_lag and points_lag and (to_error or not points_error):
         path.append("theta = 0 is not rejected and the LM tests point to the lag: SAR")
         return "SAR", path
@@ -295,8 +336,10 @@ def decide(
         )
         return "SEM", path
     path.append(
-        "the tests of the Durbin model and the LM tests point to different models: the "
-        "Durbin model, which holds both"
+        "the model that the tests point to may be one without estimates: the Durbin model"
+        if failed
+        else "the tests of the Durbin model and the LM tests point to different models: "
+        "the Durbin model, which holds both"
     )
     return "SDM", path
 
@@ -324,13 +367,14 @@ def _listed(tests: Iterable[Test]) -> pd.DataFrame:
     )
 
 
-def _side_by_side(models: Mapping[str, Estimated], chosen: str) -> pd.DataFrame:
+def _side_by_side(models: Mapping[str, Estimated | None], chosen: str) -> pd.DataFrame:
     import pandas as pd
 
-    return pd.DataFrame(
-        [
-            {
-                "model": name,
+    rows = []
+    for name, m in models.items():
+        row: dict[str, Any] = {"model": name}
+        if m is not None:
+            row |= {
                 "log-likelihood": m.log_likelihood,
                 "parameters": m.parameters,
                 "AIC": 2 * m.parameters - 2 * m.log_likelihood,
@@ -338,8 +382,7 @@ def _side_by_side(models: Mapping[str, Estimated], chosen: str) -> pd.DataFrame:
                 - 2 * m.log_likelihood,
                 "rho": m.rho if m.lags.outcome else np.nan,
                 "lambda": m.lam if m.lags.errors else np.nan,
-                "selected": name == chosen,
             }
-            for name, m in models.items()
-        ]
-    )
+        row["selected"] = name == chosen
+        rows.append(row)
+    return pd.DataFrame(rows)

@@ -20,6 +20,7 @@ from estimators._math.spatial_autocorrelation import (
     pooled_i,
     relabelling,
     share_as_extreme,
+    weighted_cd,
 )
 from tests.build_spatial import some_weights
 
@@ -154,3 +155,46 @@ def test_pesaran_cd_of_noise_and_of_a_common_shock():
     noise = rng.normal(size=(40, 30))
     assert abs(pesaran_cd(noise)) < 4  # standard normal
     assert pesaran_cd(noise + rng.normal(size=30)) > 20
+
+
+def test_pesaran_cd_is_the_sum_of_correlations():
+    e = np.random.default_rng(4).normal(size=(12, 9))
+    r = np.corrcoef(e)[np.triu_indices(12, 1)]
+    assert pesaran_cd(e) == pytest.approx(
+        np.sqrt(2 * 9 / (12 * 11)) * r.sum(), rel=1e-12
+    )
+
+
+def test_weighted_cd_keeps_its_size_under_period_effects():
+    rng = np.random.default_rng(5)
+    plain, weighted = [], []
+    for i in range(400):
+        e = rng.normal(size=(50, 30))
+        e -= e.mean(axis=0)
+        plain.append(pesaran_cd(e))
+        weighted.append(weighted_cd(e, 30, np.random.default_rng(i)))
+    assert np.max(plain) < -2  # the plain statistic rejects in every panel
+    # 400 panels: three standard errors of 5 percent; with 30 periods 0.7 more are due.
+    assert abs(np.mean(np.abs(weighted) > 1.96) - 0.055) < 0.035
+    assert np.std(weighted) == pytest.approx(1.0, abs=0.12)  # three standard errors
+
+
+def test_weighted_cd_finds_a_factor_that_period_effects_leave():
+    rng = np.random.default_rng(6)
+    found = 0
+    for i in range(60):
+        e = rng.normal(size=(50, 30)) + rng.normal(size=(50, 1)) * rng.normal(size=30)
+        e -= e.mean(axis=0)
+        found += abs(weighted_cd(e, 30, np.random.default_rng(i))) > 1.96
+    assert found > 54
+
+
+def test_weighted_cd_knows_no_order_of_units():
+    rng = np.random.default_rng(7)
+    e = rng.normal(size=(30, 8))
+    e -= e.mean(axis=0)
+    order = rng.permutation(30)
+    one, other = (weighted_cd(x, 30, np.random.default_rng(0)) for x in (e, e[order]))
+    assert one == pytest.approx(other, abs=1e-10)  # sums in another order
+    # Units of measurement do not matter either.
+    assert weighted_cd(1e6 * e, 30, np.random.default_rng(0)) == pytest.approx(one)

@@ -12,7 +12,7 @@ from estimators.local_moran import LocalMoran
 from estimators.morans_i import MoransI
 from estimators.spatial_panel import SpatialPanel
 from estimators.spatial_selection import SpatialSelection
-from framework.errors import EstimandError
+from framework.errors import EstimandError, NumericalError
 from framework.result import Test, influence_variance
 from tests.build_spatial import some_weights, spatial_panel, spatial_request
 
@@ -319,6 +319,46 @@ def test_selection_names_the_model_and_why():
     models = result.frames["models"]
     assert models.loc[models["selected"], "model"].tolist() == ["SDM"]
     assert {t.name for t in result.tests} >= {"lm_lag", "robust_lm_error", "wald_error"}
+
+
+@pytest.mark.parametrize(
+    ("failed", "p", "model"),
+    [
+        # SEM would be selected; it has no estimates.
+        ({"SEM"}, {"lm_error": 0.01, "robust_lm_error": 0.01, "lr_lag": 0.01}, "SDM"),
+        ({"SEM"}, {"lm_lag": 0.01, "robust_lm_lag": 0.01}, "SAR"),
+        ({"SAR"}, {"lm_lag": 0.01, "robust_lm_lag": 0.01, "lr_error": 0.01}, "SDM"),
+        ({"SDM"}, {"lm_lag": 0.01}, "none"),
+        ({"SDM"}, {}, "linear"),
+    ],
+)
+def test_a_model_without_estimates_is_not_selected(failed, p, model):
+    chosen, _ = decide(outcomes(**p), (False, "SLX"), 0.05, frozenset(failed))
+    assert chosen == model
+
+
+def test_a_model_at_its_bound_does_not_take_the_report_with_it(monkeypatch):
+    from estimators._spatial import selection
+
+    def bounded(arrays, lags, correction, **fields):
+        if lags.errors is not None:
+            raise NumericalError("N05", "the likelihood has no maximum")
+        return estimated(arrays, lags, correction, **fields)
+
+    estimated = selection.estimated
+    data, W = made(n=40, t=6, rho=0.5)
+    whole = SpatialSelection().estimate(request(data, W))
+    monkeypatch.setattr(selection, "estimated", bounded)
+    result = SpatialSelection().estimate(request(data, W))
+    assert "SEM is not estimated: the likelihood has no maximum" in result.notes
+    tests = {t.name: t for t in result.tests}
+    assert tests["lr_error"].reason == "SEM is not estimated"
+    assert all(tests[t.name] == t for t in whole.tests if t.name != "lr_error")
+    models = result.frames["models"].set_index("model")
+    assert models.loc["SEM", ["log-likelihood", "lambda"]].isna().all()
+    assert models.loc["SAR"].equals(
+        whole.frames["models"].set_index("model").loc["SAR"]
+    )
 
 
 def test_selection_takes_one_matrix():

@@ -127,6 +127,23 @@ def test_influence_of_the_report_is_its_covariance():
         assert V.loc[label, label] == pytest.approx(error**2)
 
 
+def test_related_residuals_are_found_beside_period_effects():
+    data, W = treated(n=60, t=24, seed=3)
+    common = np.random.default_rng(4).normal(size=(60, 1))
+    shocks = common * np.random.default_rng(5).normal(size=(1, 24))
+
+    def cd(frame):
+        (test,) = [
+            t
+            for t in SpilloverDid().estimate(request(frame, W)).tests
+            if t.name == "pesaran_cd"
+        ]
+        return test
+
+    assert cd(data).p_value > 0.01
+    assert cd(data.assign(y=data["y"] + shocks.ravel())).p_value < 1e-6
+
+
 def test_size_of_the_spillover_test():
     # 60 panels without spillover: five percent, four standard errors of 0.028.
     hits = []
