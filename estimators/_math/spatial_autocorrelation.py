@@ -297,7 +297,7 @@ def weighted_cd(e: Floats, times: int, generator: np.random.Generator) -> float:
     n, t = u.shape
     # Rounded: what is left of period effects differs in the last digits.
     u = u[np.lexsort(np.round(u.T, 9))]
-    signs = generator.integers(0, 2, (times, n)) * 2.0 - 1.0
+    signs: Floats = generator.choice(np.array([-1.0, 1.0]), (times, n))
     signed = float(_cd(u, signs).sum() / np.sqrt(times))
     return signed + _large(u, 2 * float(np.sqrt(np.log(n) / t)))
 

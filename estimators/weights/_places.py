@@ -200,7 +200,8 @@ def finish(
                 f"{len(alone)} of {len(units)} units have no neighbour: "
                 f"{listed(units[alone])}",
                 why="their spatial lag would be zero, which is a number and no answer",
-                fix="islands: drop, or islands: nearest, or a larger cut-off",
+                fix="islands: drop, a larger cut-off, or (where the matrix knows "
+                "coordinates) islands: nearest",
             )
         dropped += tuple(units[alone].tolist())
         keep = np.setdiff1d(np.arange(len(units)), alone)

@@ -224,6 +224,8 @@ def test_islands_of_an_edge_list():
     found, said = codes(Contiguity(edges="e.csv"), with_file(places(), edges=EDGES))
     assert found == ["S02"]
     assert "no neighbour: d" in said
+    # Files and groups know no distance: the fix says where `nearest` is to be had.
+    assert "where the matrix knows coordinates" in said
 
 
 def test_units_at_one_point():
