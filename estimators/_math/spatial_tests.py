@@ -51,6 +51,8 @@ def lagrange(problem: Problem, W: Any) -> Multiplier:
         rows, columns = (np.asarray(W.sum(axis=a)).ravel() for a in (1, 0))
         lean = -float(rows.mean())
         trace -= float(rows.mean() ** 2 + columns @ columns / units)
+        # F'WF has a trace, so sigma2, which is estimated, moves with the score.
+        trace -= 2 * lean**2 / n
     trace *= t
 
     def score(x: Floats) -> float:

@@ -9,6 +9,7 @@ from scipy.optimize import minimize
 from estimators._math.neighbours import eigenvalues, extreme_eigenvalues
 from estimators._math.spatial_inference import covariance
 from estimators._math.spatial_ml import Lag, Problem, lagged, maximise
+from estimators._math.spatial_tests import lagrange
 from tests.build_spatial import dense_likelihood, dummies, some_weights, spatial_panel
 
 N, T = 12, 5
@@ -182,3 +183,39 @@ def test_the_symmetric_shortcut_finds_the_same_eigenvalues():
     found = eigenvalues(W)
     assert found.dtype == np.float64  # the shortcut was taken
     assert np.sort(found) == pytest.approx(general, abs=1e-10)  # rounding
+
+
+def test_lagrange_multipliers_on_explicitly_transformed_data():
+    n, t = 15, 5
+    W = some_weights(n, 3)
+    data = spatial_panel(W, t, 4, rho=0.3)
+    y, X = (data[c].to_numpy().reshape(n, t) for c in ("y", "x1"))
+    problem = Problem(y, X[None], None, None, True, True, "lee_yu")
+    found = lagrange(problem, W)
+    F, S = (np.linalg.svd(np.eye(m) - 1 / m)[0][:, : m - 1] for m in (n, t))
+    G = F.T @ W.toarray() @ F
+    big = np.kron(G, np.eye(t - 1))
+    v, x = ((F.T @ a @ S).ravel() for a in (y, X))
+    b = x @ v / (x @ x)
+    e = v - b * x
+    sigma2 = e @ e / len(e)
+    one = np.trace(big)
+    # Score and information of (rho, lambda, b, sigma2) at rho = lambda = 0.
+    d = np.array([e @ big @ v / sigma2 - one, e @ big @ e / sigma2 - one])
+    square = np.trace(big @ big + big.T @ big)
+    wxb = big @ x * b
+    info = np.array(
+        [
+            [wxb @ wxb / sigma2 + square, square, wxb @ x / sigma2, one / sigma2],
+            [square, square, 0, one / sigma2],
+            [wxb @ x / sigma2, 0, x @ x / sigma2, 0],
+            [one / sigma2, one / sigma2, 0, len(e) / (2 * sigma2**2)],
+        ]
+    )
+    cross = info[:2, 2:]
+    left = info[:2, :2] - cross @ np.linalg.solve(info[2:, 2:], cross.T)
+    assert found.lag == pytest.approx(d[0] ** 2 / left[0, 0], rel=1e-9)
+    assert found.error == pytest.approx(d[1] ** 2 / left[1, 1], rel=1e-9)
+    both = float(d @ np.linalg.solve(left, d))
+    assert found.error + found.robust_lag == pytest.approx(both, rel=1e-9)
+    assert found.lag + found.robust_error == pytest.approx(both, rel=1e-9)
