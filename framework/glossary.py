@@ -340,6 +340,10 @@ TESTS: Mapping[str, Word] = MappingProxyType(
         "linear_interaction": Word("the effect is one line in the moderator"),
         "difference": Word("two estimates are equal"),
         "equality": Word("several estimates are equal"),
+        "rmspe_ratio": Word(
+            "no effect on any unit: the ratio of the control's errors after and before "
+            "treatment is as that of untreated units"
+        ),
         "randomization": Word("sharp null of no effect for any unit"),
         "kleibergen_paap_lm": Word(
             "underidentification: the instruments do not move the treatments separately"

@@ -156,6 +156,18 @@ ARGUMENTS: Mapping[tuple[str, str], tuple[Mapping[str, Any], ...]] = {
             "exempt": {},
         },
     ),
+    # One cohort of fewer units than are untreated, which placebos need.
+    ("estimator", "synthetic_control"): (
+        {
+            "importance": "equal",
+            "placebos": 10,
+            "model": {"sample": {"early": {"name": "where", "where": "year <= 2014"}}},
+            "exempt": {
+                "influence": "the errors come from placebos, which no cluster adds to",
+                "unit_names": "placebos are drawn by the order of the units",
+            },
+        },
+    ),
     # The kit has more treated than untreated units: no placebo is as large.
     ("estimator", "synthetic_did"): (
         {"errors": "jackknife"},

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from estimators.synthetic_control import SyntheticControl
 from estimators.synthetic_did import SyntheticDid
 from framework.result import Result
 from tests.build_request import build_request
@@ -29,7 +30,7 @@ def prop99() -> pd.DataFrame:
     return data.assign(first=np.where(data.State == "California", 1989.0, np.inf))
 
 
-def estimate(data: pd.DataFrame, **options: Any) -> Result:
+def estimate(data: pd.DataFrame, plugin: Any = SyntheticDid, **options: Any) -> Result:
     request = build_request(
         data,
         outcome="PacksPerCapita",
@@ -41,7 +42,7 @@ def estimate(data: pd.DataFrame, **options: Any) -> Result:
         time="Year",
         estimand=("att", "by_event_time"),
     )
-    return SyntheticDid(**options).estimate(request)
+    return plugin(**options).estimate(request)
 
 
 @pytest.fixture(scope="module")
@@ -96,3 +97,23 @@ def test_the_mean_of_the_effects_by_event_time_is_the_effect(prop99):
     after = rows[rows.event_time.ge(0).fillna(value=False)]
     assert len(after) == 12
     assert after.estimate.mean() == pytest.approx(rows.estimate[0], abs=1e-10)
+
+
+def test_the_synthetic_control_that_follows_the_outcome(prop99):
+    result = estimate(prop99, plugin=SyntheticControl)
+    # two exact solvers agree; five decimals are stored
+    assert result.coefficients.estimate[0] == pytest.approx(-19.51363, abs=5e-6)
+    weights = result.frames["unit_weights"]
+    assert list(weights.unit[:4]) == ["Utah", "Montana", "Nevada", "Connecticut"]
+    assert len(result.frames["placebos"]) == 38
+
+
+def test_predictors_follow_the_outcome_nearly_as_well(prop99):
+    years = (1970, 1973, 1976, 1979, 1982, 1985, 1988)
+    found = estimate(
+        prop99, plugin=SyntheticControl, outcomes=years, importance="regression"
+    )
+    best = estimate(prop99, plugin=SyntheticControl)
+    # no weights can fit the outcome better than those chosen for nothing else
+    assert found.scalars["rmse_before"] > best.scalars["rmse_before"]
+    assert found.coefficients.estimate[0] == pytest.approx(-19.5, abs=2.0)
