@@ -95,6 +95,16 @@ def block(request: Request, *, fewest_before: int) -> Block:
     if unit is None or time is None or treatment is None:
         raise IdentificationError("E01", "cohorts need units and periods")
     names = request.ids.get(unit)
+    notes = []
+    when = frame[time].to_numpy(dtype=np.int64)
+    ended = _without_treated(when, np.isfinite(cohort_of_row))
+    if ended.any():
+        lost = np.unique(when[ended])
+        frame, cohort_of_row = frame[~ended], cohort_of_row[~ended]
+        notes.append(
+            f"{len(lost)} periods without a row of any treated unit ({lost[0]} to "
+            f"{lost[-1]}) were left out."
+        )
     levels, i = np.unique(frame[unit].to_numpy(dtype=np.int64), return_inverse=True)
     periods, t = np.unique(frame[time].to_numpy(dtype=np.int64), return_inverse=True)
     units = levels if names is None else np.asarray(names)[levels]
@@ -113,7 +123,6 @@ def block(request: Request, *, fewest_before: int) -> Block:
     cohort = np.empty(shape[0])
     cohort[i] = cohort_of_row
     k = treatment.anticipation
-    notes = []
     later = np.isfinite(cohort) & (cohort > periods[-1] + k)
     if later.any():
         notes.append(
@@ -153,6 +162,13 @@ def block(request: Request, *, fewest_before: int) -> Block:
         anticipation=k,
         notes=tuple(notes),
     )
+
+
+def _without_treated(when: NDArray[np.int64], ever: NDArray[np.bool_]) -> Any:
+    """Rows (n,) before the first or after the last row of units that are treated."""
+    if not ever.any():
+        return np.zeros(len(when), dtype=bool)
+    return (when < when[ever].min()) | (when > when[ever].max())
 
 
 def _whole(

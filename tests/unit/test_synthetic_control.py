@@ -172,3 +172,14 @@ def test_a_perfect_fit_is_no_evidence():
 def test_windows_are_in_order(options):
     with pytest.raises(ValueError, match=r"window|outcomes"):
         SyntheticControl(**options)
+
+
+def test_an_earlier_date_on_untreated_rows_is_a_placebo_in_time():
+    data = adoption(11, sizes={6.0: 1, np.inf: 14})
+    before = data[data.d == 0].copy()
+    before["first"] = before["first"].where(np.isinf(before["first"]), 4.0)
+    before["d"] = (before.time >= before["first"]).astype(float)
+    result = estimate(before)
+    whole = estimate(before[before.time < 6])
+    pd.testing.assert_frame_equal(result.coefficients, whole.coefficients)
+    assert any("3 periods without a row of any treated" in n for n in result.notes)
