@@ -6,6 +6,7 @@ import contextlib
 import json
 import time
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 from framework.errors import WorkerError
@@ -50,22 +51,23 @@ class DaskSlots:
     """
 
     def __init__(self, address: str | None, workers: int | None) -> None:
-        import dask
-        from dask.distributed import Client, LocalCluster
-
+        dask: Any = import_module("dask")
+        distributed: Any = import_module("distributed")
         self._workers = workers
         self._own: Any = None
         if address is None:
             # A worker is one process of ours more: what it holds is ours to watch.
             with dask.config.set({"distributed.worker.memory.terminate": False}):
-                self._own = LocalCluster(
+                self._own = distributed.LocalCluster(
                     n_workers=workers,
                     threads_per_worker=1,
                     dashboard_address=None,
                     silence_logs=50,
                 )
         try:
-            self._client: Any = Client(self._own or address, timeout=_CONNECT_SECONDS)
+            self._client: Any = distributed.Client(
+                self._own or address, timeout=_CONNECT_SECONDS
+            )
         except (OSError, ValueError) as error:
             raise WorkerError(
                 "W09",

@@ -36,7 +36,7 @@ class RaySlots:
         self._workers = workers
         # A socket's path may have some hundred letters, of which Ray takes sixty.
         self._folder = "" if address else tempfile.mkdtemp(prefix="ray-", dir="/tmp")
-        own = {
+        own: dict[str, Any] = {
             "include_dashboard": False,
             "num_cpus": workers,
             "_temp_dir": self._folder,

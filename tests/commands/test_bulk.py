@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from framework.record import bulk
+from framework.record import bulk, write_run
 from framework.record.tracking import TrackingConfig, _log_one, sync
-from tests.commands.conftest import Lab
+from tests.build_run import build_run
 
 TABLES = ("runs", "tags", "params", "metrics", "latest_metrics")
 
@@ -112,24 +112,18 @@ def test_a_batch_is_there_whole_or_not_at_all(store: TrackingConfig, monkeypatch
     assert client.search_runs([experiment]) == []
 
 
-def test_a_large_run_is_shown_in_batches(lab: Lab, monkeypatch: Any):
-    lab.data(lab.frame())
-    lab.study(checks={"main": {"out": {"each": {"without.unit": "every"}}}})
-    assert lab.run().exit == 0
-    (folder,) = [p.parent for p in Path("runs/fault").glob("2*/manifest.json")]
-    monkeypatch.setattr(bulk, "TOGETHER", 15)
+def test_a_large_run_is_shown_in_batches(tmp_path: Path, monkeypatch: Any):
+    runs = tmp_path / "runs"
+    folder = write_run(build_run(), runs)
+    monkeypatch.setattr(bulk, "TOGETHER", 2)
     steps: list[tuple[int, int]] = []
-    ours = TrackingConfig(Path("runs"))
+    ours = TrackingConfig(runs)
     sync(folder, ours, progress=lambda done, of: steps.append((done, of)))
-    assert steps == [(15, 40), (30, 40), (40, 40)]
-    other = TrackingConfig(Path("runs"), uri=f"sqlite:///{Path('other.db').resolve()}")
-    sync(folder, other)
-    with sqlite3.connect("runs/.mlflow/mlflow.db") as database:
+    # Shown again, nothing is doubled.
+    sync(folder, ours, progress=lambda done, of: steps.append((done, of)))
+    assert steps == [(2, 2)]
+    with sqlite3.connect(runs / ".mlflow" / "mlflow.db") as database:
         counts = database.execute(
             "SELECT status, count(*) FROM runs GROUP BY status"
         ).fetchall()
-    assert counts == [("FINISHED", 41)]
-    # Shown again, nothing is doubled; what is missing is added.
-    steps.clear()
-    sync(folder, ours, progress=lambda done, of: steps.append((done, of)))
-    assert steps == []
+    assert counts == [("FINISHED", 3)]
