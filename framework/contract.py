@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
 
 from pydantic import (
     BaseModel,
@@ -218,6 +219,24 @@ class Request:
     confidence: float = 0.95
     seed: int = 0
     acknowledge: frozenset[str] = frozenset()
+
+
+class Shelf(Protocol):
+    """Where an estimation may leave parts of its work for later ones.
+
+    What is found was put there by the same source files and engines. The key names all
+    else that the value is made from; nothing may depend on whether a value is found.
+    """
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value as it was put, or None."""
+
+    def put(self, key: bytes, value: bytes) -> None:
+        """Keep a value once the estimation is done and sound."""
+
+
+#: The shelf of the estimation under way; None where nothing outlives the process.
+SHELF: ContextVar[Shelf | None] = ContextVar("shelf", default=None)
 
 
 class Estimator(Plugin):

@@ -1,8 +1,8 @@
 """Cross-fitted predictions: the only module of this family that runs learners.
 
-Predictions are kept in memory by everything they are made from, so that another outcome
-finds the treatment's, another cluster or level finds all, and another fold, seed,
-option or row finds none.
+Predictions are kept in memory and on the shelf by everything they are made from, so that
+another outcome finds the treatment's, in another process and another run, too; another
+cluster or level finds all, and another fold, seed, option or row finds none.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from estimators._math.projection import Codes, Flags, Floats
+from framework.contract import SHELF, Plugin
 from framework.errors import EstimandError, NumericalError
 
 if TYPE_CHECKING:
@@ -72,6 +73,11 @@ class Memory:
     def put(self, key: bytes, fitted: Fitted) -> None:
         with self._lock:
             self.made += 1
+        self.hold(key, fitted)
+
+    def hold(self, key: bytes, fitted: Fitted) -> None:
+        """Keep what was made elsewhere."""
+        with self._lock:
             if key in self.held or fitted.size > self.limit:
                 return
             self.held[key] = fitted
@@ -115,7 +121,7 @@ def cross_fit(
     """
     _load_engine()
     key = _key(target, X, fold, learner, task, seed, within)
-    known = MEMORY.get(key)
+    known = _known(key, learner, len(target))
     if known is not None:
         return known
     values, baseline = np.empty(len(target)), np.empty(len(target))
@@ -134,8 +140,44 @@ def cross_fit(
     for array in (values, baseline):
         array.setflags(write=False)
     fitted = Fitted(values, baseline, unsettled)
-    MEMORY.put(key, fitted)
+    _remember(key, fitted, learner)
     return fitted
+
+
+def _known(key: bytes, learner: Learner, n: int) -> Fitted | None:
+    """Predictions from this process's memory, else from the shelf."""
+    fitted = MEMORY.get(key)
+    shelf = SHELF.get()
+    if fitted is not None or shelf is None or not _shelved(learner):
+        return fitted
+    held = shelf.get(key)
+    if held is None or len(held) != 8 * (2 * n + 1):
+        return None
+    numbers = np.frombuffer(held, dtype="<f8")
+    fitted = Fitted(numbers[:n], numbers[n : 2 * n], int(numbers[2 * n]))
+    MEMORY.hold(key, fitted)
+    return fitted
+
+
+def _remember(key: bytes, fitted: Fitted, learner: Learner) -> None:
+    MEMORY.put(key, fitted)
+    shelf = SHELF.get()
+    if shelf is not None and _shelved(learner):
+        numbers = np.append(fitted.values, fitted.baseline)
+        numbers = np.append(numbers, float(fitted.unsettled))
+        shelf.put(key, numbers.astype("<f8").tobytes())
+
+
+def _shelved(learner: Learner) -> bool:
+    """Whether the shelf's name covers this learner's source: it does for ours alone."""
+    inner = [
+        x
+        for value in (getattr(learner, name) for name in type(learner).model_fields)
+        for x in (value if isinstance(value, list | tuple) else [value])
+        if isinstance(x, Plugin)
+    ]
+    own = type(learner).__module__.split(".")[0] == __name__.split(".")[0]
+    return own and all(_shelved(x) for x in inner)  # type: ignore[arg-type]  # options of learners that are plugins are learners
 
 
 def cross_fit_nested(
@@ -174,8 +216,10 @@ def cross_fit_nested(
     both = np.column_stack([X, M])
     within = arm == of
     key = _key(target, both, fold, learner, "regression", seed, within)
-    inner_key, mean_key = key + b"inner", key + b"mean"
-    inner, mean = MEMORY.get(inner_key), MEMORY.get(mean_key)
+    # The mean is one given X, and where X ends is not in the columns of both.
+    inner_key, mean_key = key + b"inner", key + f"mean{X.shape[1]}".encode()
+    n = len(target)
+    inner, mean = _known(inner_key, learner, n), _known(mean_key, learner, n)
     if inner is not None and mean is not None:
         return inner, mean
     arrays = [np.empty(len(target)) for _ in range(4)]
@@ -217,8 +261,8 @@ def cross_fit_nested(
         array.setflags(write=False)
     inner = Fitted(arrays[0], arrays[1], unsettled[0])
     mean = Fitted(arrays[2], arrays[3], unsettled[1])
-    MEMORY.put(inner_key, inner)
-    MEMORY.put(mean_key, mean)
+    _remember(inner_key, inner, learner)
+    _remember(mean_key, mean, learner)
     return inner, mean
 
 

@@ -16,11 +16,13 @@ from framework.cache.identity import (
     source_newest,
 )
 from framework.cache.plain import from_plain, to_plain
+from framework.cache.shelf import FolderShelf
 from framework.cache.store import Store
 
 __all__ = [
     "Cell",
     "Failure",
+    "FolderShelf",
     "Job",
     "Store",
     "engine_versions",

@@ -84,6 +84,12 @@ def _canonical(value: Any) -> Any:
     raise TypeError(f"{value!r} is no JSON value, so it cannot name an estimation")
 
 
+def computed_with() -> str:
+    """Hash of our source files, the engines and Python: what is the same for all."""
+    around = f"{source_hash()} {engines_hash()} python {_python()}"
+    return hashlib.sha256(around.encode()).hexdigest()
+
+
 def source_hash() -> str:
     """Hash of every source file of `framework/` and `estimators/`, once per process."""
     return _source()[0]

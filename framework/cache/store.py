@@ -28,7 +28,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from framework.cache.cells import Cell
+from framework.cache.identity import computed_with
 from framework.cache.plain import from_plain, to_plain
+from framework.cache.shelf import FolderShelf
 from framework.errors import StorageError
 from framework.panel import LedgerLine, Panel
 from framework.result import Plot, Result, Test
@@ -167,6 +169,10 @@ class Store:
                         shutil.rmtree(folder)
                         removed += 1
         return removed
+
+    def shelf(self) -> FolderShelf:
+        """Parts of estimations by the source files and engines of this process."""
+        return FolderShelf(self._cells / "parts" / computed_with())
 
     @property
     def _cells(self) -> Path:

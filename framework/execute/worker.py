@@ -27,6 +27,7 @@ from typing import Any
 
 from framework.cache import Cell, Failure, Job, Store
 from framework.cache.plain import from_plain, to_plain
+from framework.contract import SHELF
 from framework.errors import EstimandError, Phase, Problem, StorageError, WorkerError
 from framework.execute.warm_up import warm_up
 from framework.panel import Panel
@@ -71,10 +72,18 @@ def work(
         panel = _panel(root, job.panel)
         if job.source:
             panel = replace(panel, source=_panel(root, job.source))
-        cell: Cell = _function(task)(job, panel)
+        # Of a random draw nothing is asked for again.
+        shelf = None if job.draws else Store(root).shelf()
+        token = SHELF.set(shelf)
+        try:
+            cell: Cell = _function(task)(job, panel)
+        finally:
+            SHELF.reset(token)
         if newest is not None:
             _check_source(newest)
         Store(root).save(cell)
+        if shelf is not None:
+            shelf.keep()
     except EstimandError as error:
         problems = tuple(p.at(address=job.address) for p in error.problems)
         return Failure(problems, traceback.format_exc())

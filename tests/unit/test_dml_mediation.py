@@ -247,6 +247,18 @@ def test_clusters_and_memory() -> None:
     assert MEMORY.made == made  # another level and decomposition fit nothing
 
 
+def test_a_control_that_becomes_a_mediator_reuses_no_mean() -> None:
+    """The same columns, parted elsewhere: the inner regression is one, its mean not."""
+    made = asked(jobs())
+    alias = {label: a for a, label in made.labels.items()}
+    parted = replace(made, controls=made.controls[:1], mediators=(alias["x2"], "m0"))
+    MEMORY.clear()
+    fresh = estimated(parted).coefficients["estimate"]
+    MEMORY.clear()
+    estimated(made)
+    assert estimated(parted).coefficients["estimate"].equals(fresh)
+
+
 # -- refusals -------------------------------------------------------------------------
 
 

@@ -1,0 +1,187 @@
+"""Predictions on the shelf: found by other processes and runs, never wrongly."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from estimators._double import nuisance
+from estimators._double.nuisance import MEMORY
+from estimators.double_ml import DoubleMl
+from estimators.learners.linear import Linear
+from framework.cache import FolderShelf, Store
+from framework.contract import SHELF, Request
+from tests.build_double import request, rows
+
+FAST: dict[str, Any] = {"learner": "linear", "folds": 3, "repetitions": 1}
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Iterator[FolderShelf]:
+    made = FolderShelf(tmp_path / "parts")
+    token = SHELF.set(made)
+    MEMORY.clear()
+    yield made
+    SHELF.reset(token)
+    MEMORY.clear()
+
+
+def fits(made: Request, **options: Any) -> tuple[int, np.ndarray]:
+    """Nuisances fitted as by a process that has just started, and the numbers."""
+    MEMORY.clear()
+    table = DoubleMl(**(FAST | options)).estimate(made).coefficients
+    return MEMORY.made, table[["estimate", "std_error"]].to_numpy()
+
+
+def test_another_process_finds_what_did_not_change(shelf: FolderShelf) -> None:
+    data = rows(200)
+    data["other"] = data["y"] ** 2
+    made = request("plr", data)
+    first, numbers = fits(made)
+    shelf.keep()
+    assert first == 2
+    again, same = fits(made)
+    assert again == 0
+    assert np.array_equal(numbers, same)  # the same bits
+    alias = {label: a for a, label in made.labels.items()}
+    other = made.frame.assign(**{alias["y"]: data["other"].to_numpy()})
+    assert fits(replace(made, frame=other))[0] == 1  # the treatment's is shared
+
+
+def test_whatever_moves_a_prediction_finds_nothing(shelf: FolderShelf) -> None:
+    data = rows(200)
+    made = request("plr", data)
+    fits(made)
+    shelf.keep()
+    assert fits(replace(made, seed=9))[0] == 2
+    assert fits(made, folds=4)[0] == 2
+    assert fits(made, learner="ridge")[0] == 2
+    assert fits(made, learner={"ridge": 0.5})[0] == 2
+    assert fits(replace(made, frame=made.frame.iloc[:-1]))[0] == 2
+    assert fits(request("plr", data, controls=("x1", "x2")))[0] == 2
+    changed = data.assign(x1=data["x1"] + 1e-9 * (np.arange(200) == 7))
+    assert fits(request("plr", changed))[0] == 2
+    assert fits(made, repetitions=2)[0] == 2  # the second split's
+
+
+def test_what_waits_is_not_kept_until_the_estimation_is_sound(
+    shelf: FolderShelf,
+) -> None:
+    made = request("plr", rows(200))
+    fits(made)
+    assert not shelf.folder.exists()
+    shelf.keep()
+    assert len(list(shelf.folder.iterdir())) == 2
+
+
+@pytest.mark.parametrize("damage", ["short", "flipped", "empty", "moved"])
+def test_a_damaged_part_is_computed_again(shelf: FolderShelf, damage: str) -> None:
+    made = request("plr", rows(200))
+    numbers = fits(made)[1]
+    shelf.keep()
+    one, two = sorted(shelf.folder.iterdir())
+    whole = one.read_bytes()
+    broken = {
+        "short": whole[:-8],
+        "flipped": whole[:100] + bytes([whole[100] ^ 1]) + whole[101:],
+        "empty": b"",
+        "moved": two.read_bytes(),  # another part under this name
+    }
+    one.write_bytes(broken[damage])
+    again, same = fits(made)
+    assert again == 1
+    assert np.array_equal(numbers, same)
+    shelf.keep()
+    assert one.read_bytes() == whole
+
+
+def test_no_draft_is_left_and_a_full_disk_costs_nothing(
+    shelf: FolderShelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    made = request("plr", rows(200))
+    numbers = fits(made)[1]
+    monkeypatch.setattr("framework.cache.shelf.Path.replace", full)
+    shelf.keep()
+    assert not list(shelf.folder.iterdir())
+    assert not shelf.waiting
+    assert np.array_equal(fits(made)[1], numbers)
+
+
+class Foreign(Linear):
+    """A learner of somebody else's package, whose source no name of ours covers."""
+
+
+def test_learners_of_other_packages_stay_in_memory(shelf: FolderShelf) -> None:
+    from estimators.learners.stacking import Stacking
+
+    assert nuisance._shelved(Linear())
+    assert not nuisance._shelved(Foreign())
+    assert nuisance._shelved(Stacking(learners=["linear", "ridge"]))
+    assert not nuisance._shelved(Stacking(learners=[Foreign(), "ridge"]))
+    fits(request("plr", rows(200)), learner=Foreign())
+    assert not shelf.waiting
+
+
+def test_the_folder_is_named_by_sources_and_engines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = Store(tmp_path).shelf().folder
+    assert Store(tmp_path).shelf().folder == before
+    for name in ("source_hash", "engines_hash"):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"framework.cache.identity.{name}", lambda: "another")
+            assert Store(tmp_path).shelf().folder != before
+
+
+_STUDY = """
+study: shared
+data: {source: rows.csv}
+model:
+  outcome: y
+  treatment: {column: d, kind: cross_section}
+  controls: [x1, x2, x3]
+  inference: hetero
+  estimator: {double_ml: {learner: linear, folds: 3, repetitions: 2}}
+checks: {main: {outcomes: {each: {outcome: [y, other, ye]}}}}
+"""
+
+
+def test_workers_orders_and_shuffled_rows_give_the_same_numbers(tmp_path: Path) -> None:
+    """One worker; two workers on shuffled rows with the lines turned around."""
+    data = rows(300)
+    data["other"] = data["y"] ** 2
+    found = []
+    for name, outcomes, frame, workers in (
+        ("one", "[y, other, ye]", data, 1),
+        ("two", "[ye, y, other]", data.sample(frac=1, random_state=1), 2),
+    ):
+        folder = tmp_path / name
+        folder.mkdir()
+        frame.to_csv(folder / "rows.csv", index=False)
+        study = _STUDY.replace("[y, other, ye]", outcomes)
+        (folder / "study.yaml").write_text(study, encoding="utf-8")
+        command = [sys.executable, "-m", "framework", "run", "study.yaml", "--quiet"]
+        command += ["tracking=none", f"executor.workers={workers}"]
+        done = subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        parts = list((folder / "runs" / ".cells" / "parts").glob("*/*"))
+        # Three outcomes and one treatment, two splits: the treatment's are shared.
+        assert len(parts) == 2 * 4
+        table = min(folder.glob("runs/shared/*/coefficients.csv"))  # and `latest`
+        made = pd.read_csv(table, dtype=str)  # digit for digit
+        found.append(made.sort_values(list(made.columns)).reset_index(drop=True))
+    assert len(found[0]) == 3
+    pd.testing.assert_frame_equal(*found)
