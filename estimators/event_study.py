@@ -44,6 +44,7 @@ class EventStudy(Estimator):
                 "conley",
             }
         ),
+        cluster=frozenset({"CV1", "CV3"}),
         binary=True,
         absorbing=True,
     )

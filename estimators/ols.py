@@ -49,6 +49,7 @@ class Ols(Estimator):
                 "conley",
             }
         ),
+        cluster=frozenset({"CV1", "CV3"}),
         hetero=frozenset({"HC1", "HC2", "HC3"}),
     )
 

@@ -51,6 +51,7 @@ class Twfe(Estimator):
                 "conley",
             }
         ),
+        cluster=frozenset({"CV1", "CV3"}),
     )
 
     leads: tuple[Annotated[int, Field(ge=1)], ...] = Field(

@@ -93,6 +93,7 @@ class Needs:
             `mediators`, `interact` and `weights` that would be ignored are refused.
         inference: names of inference it can do; empty = it has no use for one.
         hetero: types of heteroskedasticity-robust errors it can do.
+        cluster: types of cluster-robust errors it can do.
         binary, absorbing, never_treated, balanced: of the treatment and the panel.
         treatment: False for estimators that need none (`describe`).
         outcome: False for estimators that need none.
@@ -103,6 +104,7 @@ class Needs:
     uses: frozenset[str] = frozenset({"controls", "fixed_effects", "inference"})
     inference: frozenset[str] = frozenset()
     hetero: frozenset[str] = frozenset({"HC1"})
+    cluster: frozenset[str] = frozenset({"CV1"})
     treatment: bool = True
     outcome: bool = True
     binary: bool = False

@@ -418,6 +418,14 @@ def _inference_unfit(request: Request, design: Design) -> Iterator[Problem]:
         ).problems
     if name == "conley":
         yield from _places_unfit(request, design)
+    jackknife = name == "cluster" and request.inference.options.get("type") == "CV3"
+    if jackknife and len(design.clusters) != 1:
+        yield from IdentificationError(
+            "I09",
+            f"the cluster jackknife (CV3) by {len(design.clusters)} clusterings",
+            why="It leaves out one cluster at a time, of one clustering.",
+            fix="inference: {cluster: {by: the coarser one, type: CV3}}",
+        ).problems
     if name == "wild_bootstrap" and len(design.clusters) != 1:
         yield from IdentificationError(
             "I09",

@@ -14,8 +14,9 @@ import numpy as np
 from estimators._linear.covariance import covariance
 from estimators._linear.design import build, control_regressors, treatment_regressors
 from estimators._linear.engine import demeaned_like, fit, prepare
+from estimators._linear.jackknife import jackknifed
 from estimators._math.projection import Floats
-from framework.errors import NumericalError
+from framework.errors import IdentificationError, NumericalError
 
 if TYPE_CHECKING:
     from estimators._linear.options import SmallSample
@@ -75,10 +76,12 @@ def redraw(
             beta += M @ (X.T @ (y - X @ beta))  # refined, as in the fit
             u = y - X @ beta
             try:
-                V = covariance(
+                found_here = covariance(
                     design, request.inference, small_sample, X, u, columns.absorbed
-                ).V
-            except NumericalError:  # a draw without an error gives no number
+                )
+                if request.inference.options.get("type") == "CV3":
+                    found_here = jackknifed(design, X, u, found_here)
+            except (NumericalError, IdentificationError):  # no error, no number
                 continue
-            found[start + j] = beta[0], np.sqrt(V[0, 0])
+            found[start + j] = beta[0], np.sqrt(found_here.V[0, 0])
     return np.asarray(found * columns.scale[0], dtype=np.float64)

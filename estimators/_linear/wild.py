@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from estimators._linear.engine import demeaned_like
-from estimators._math.projection import Floats, nested
+from estimators._linear.across import crossing
 from estimators._math.wild_bootstrap import Multipliers, Sums, draw, multipliers
-from framework.errors import IdentificationError, NumericalError
+from framework.errors import IdentificationError
 
 if TYPE_CHECKING:
-    from estimators._linear.design import Design, Factor
+    from estimators._linear.design import Factor
     from estimators._linear.engine import Fit
     from estimators._linear.report import Row
     from framework.contract import Inference, Request
@@ -22,10 +21,6 @@ if TYPE_CHECKING:
 
 #: Draws unless the study says how many: 5 % of them and one more is a whole number.
 DRAWS = 9_999
-#: Columns of what is not nested in clusters that are written out, and their cells.
-_WIDE, _CELLS = 2_000, 400_000_000
-#: Share of its size that is left of a column that repeats others.
-_REPEATED = 1e-9
 #: Below so many clusters p has fewer than 100 values under two-point multipliers.
 _COARSE = 8
 
@@ -50,8 +45,8 @@ def bootstrapped(
     (cluster,) = design.clusters
     v = _multipliers(inference, cluster, request.seed)
     restricted = bool(inference.options.get("restricted", True))
-    basis = _basis(design, fitted.solved.X, cluster)
     X, u = fitted.solved.X, fitted.solved.u
+    basis = np.column_stack([np.linalg.qr(X)[0], crossing(design, cluster)])
     bread = np.linalg.inv(X.T @ X)
     coefficients = result.coefficients.copy()
     level = 1.0 - request.confidence
@@ -101,62 +96,6 @@ def _multipliers(inference: Inference, cluster: Factor, seed: int) -> Multiplier
     values = np.empty_like(v.values)
     values[:, order] = v.values
     return replace(v, values=values)
-
-
-def _basis(design: Design, X: Floats, cluster: Factor) -> Floats:
-    """Orthonormal columns (n, q) of all that is estimated, but for what is nested.
-
-    Fixed effects and slopes within clusters are orthogonal to every cluster's part of
-    a regressor that is free of them, so they need no column.
-    """
-    own = np.linalg.qr(X)[0]
-    inside = [nested(f.codes, cluster.codes) for f in design.fixed_effects]
-    slopes_inside = [nested(s.by, cluster.codes) for s in design.slopes]
-    across = [
-        (f.codes, np.ones(design.n), f.n_levels)
-        for f, within in zip(design.fixed_effects, inside, strict=True)
-        if not within
-    ] + [
-        (s.by, s.variable, s.n_levels)
-        for s, within in zip(design.slopes, slopes_inside, strict=True)
-        if not within
-    ]
-    width = sum(levels for _, _, levels in across)
-    if not width:
-        return own
-    if width > _WIDE or width * design.n > _CELLS:
-        raise NumericalError(
-            "N04",
-            f"wild_bootstrap beside {width} levels of fixed effects that cross "
-            f"clusters of '{cluster.term}'",
-            why="Each is a column of the bootstrap's projection, in memory.",
-            fix="cluster by a column in which the large fixed effect is nested",
-        )
-    D = np.zeros((design.n, width))
-    at = 0
-    for codes, values, levels in across:
-        D[np.arange(design.n), at + codes] = values
-        at += levels
-    within_only = replace(
-        design,
-        fixed_effects=tuple(
-            f for f, ok in zip(design.fixed_effects, inside, strict=True) if ok
-        ),
-        slopes=tuple(
-            s for s, ok in zip(design.slopes, slopes_inside, strict=True) if ok
-        ),
-    )
-    if within_only.fixed_effects or within_only.slopes:
-        size = np.linalg.norm(D, axis=0)
-        D = demeaned_like(within_only, D[:, size > 0] / size[size > 0])
-    D = D * np.sqrt(design.scaled_weights())[:, None]
-    return np.column_stack([own, _orthonormal(D)])
-
-
-def _orthonormal(D: Floats) -> Floats:
-    """Orthonormal columns that span those of `D`, which may repeat one another."""
-    left, size, _ = np.linalg.svd(D, full_matrices=False)
-    return left[:, size > _REPEATED * size[0]]
 
 
 def _unbounded(term: str, G: int, confidence: float) -> IdentificationError:

@@ -58,11 +58,12 @@ def unfit(model: Model, estimator: Estimator, panel: Panel) -> list[Problem]:
             "model.inference",
         )
     kind = (model.inference or {}).get("type")
-    if asked == "hetero" and kind and kind not in needs.hetero:
+    types = {"hetero": needs.hetero, "cluster": needs.cluster}.get(asked or "")
+    if types and kind and kind not in types:
         refuse(
             "X23",
             f"{name} has no {kind} errors",
-            "inference: {hetero: " + " or ".join(sorted(needs.hetero)) + "}",
+            f"inference.type: {' or '.join(sorted(types))}",
             "model.inference.type",
             "printed under that name, its numbers would be of another type",
         )

@@ -59,7 +59,8 @@ def said_inference(flat: Mapping[str, Any]) -> str:
     if name == "cluster":
         by = flat["by"] if isinstance(flat["by"], list) else [flat["by"]]
         said = [" × ".join(b) if isinstance(b, list) else str(b) for b in by]
-        return f"clustered by {' and '.join(said)}"
+        jackknife = ", jackknifed (CV3)" if flat.get("type") == "CV3" else ""
+        return f"clustered by {' and '.join(said)}{jackknife}"
     if name == "wild_bootstrap":
         by = flat["cluster"] if isinstance(flat["cluster"], list) else [flat["cluster"]]
         said = [" × ".join(b) if isinstance(b, list) else str(b) for b in by]

@@ -29,13 +29,18 @@ class Hetero(Plugin):
 class Cluster(Plugin):
     """Standard errors robust to correlation within one or two clusterings.
 
-    Clusters should be no finer than the level at which treatment was assigned.
+    Clusters should be no finer than the level at which treatment was assigned. CV3 is
+    the cluster jackknife (MacKinnon, Nielsen and Webb 2023), for few or unequal
+    clusters: `ols`, `twfe` and `event_study`, one clustering.
     """
 
     main: ClassVar[str | None] = "by"
     paper: ClassVar[str] = "Cameron, Gelbach and Miller (2011), JBES 29"
     by: str | list[str | list[str]] = Field(
         description="a column, [a, b] for two-way, [[a, b]] for the cells of a and b"
+    )
+    type: Literal["CV1", "CV3"] = Field(
+        default="CV1", description="CV3 leaves out one cluster at a time"
     )
 
 

@@ -222,3 +222,11 @@ def test_with_main_effects_both_stand_beside_the_product(design):
     assert [request.labels[c] for c in request.treatment.columns] == ["d"]
     assert [request.labels[c] for c in request.treatment.judged] == ["d × x"]
     assert [request.labels[c] for c in request.controls] == ["x"]
+
+
+def test_a_jackknife_that_the_estimator_lacks_is_refused(design: Any) -> None:
+    jackknife = {"cluster": {"by": "unit", "type": "CV3"}}
+    assert design({"inference": jackknife}).request.inference.options == {"type": "CV3"}
+    with pytest.raises(EstimandError, match="has no CV3 errors") as caught:
+        design({"inference": jackknife, "estimator": "imputation"})
+    assert {p.code for p in caught.value.problems} == {"X23"}
