@@ -172,7 +172,12 @@ def run_study(
     adjusted = _adjusted(study, judged)
     verdicts = judge(judged, adjusted)
     columns = tuple(
-        replace(c, verdicts=verdicts.get(c.estimation.address, ())) for c in columns
+        replace(
+            c,
+            verdicts=verdicts.get(c.estimation.address, ()),
+            adjusted=adjusted.get(c.estimation.address),
+        )
+        for c in columns
     )
     multiverses = _multiverses(columns, judged)
     columns = _compared_with_others(work, columns, shifts(judged))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from framework.cache import Cell, Failure
     from framework.data.changes import OutcomeChange
     from framework.errors import Problem
-    from framework.expect import Shift, Verdict
+    from framework.expect import Adjusted, Shift, Verdict
     from framework.panel import Panel
     from framework.plan import Estimation
 
@@ -30,6 +30,7 @@ class Column:
         cached: the cell was finished by an earlier run.
         panel: key in `RunInputs.panels` of the data it used; "" = the base panel.
         shift: how far it is from what its expectations compare it with.
+        adjusted: its p value across the columns of its family, where it has one.
         change: how its outcome differs from that one's, where it was made anew.
     """
 
@@ -40,6 +41,7 @@ class Column:
     panel: str = ""
     shift: Shift | None = None
     change: OutcomeChange | None = None
+    adjusted: Adjusted | None = None
 
     @property
     def status(self) -> str:

@@ -136,6 +136,7 @@ def _column(column: Column) -> dict[str, Any]:
             {"expectation": v.expectation, "status": v.status, "reason": v.reason}
             for v in column.verdicts
         ],
+        "adjusted": asdict(column.adjusted) if column.adjusted else None,
         "shift": _shift(column),
         "plots": [],
         "frames": {},

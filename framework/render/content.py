@@ -651,6 +651,14 @@ def _statistic_rows(columns: Sequence[Column]) -> tuple[Row, ...]:
                 for c, t in zip(columns, tests, strict=True)
             )
             rows.append(Row(label, tuple(cells)))
+    if any(column.adjusted is not None for column in columns):
+        p_values = (
+            _nothing(c)
+            if c.adjusted is None
+            else Cell(numbers.p_value(c.adjusted), "", "number")
+            for c in columns
+        )
+        rows.append(Row("Adjusted p", tuple(p_values)))
     if any(column.verdicts for column in columns):
         said = [" ".join(v.mark for v in column.verdicts) for column in columns]
         rows.append(_words("Expectations", columns, said))
@@ -722,6 +730,7 @@ def _notes(
         *said("sample: ", lambda c: c.sample if c.done else ()),
         *said("", lambda c: c.notes if c.done else ()),
         *said("", _uncomputed),
+        *said("", lambda c: [c.adjustment] if c.adjustment and c.done else ()),
         *said("no error of the difference: ", _errorless),
         *said("refusal knowingly overridden: ", lambda c: c.acknowledged),
         *said("", lambda c: () if c.done else (c.why_empty(),)),

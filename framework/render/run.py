@@ -229,6 +229,8 @@ class Column:
         choices: path of `each` -> name of the value, as the study writes them.
         coefficients: rows in the engine's order, the judged one among them.
         frames: name -> file below the run folder, read on demand by `RunFolder.frame`.
+        adjusted: p value across the columns of a family, None if there is none;
+            `adjustment` how it was adjusted, or why there is none.
         about: estimand, term and index of the judged coefficient, as the run decided.
         terms: term of a coefficient -> its label, where the run wrote one.
     """
@@ -260,6 +262,8 @@ class Column:
     acknowledged: tuple[str, ...] = ()
     problems: tuple[Fault, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
+    adjusted: float | None = None
+    adjustment: str = ""
     shift: Shift | None = None
     plots: tuple[Drawing, ...] = ()
     frames: Mapping[str, str] = field(default_factory=dict)
@@ -544,6 +548,8 @@ def _columns(path: Path, entries: Sequence[Mapping[str, Any]]) -> Iterator[Colum
                 )
                 for v in entry.get("verdicts") or ()
             ),
+            adjusted=(entry.get("adjusted") or {}).get("p_value"),
+            adjustment=_adjustment(entry.get("adjusted") or {}),
             shift=_shift(entry.get("shift")),
             plots=_drawings(entry.get("plots")),
             frames=_texts(entry.get("frames")),
@@ -643,6 +649,13 @@ def _drawings(entries: Sequence[Mapping[str, Any]] | None) -> tuple[Drawing, ...
         )
         for entry in entries or ()
     )
+
+
+def _adjustment(entry: Mapping[str, Any]) -> str:
+    if reason := str(entry.get("reason") or ""):
+        return f"no adjusted p: {reason}"
+    method = str(entry.get("method") or "")
+    return f"adjusted p: {method}" if method else ""
 
 
 def _shift(entry: Mapping[str, Any] | None) -> Shift | None:

@@ -18,6 +18,7 @@ import pandas as pd
 import pytest
 
 from framework.errors import StorageError
+from framework.expect import Adjusted
 from framework.record import (
     Column,
     check_output,
@@ -204,6 +205,21 @@ def test_the_manifest_says_what_the_contract_lists(tmp_path):
     assert len(set(frames)) == 3
     assert all((folder / path).is_file() for path in frames)
     assert columns["controls.add.NA"]["cached"] is True
+
+
+def test_the_manifest_has_the_p_values_of_a_family(tmp_path):
+    run = build_run()
+    first, *others = run.columns
+    adjusted = Adjusted(0.04, "Holm over 2 columns of baseline")
+    columns = (replace(first, adjusted=adjusted), *others)
+    folder = write_run(replace(run, columns=columns), tmp_path)
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["columns"][0]["adjusted"] == {
+        "p_value": 0.04,
+        "method": "Holm over 2 columns of baseline",
+        "reason": "",
+    }
+    assert manifest["columns"][1]["adjusted"] is None
 
 
 def test_a_verdict_of_a_whole_line_counts_once(tmp_path):

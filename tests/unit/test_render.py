@@ -177,6 +177,22 @@ def test_many_controls_are_one_row_but_rho_and_the_lagged_treatment_stay() -> No
     assert hidden == {r.term for r in lags}
 
 
+def test_adjusted_p_values_have_a_row_and_a_note(tmp_path: Path) -> None:
+    m = Maker(tmp_path)
+    holm = {"p_value": 0.0412, "method": "Holm over 2 columns of main", "reason": ""}
+    none = {"p_value": None, "method": "", "reason": "main.third has no p value"}
+    for line, adjusted in (("one", holm), ("third", none), ("alone", None)):
+        m.column("main", line, adjusted=adjusted)
+        m.row("post", 0.5, 0.2)
+    run = RunFolder.read(m.finish())
+    table = regression_table(run, run.heading("main"))
+    assert table is not None
+    assert _rows(table)["Adjusted p"] == ("0.041", "", "")
+    notes = " ".join(table.footer)
+    assert "(1) adjusted p: Holm over 2 columns of main." in notes
+    assert "(2) no adjusted p: main.third has no p value." in notes
+
+
 def test_the_regression_table_of_the_castle_study(folder: Path) -> None:
     run = RunFolder.read(folder)
     table = regression_table(run, run.heading("main"))
