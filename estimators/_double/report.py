@@ -258,6 +258,8 @@ def _scalars(
     judged: Row,
     share: float,
 ) -> dict[str, float]:
+    from scipy.special import ndtri
+
     at = judged.at
     theta = [float(r.solved[judged.key].theta[at]) for r in found]
     errors = [np.linalg.norm(r.solved[judged.key].influence[:, at]) for r in found]
@@ -273,6 +275,7 @@ def _scalars(
     scalars["n_repetitions"] = len(found)
     scalars |= split_scalars(theta, [float(e) for e in errors])
     scalars["outcome_mean"] = float(sample.outcome.mean())
+    scalars["mde"] = (ndtri(0.975) + ndtri(0.8)) * table["std_error"].iloc[0]
     scalars |= _fit_scalars(sample, found)
     if sample.kind in {"irm", "iivm"}:
         scalars["share_trimmed"] = share

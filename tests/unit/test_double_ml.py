@@ -326,6 +326,10 @@ def test_groups_and_interactions_are_two_views_of_the_same() -> None:
     # The same difference up to what the product's own nuisance takes away.
     assert high - low == pytest.approx(difference, abs=0.05)
     assert abs(difference - 0.4) < 4 * first(interacted)["std_error"]
+    # normal quantiles 0.975 and 0.8
+    assert interacted.scalars["mde"] == pytest.approx(
+        (1.959964 + 0.841621) * first(interacted)["std_error"], rel=1e-6
+    )
     (test,) = grouped.tests
     assert test.name == "equality"
     assert test.p_value is not None
