@@ -104,6 +104,7 @@ ALSO_WORDS = {
     "describe": "the glossary's function",
     "morans_i": "an estimand of the glossary",
     "event_study": "a kind of figure (Plot.kind)",
+    "poisson": "the distribution that the kit draws counts from",
     "stacked": "a frame of influence functions, columns side by side",
 }
 #: Objects of these that a declared dependency hands out or demands; it pins them.
