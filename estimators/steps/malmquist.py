@@ -50,7 +50,8 @@ class Malmquist(BadOutputsStep):
         "weak", description="of bad outputs: strong = less of them costs nothing"
     )
     cumulative: bool = Field(
-        False, description="products since the unit's first period, which is 1"
+        False,
+        description="products since the unit's first period, which is 1, up to a gap",
     )
 
     scale: bool = Field(
@@ -116,7 +117,7 @@ class Malmquist(BadOutputsStep):
             factors += [pure, catch / pure]
         made: dict[str, Floats] = {}
         for column, values in zip(self.makes(name), factors, strict=True):
-            told = _product(values, before, clock) if self.cumulative else values
+            told = _product(values, before, codes, clock) if self.cumulative else values
             made[column] = np.full(len(panel.frame), np.nan)
             made[column][found.rows] = told
         table = keys(panel, found.rows).assign(
@@ -134,6 +135,10 @@ class Malmquist(BadOutputsStep):
         )
         note += "frontier does not reach the other's row. frontier: global has none"
         notes = (note,) if missing else ()
+        if self.cumulative and (broken := len(found) - len(i) - len(np.unique(codes))):
+            note = f"gaps in units' periods: {broken:,}. From there on their products "
+            note += "are missing, for the change over a gap is not known"
+            notes += (note,)
         return finish(
             panel, name, made, detail, frames={"distances": table}, notes=notes
         )
@@ -212,12 +217,16 @@ def _before(codes: Integers, clock: Integers, periods: int) -> Integers:
     return np.where((key[row] == key - 1) & (clock > 0), row, -1)
 
 
-def _product(values: Floats, before: Integers, clock: Integers) -> Floats:
-    """(n,) running products along a unit; 1 where there is no row before."""
+def _product(
+    values: Floats, before: Integers, codes: Integers, clock: Integers
+) -> Floats:
+    """(n,) running products along a unit from 1 on; NaN from its first gap on."""
     import numpy as np
 
-    total = np.ones(len(values))
-    for row in np.argsort(clock, kind="stable"):
+    total = np.full(len(values), np.nan)
+    order = np.argsort(clock, kind="stable")
+    total[order[np.unique(codes[order], return_index=True)[1]]] = 1.0
+    for row in order:
         if before[row] >= 0:
             total[row] = total[before[row]] * values[row]
     return total

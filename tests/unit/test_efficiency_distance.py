@@ -331,6 +331,28 @@ def test_malmquist_finds_known_progress(frontier: Any) -> None:
     np.testing.assert_allclose(running, level.ravel(), rtol=1e-10)
 
 
+def test_a_product_over_a_gap_is_not_known() -> None:
+    data, efficiency, best = one_by_one()
+    lacking = data.frame.drop(index=[4, 6]).reset_index(drop=True)
+    step = Malmquist(
+        inputs="x",
+        outputs="y",
+        returns="constant",
+        frontier="global",
+        cumulative=True,
+    )
+    out = run(step, Panel(lacking, "city", "year", key="k"))
+    found = out.panel.frame.set_index(["city", "year"])["s"]
+    # City 1 lacks 2001: what happened until 2002 is not told. City 2 starts in 2001.
+    assert found[1, 2000] == 1
+    assert np.isnan(found[1, 2002])
+    level = efficiency * best
+    assert found[2, 2001] == 1
+    assert found[2, 2002] == pytest.approx(level[2, 2] / level[2, 1], rel=1e-10)
+    (note,) = [n for n in out.notes if "gap" in n]
+    assert ": 1." in note
+
+
 @pytest.mark.parametrize("bads", ["weak", "strong"])
 def test_luenberger_index_from_its_distances(bads: Any) -> None:
     data = panel(2)
