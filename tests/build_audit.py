@@ -185,10 +185,8 @@ def as_table(result: Any, estimand: str = "") -> dict[str, Any]:
     for table in result.frames.values():
         if {"variable", "mean", "sd"} <= set(table.columns):
             for row in table.itertuples():
-                printed[row.variable] = {
-                    name: f"{getattr(row, name):.4f}"
-                    for name in ("mean", "sd", "min", "max")
-                }
+                for name in ("mean", "sd", "min", "max"):
+                    printed[f"{name}[{row.variable}]"] = f"{getattr(row, name):.4f}"
     return printed
 
 
@@ -204,6 +202,8 @@ def _coefficients(frame: pd.DataFrame) -> dict[str, str]:
             name = f"{row.term}[{int(row.event_time)}]"
         if row.equation == "reduced_form":
             continue
+        if row.equation == "first_stage":
+            name = f"first_stage[{name}]"
         printed.setdefault(name, text)
     return printed
 
