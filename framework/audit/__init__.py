@@ -13,6 +13,7 @@ from framework.audit.rule import Rule
 from framework.audit.rules import (
     anticipation,
     autocorrelation,
+    bounds,
     controls,
     decomposition,
     descriptives,
@@ -35,6 +36,7 @@ from framework.audit.scene import Leaf, Need, Scene
 
 #: In the order of the report.
 RULES: tuple[Rule, ...] = (
+    bounds.RULE,
     stars.RULE,
     words.RULE,
     notes.RULE,

@@ -50,7 +50,9 @@ class Leaf:
     def t(self) -> Interval | None:
         """|t|, where a standard error is printed."""
         error = self.printed.std_error
-        return None if error is None else t_of(self.printed.number, error)
+        if error is None or error < 0:
+            return None
+        return t_of(self.printed.number, error)
 
     def p(self, df: int) -> Interval | None:
         """P as printed, else from |t|."""

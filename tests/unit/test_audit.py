@@ -69,6 +69,46 @@ def test_stars_that_the_t_statistic_does_not_give(paper: Paper, stars: str) -> N
     assert "3 stars" in found.computed
 
 
+def test_a_t_statistic_in_the_place_of_the_standard_error(paper: Paper) -> None:
+    """The field prints both in round brackets; the reader is told which fits."""
+    (found,) = paper.put("main.both.d", "0.0638** (2.50)").alarms("stars", data=False)
+    assert "brackets hold a t statistic" in found.reason
+    (other,) = paper.put("main.both.d", "0.0638*** (0.40)").alarms("stars", data=False)
+    assert "t statistic" not in other.reason
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("d", "-0.0638** (-2.50)"),
+        ("d", "0.0638 [1.70]"),
+        ("r2", "1.2"),
+        ("r2", "-0.30"),
+        ("n_obs", "-320"),
+        ("n_obs", "320.5"),
+    ],
+)
+def test_numbers_that_nothing_can_give(paper: Paper, name: str, text: str) -> None:
+    found = paper.put(f"main.both.{name}", text).audit(data=False).alarms
+    assert [(f.address, f.severity) for f in found if f.rule == "bounds"] == [
+        (f"main.both.{name}", "impossible")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("at", "text"),
+    [
+        ("main.both.d", "0.06*** (0.00)"),
+        ("main.both.d", "0.0 [1.0]"),
+        ("main.both.r2", "1.00"),
+        ("iv.z.r2", "-0.03"),
+    ],
+)
+def test_numbers_at_their_bounds(paper: Paper, at: str, text: str) -> None:
+    found = paper.put(at, text).audit(data=False).alarms
+    assert not [f for f in found if f.rule == "bounds"]
+
+
 def test_a_number_that_the_text_repeats_wrongly(paper: Paper) -> None:
     text = paper.at("main.both.d").split("*")[0]
     assert paper.say("main.both.d", value=text).alarms("words", data=False) == []

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from framework.audit.finding import Finding
-from framework.audit.rounding import Interval
+from framework.audit.rounding import Interval, p_of
 from framework.audit.rule import Rule
-from framework.audit.scene import Scene
+from framework.audit.scene import Leaf, Scene
 from framework.published import stars_of
 
 
@@ -35,7 +35,7 @@ def judge(scene: Scene) -> Iterator[Finding]:
             + (f"{fewest}" if fewest == most else f"{fewest} to {most}")
             + " stars",
             f"No number that rounds to these digits has {stars} stars at the levels "
-            f"{', '.join(f'{v:g}' for v in levels)}.",
+            f"{', '.join(f'{v:g}' for v in levels)}." + _as_t(leaf, stars, scene),
             f"p = {p}",
             spec=scene.spec(leaf.address),
         )
@@ -49,6 +49,20 @@ def judge(scene: Scene) -> Iterator[Finding]:
             "Within the rounding of the printed digits, stars and standard errors fit.",
             f"{agree} of {agree}",
         )
+
+
+def _as_t(leaf: Leaf, stars: int, scene: Scene) -> str:
+    """That the number in round brackets would fit as a t statistic."""
+    error = leaf.printed.std_error
+    if error is None or leaf.printed.p_value is not None:
+        return ""
+    p = p_of(abs(Interval.of(error)), scene.df(leaf.column))
+    if not possible(stars, p, scene.claims.stars):
+        return ""
+    return (
+        " They fit if the brackets hold a t statistic: then write estimate / t there, "
+        "which is the standard error."
+    )
 
 
 def possible(stars: int, p: Interval, levels: list[float]) -> bool:
