@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import textwrap
 from pathlib import Path
 
 import pytest
 
 from framework import registry
+from framework.contract import Estimator
 from framework.errors import Phase
 from framework.spec import choices
 from framework.spec.expectations import EXPECTATIONS, FAMILIES, Expectation
@@ -172,3 +175,20 @@ def test_groups_of_entry_points_are_the_registry_s() -> None:
     text = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
     groups = {shelf.group for shelf in registry._SHELVES.values()}
     assert groups == set(re.findall(r"`(estimand\.\w+)`", text))
+
+
+def test_the_first_estimator_of_contributing_declares_what_the_contract_reads():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    block = text.partition("```python\n")[2].partition("```")[0]
+    (written,) = [
+        n for n in ast.parse(textwrap.dedent(block)).body if isinstance(n, ast.ClassDef)
+    ]
+    declared = {
+        n.target.id
+        for n in written.body
+        if isinstance(n, ast.AnnAssign)
+        and isinstance(n.target, ast.Name)
+        and "ClassVar" in ast.unparse(n.annotation)
+    }
+    assert declared
+    assert declared <= set(dir(Estimator))
