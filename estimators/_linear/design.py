@@ -448,6 +448,16 @@ def _inference_unfit(request: Request, design: Design) -> Iterator[Problem]:
                 why="Serial correlation is not defined between rows of one period.",
                 fix="inference: {cluster: …}",
             ).problems
+    if design.time is not None:
+        lags, periods = request.inference.options.get("lags"), np.ptp(design.time) + 1
+        if lags is not None and lags >= periods:
+            yield from IdentificationError(
+                "I09",
+                f"{lags} lags in {name} and {periods} periods",
+                why="No rows are so far apart; with all lags weighted alike the scores "
+                "of the fit sum to zero, and so does the standard error.",
+                fix=f"fewer than {periods} lags; a fourth of the periods is many",
+            ).problems
 
 
 def _places_unfit(request: Request, design: Design) -> Iterator[Problem]:
@@ -559,7 +569,8 @@ def _notes(design: Design, *, bootstrap: bool) -> list[str]:
     notes = []
     if design.n_singletons:
         notes.append(
-            f"{design.n_singletons} rows alone in a fixed-effect level were left out."
+            f"{design.n_singletons} row{'s' * (design.n_singletons != 1)} alone in a "
+            f"fixed-effect level left out."
         )
     notes += [
         f"Every row is its own cluster of '{factor.term}': these are "
