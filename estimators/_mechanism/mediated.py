@@ -174,7 +174,8 @@ def _mean_psi(found: Paths, values: Floats) -> Floats:
     if not design.clusters:
         return psi
     cluster = design.clusters[0]
-    return sum_by(psi[:, None], cluster.codes, cluster.n_levels)[:, 0]
+    summed: Floats = sum_by(psi[:, None], cluster.codes, cluster.n_levels)
+    return summed[:, 0]
 
 
 def _equations(found: Paths, own: str) -> Rows:

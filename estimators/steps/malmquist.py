@@ -134,7 +134,7 @@ class Malmquist(BadOutputsStep):
             f"{missing:,} of {len(i):,} changes are missing, infeasible: one period's "
         )
         note += "frontier does not reach the other's row. frontier: global has none"
-        notes = (note,) if missing else ()
+        notes: tuple[str, ...] = (note,) if missing else ()
         if self.cumulative and (broken := len(found) - len(i) - len(np.unique(codes))):
             note = f"gaps in units' periods: {broken:,}. From there on their products "
             note += "are missing, for the change over a gap is not known"

@@ -274,7 +274,7 @@ def _each_draw(
     # Of the data before the steps if these are redone: the same with and without that.
     held = (panel.source or panel).frame[column].dropna()
     names = sorted(held.unique(), key=str)
-    rows = drawn_from.frame.groupby(column).indices
+    rows: Mapping[Any, Any] = drawn_from.frame.groupby(column).indices
     for draw in range(_times(draws, "resamples")):
         generator = np.random.default_rng([seed, draw])
         chosen = generator.integers(0, len(names), size=len(names))

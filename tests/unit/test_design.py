@@ -198,6 +198,8 @@ def test_a_place_that_is_no_column_is_named(design: Any) -> None:
         design({"inference": {"conley": 100}})
     said = {(p.code, p.path.split("model.")[-1]) for p in caught.value.problems}
     assert said == {("X51", "inference.latitude"), ("X51", "inference.longitude")}
+
+
 def test_a_product_alone_stands_in_the_treatment_s_place(design):
     data = panel()
     found = design({"interact": {"with": "x", "main_effect": False}})
