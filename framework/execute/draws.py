@@ -272,9 +272,11 @@ def _each_draw(
     if column not in drawn_from.frame.columns:
         raise DataError("X51", f"no column '{column}'", path="draws.resample")
     # Of the data before the steps if these are redone: the same with and without that.
-    held = (panel.source or panel).frame[column].dropna()
-    names = sorted(held.unique(), key=str)
-    rows: Mapping[Any, Any] = drawn_from.frame.groupby(column).indices
+    names = sorted((panel.source or panel).frame[column].dropna().unique(), key=str)
+    rows = {
+        value: np.asarray(held, dtype=np.intp)
+        for value, held in drawn_from.frame.groupby(column).indices.items()
+    }
     for draw in range(_times(draws, "resamples")):
         generator = np.random.default_rng([seed, draw])
         chosen = generator.integers(0, len(names), size=len(names))
