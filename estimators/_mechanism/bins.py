@@ -327,7 +327,7 @@ def _together(
         frames.append(frame.assign(group=pd.array(groups, dtype="string")))
         psi = influence_of(fitted, rows)
         if psi is not None:
-            influences.append(psi.set_axis([c + start for c in psi.columns], axis=1))
+            influences.append(psi.set_axis(range(start, start + psi.shape[1]), axis=1))
         start += len(rows)
     return pd.concat(frames, ignore_index=True), pd.concat(influences, axis=1)
 

@@ -174,8 +174,9 @@ def _mean_psi(found: Paths, values: Floats) -> Floats:
     if not design.clusters:
         return psi
     cluster = design.clusters[0]
-    summed: Floats = sum_by(psi[:, None], cluster.codes, cluster.n_levels)
-    return summed[:, 0]
+    summed = sum_by(psi[:, None], cluster.codes, cluster.n_levels)
+    by_cluster: Floats = summed[:, 0]
+    return by_cluster
 
 
 def _equations(found: Paths, own: str) -> Rows:
