@@ -170,7 +170,7 @@ def _mean_psi(found: Paths, values: Floats) -> Floats:
     """Influence rows of the mean of `values`, by row or cluster as the fits'."""
     design = found.long.design
     w = design.scaled_weights()
-    psi = w * (values - np.average(values, weights=w)) / w.sum()
+    psi: Floats = w * (values - np.average(values, weights=w)) / w.sum()
     if not design.clusters:
         return psi
     cluster = design.clusters[0]
