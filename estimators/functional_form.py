@@ -30,6 +30,8 @@ class FunctionalForm(Estimator):
         absorbing=True,
     )
 
+    random: ClassVar[bool] = True  # the critical value is simulated
+
     of: Annotated[Estimator, Choice("estimator")] = Field(
         default="callaway_santanna",
         validate_default=True,

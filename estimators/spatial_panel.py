@@ -101,6 +101,10 @@ class SpatialPanel(Estimator):
             )
         return self
 
+    def is_random(self) -> bool:
+        """Without simulations nothing is drawn."""
+        return self.simulations > 0
+
     @property
     def roles(self) -> tuple[Role, ...]:
         """What is lagged, in the order of the model."""

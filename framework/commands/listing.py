@@ -565,6 +565,8 @@ def _examples(kind: ChoiceKind, name: str, schema: Mapping[str, Any]) -> Iterato
 #: What a reader expects to see in an example, where types alone would mislead.
 _SAMPLES: Mapping[str, Any] = {
     "year": 2010,
+    "lower": 0,
+    "upper": 1,
     "number": 4,
     "where": "year >= 2010",
     "values": [1, 2],

@@ -47,8 +47,8 @@ def test_arithmetic_holds_the_true_result(a: float, b: float, p: int, q: int) ->
         assert found.low - gap <= true <= found.high + gap
     if b:
         ratio = x / y
-        assert ratio.low <= a / b * (1 + 1e-9) + 1e-9
-        assert ratio.high >= a / b * (1 - 1e-9) - 1e-9
+        gap = 1e-9 * (abs(a / b) + 1)
+        assert ratio.low - gap <= a / b <= ratio.high + gap
 
 
 @given(numbers, errors, digits, digits, st.integers(9, 1000))

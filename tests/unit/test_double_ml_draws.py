@@ -85,7 +85,7 @@ model:
 checks:
   kinds:
     now:     {}
-    later:   {estimator: {double_ml: did_multi}, estimand: by_event_time}
+    later:   {estimator: {double_ml: qte}}
     split:   {draws: {resplit: true, times: 5}}
     late:    {estimator.kind: iivm, instruments: [z], estimand: late}
     wrong:   {estimator.kind: irm, estimand: late}
@@ -96,6 +96,6 @@ checks:
     assert found["kinds.now"].runs
     assert found["kinds.split"].runs
     assert found["kinds.late"].runs
-    assert found["kinds.later"].not_built == ("double_ml kind did_multi",)
+    assert found["kinds.later"].not_built == ("double_ml kind qte",)
     (problem,) = found["kinds.wrong"].problems
     assert problem.code == "X19"
