@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,9 @@ from typing import Any
 from framework.errors import WorkerError
 from framework.execute.cluster import Answer
 from framework.execute.slot import Slot
+
+#: Seconds in which a cluster answers that there is one.
+_PATIENCE = 10
 
 
 class RaySlots:
@@ -42,6 +46,7 @@ class RaySlots:
             "_temp_dir": self._folder,
         }
         try:
+            _knock(address)
             with _own_signals():
                 ray.init(
                     address=address or "local",
@@ -49,7 +54,7 @@ class RaySlots:
                     configure_logging=False,
                     **({} if address else own),
                 )
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError) as error:
             raise WorkerError(
                 "W09",
                 f"no Ray cluster answers at {address or 'this machine'}: {error}",
@@ -113,3 +118,15 @@ def _own_signals() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _knock(address: str | None) -> None:
+    """Ray itself waits for minutes before it says that nobody is there.
+
+    Raises:
+        OSError: nothing listens at `host:port`.
+    """
+    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        with socket.create_connection((host, int(port)), timeout=_PATIENCE):
+            pass

@@ -74,8 +74,10 @@ def _draw_coefficients(
     axes.axvline(0, color=GREY, lw=0.8, zorder=0)
     terms = {run.label(row.term) for _, row in shown}
     outcomes = {run.label(column.outcome) for column, _ in shown}
-    what = f"Effect of {terms.pop()}" if len(terms) == 1 else "Estimate"
-    on = f" on {outcomes.pop()}" if len(outcomes) == 1 else ""
+    described = all(row.estimand == "description" for _, row in shown)
+    said, on_ = ("", " of ") if described else ("Effect of ", " on ")
+    what = f"{said}{terms.pop()}" if len(terms) == 1 else "Estimate"
+    on = f"{on_}{outcomes.pop()}" if len(outcomes) == 1 else ""
     axes.set_xlabel(in_lines(what + on, 70))
     bare(axes, "y")
     axes.grid(axis="x", color=FAINT, lw=0.5)
