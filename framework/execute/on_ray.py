@@ -10,6 +10,7 @@ import socket
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from framework.errors import WorkerError
@@ -34,6 +35,10 @@ class RaySlots:
     def __init__(self, address: str | None, workers: int | None) -> None:
         # Ray reports its use to its makers unless told not to.
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+        # `ray start` makes a token; by `host:port` it is shown only if this is set.
+        token = os.environ.get("RAY_AUTH_TOKEN_PATH", "~/.ray/auth_token")
+        if address and Path(token).expanduser().is_file():
+            os.environ.setdefault("RAY_AUTH_MODE", "token")
         import ray
 
         self._ray: Any = ray
