@@ -192,6 +192,8 @@ def _installed() -> Mapping[str, tuple[str, Path]]:
     """Normalised name -> version and metadata folder, the first on the path wins."""
     found: dict[str, tuple[str, Path]] = {}
     for entry in sys.path:
+        if {"site-packages", "dist-packages"} & set(Path(entry).parts[:-1]):
+            continue  # copies that a package keeps for itself, as Ray does
         try:
             folders = sorted(Path(entry or ".").iterdir())
         except OSError:

@@ -470,3 +470,19 @@ print(json.dumps([time.perf_counter() - start, sorted(sys.modules)]))
     # 5 ms on an idle machine; the bound leaves room for a loaded one.
     assert seconds < 0.5
     assert not {"pandas", "numpy", "pyarrow", "scipy"} & set(modules)
+
+
+def test_copies_that_a_package_keeps_for_itself_are_no_engines(monkeypatch):
+    """Importing Ray puts a folder inside it on the path; no number changes by that."""
+    before = dict(identity._versions(("estimand",)))
+    inside = next(p for p in sys.path if p.endswith("site-packages"))
+    own = Path(inside) / "ray" / "thirdparty_files"
+    monkeypatch.setattr(sys, "path", [*sys.path, str(own)])
+    seen: list[Path] = []
+    listed = Path.iterdir
+    monkeypatch.setattr(Path, "iterdir", lambda p: (seen.append(p), listed(p))[1])
+    identity._installed.cache_clear()
+    assert dict(identity._versions(("estimand",))) == before
+    assert Path(inside) in seen
+    assert own not in seen
+    identity._installed.cache_clear()
