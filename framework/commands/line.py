@@ -5,16 +5,12 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
 from framework.commands import printing
+from framework.commands.interruption import TerminatedError, stoppable
 from framework.errors import INTERRUPTED, TERMINATED, EstimandError
 
 _EXITS = """\
@@ -34,7 +30,7 @@ def main(args: Sequence[str]) -> int:
     os.environ.setdefault("DO_NOT_TRACK", "true")
     options = parser().parse_intermixed_args(args)
     try:
-        with _terminable():
+        with stoppable():
             module, _, function = options.does.partition(":")
             command = getattr(importlib.import_module(module), function)
             code: int = command(options)
@@ -43,34 +39,13 @@ def main(args: Sequence[str]) -> int:
     except KeyboardInterrupt:
         printing.log(f"interrupted: {_AGAIN}")
         return INTERRUPTED
-    except _TerminatedError:
+    except TerminatedError:
         printing.log(f"terminated: {_AGAIN}")
         return TERMINATED
     except BrokenPipeError:  # the reader of a pipe has gone: `estimand list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return code
-
-
-class _TerminatedError(SystemExit):
-    """SIGTERM, as an exception: what was opened is closed on the way out."""
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM ends the command as an interruption does, whatever it is doing."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may set handlers
-        return
-
-    def stop(_number: int, _frame: FrameType | None) -> NoReturn:
-        raise _TerminatedError(TERMINATED)
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 #: Adds a verb: name, `module:function` below `framework.commands`, its help.

@@ -87,7 +87,7 @@ def serve_store(
     command = [sys.executable, "-m", "mlflow", "server", *options]
     command += ["--workers", "1", "--host", host, "--port", str(port)]
     with (
-        _ending_on_sigterm(),
+        _ending_on_signals(),
         log.open("wb") as output,
         subprocess.Popen(  # noqa: S603 - our interpreter, a fixed command, no shell
             command,
@@ -108,17 +108,20 @@ def serve_store(
 
 
 @contextmanager
-def _ending_on_sigterm() -> Iterator[None]:
+def _ending_on_signals() -> Iterator[None]:
     """Unwind on SIGTERM, too: a server that nobody owns would keep the port."""
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may set handlers
         return
     code = 128 + signal.SIGTERM
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(code))
+    # Ctrl+C is how a page is closed, not an interruption of work.
+    interrupted = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGINT, interrupted)
 
 
 def _await(server: subprocess.Popen[bytes], host: str, port: int, log: Path) -> None:
