@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from framework.cache import Failure
 from framework.errors import Problem
 from framework.record.process import is_alive, this_process
-from framework.record.storage import storage_errors
+from framework.record.storage import drafts, storage_errors
 
 if TYPE_CHECKING:
     from framework.cache import Cell
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 Status = Literal["waiting", "running", "done", "failed", "reused"]
 #: Books of a study that are kept; older ones go when a new one is opened.
 _KEPT = 10
+_NO_LIST = "the list of jobs could not be written"
 _FIX = "free some space or mend the permission, then run again: no finished \
 estimation is computed twice"
 
@@ -101,9 +102,10 @@ class JobBook:
             StorageError: R20 the disk refused.
         """
         shelf = runs / ".jobs" / study
-        with storage_errors("the list of jobs could not be written", fix=_FIX):
+        with storage_errors(_NO_LIST, fix=_FIX):
             shelf.mkdir(parents=True, exist_ok=True)
             _tidy(shelf)
+        with storage_errors(_NO_LIST, fix=_FIX), drafts(shelf):
             draft, folder = _new_folder(shelf)
             book = cls(draft, command)
             for number, job in enumerate(planned, start=1):

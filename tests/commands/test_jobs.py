@@ -193,12 +193,20 @@ def test_old_books_go_and_a_torn_one_is_no_book(tmp_path: Path):
         written = json.loads(path.read_text())
         written["process"] = "nobody"
         path.write_text(json.dumps(written))
-    assert len(list((tmp_path / ".jobs" / "s").iterdir())) == 10
+    assert len(list((tmp_path / ".jobs" / "s").glob("[!.]*"))) == 10
     for path in tmp_path.glob(".jobs/s/*/manifest.json"):
         path.write_text("{")
     assert last_failed(tmp_path, "s", COMMAND) is None
     an_open_book(tmp_path)
-    assert len(list((tmp_path / ".jobs" / "s").iterdir())) == 1
+    assert len(list((tmp_path / ".jobs" / "s").glob("[!.]*"))) == 1
+
+
+def test_a_book_that_a_killed_process_was_opening_goes(tmp_path: Path):
+    draft = an_open_book(tmp_path).folder.with_name(".20261122T135621.5Z-1.draft")
+    draft.mkdir()
+    (draft / "0001.json").write_text("{}")
+    an_open_book(tmp_path)
+    assert not draft.exists()
 
 
 def test_two_books_never_share_a_folder(tmp_path: Path, monkeypatch: Any):
