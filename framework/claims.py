@@ -48,7 +48,9 @@ def _falling(levels: list[float]) -> list[float]:
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, defer_build=True
+    )
 
 
 Periods = Annotated[tuple[int, int], AfterValidator(_in_order)]

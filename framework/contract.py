@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 class Plugin(BaseModel):
     """What all plugins share: fields are options, `main` may be written bare."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=False, defer_build=True
+    )
 
     #: Option that a study may write without its name: `{winsorize: [0.01, 0.99]}`.
     main: ClassVar[str | None] = None

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from framework.condition import parse as parse_condition
 from framework.contract import Estimator, Matrix, Restriction, Step
 from framework.data.sources import read_header
 from framework.errors import (
@@ -367,8 +366,7 @@ def label_problems(study: Study) -> list[Problem]:
     values, a word of the glossary or a plugin, and for products of these.
     """
     written = study.document.tree.get("labels")
-    header = _header(study)
-    if header is None or not isinstance(written, Mapping):
+    if not isinstance(written, Mapping) or (header := _header(study)) is None:
         return []
     known = set(study.tree["data"].get("groups") or {})
     for variation in unfold(study):
@@ -489,11 +487,17 @@ def _used(tree: Tree, groups: Mapping[str, Any]) -> list[tuple[str, str]]:
     return found
 
 
+def _condition_columns(text: str) -> tuple[str, ...]:
+    from framework.condition import parse  # only a study with a condition pays
+
+    return tuple(parse(text).columns())
+
+
 def _restriction_columns(flat: Mapping[str, Any], groups: terms.Groups) -> list[str]:
     if flat["name"] in ("only", "without"):
         return [flat["column"]]
     if "where" in flat:
-        return list(parse_condition(flat["where"]).columns())
+        return list(_condition_columns(flat["where"]))
     if flat["name"] in RESTRICTIONS or choices.is_planned("restriction", flat["name"]):
         listed = flat.get("columns") or flat.get("covariates") or []
         return [c for term in terms.parse_list(listed) for c in term.columns()]
@@ -546,7 +550,7 @@ def _name_problems(draws: Mapping[str, Any], tree: Tree) -> Iterator[Problem]:
     for name, flat in (tree["model"].get("sample") or {}).items():
         columns = {flat["column"]} if "column" in flat else set()
         if "where" in flat:
-            columns |= set(parse_condition(flat["where"]).columns())
+            columns |= set(_condition_columns(flat["where"]))
         read.append((f"model.sample.{name}", columns))
     if draws.get("rebuild"):
         for name, flat in (tree["data"].get("steps") or {}).items():

@@ -9,10 +9,11 @@ listed in `estimators/planned.yaml`: a study may use them, and is told.
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import metadata, util
+from importlib import util
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
@@ -97,19 +98,26 @@ def _built_in(kind: Kind) -> Mapping[str, Entry]:
     folder = _root() / _SHELVES[kind].folder
     shelves = {s.folder for s in _SHELVES.values() if s.folder}
     found: dict[str, Entry] = {}
-    for path in sorted(folder.rglob("*.py")):
-        parts = path.relative_to(_root()).with_suffix("").parts
-        foreign = kind == "estimator" and parts[0] in shelves
-        if foreign or any(part.startswith("_") for part in parts):
-            continue
-        name = parts[-1]
-        target = f"{'.'.join(('estimators', *parts))}:{class_name(name)}"
-        found[name] = Entry(kind, name, target)
-    return MappingProxyType(found)
+    for parent, below, files in os.walk(folder):  # half the time of rglob
+        at_top = Path(parent) == _root()
+        below[:] = [
+            b for b in below if b[0] not in "_." and not (at_top and b in shelves)
+        ]
+        package = ("estimators", *Path(parent).relative_to(_root()).parts)
+        for file in files:
+            name, _, ending = file.rpartition(".")
+            if ending == "py" and not name.startswith("_"):
+                target = f"{'.'.join((*package, name))}:{class_name(name)}"
+                found[name] = Entry(kind, name, target)
+    return MappingProxyType(
+        dict(sorted(found.items(), key=lambda f: f[1].target.partition(":")))
+    )
 
 
 @cache
 def _third_party(kind: Kind) -> Mapping[str, Entry]:
+    from importlib import metadata
+
     found: dict[str, Entry] = {}
     for point in metadata.entry_points(group=_SHELVES[kind].group):
         origin = point.dist.name if point.dist else point.value

@@ -6,7 +6,6 @@ from typing import ClassVar
 
 from pydantic import Field, field_validator
 
-from framework.condition import parse
 from framework.contract import Plugin
 
 Scalar = str | int | float | bool
@@ -21,6 +20,8 @@ class Where(Plugin):
     @field_validator("where")
     @classmethod
     def _readable(cls, value: str) -> str:
+        from framework.condition import parse  # only a study with a condition pays
+
         parse(value)
         return value
 

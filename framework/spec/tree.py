@@ -462,14 +462,16 @@ def _put_choice(kind: ChoiceKind, old: Any, path: Steps, value: Any) -> Any:
     if step == "name" and not rest:
         return _merge_choice(kind, old, value)
     known = choices.options(kind, in_force) if in_force else ()
-    is_plugin = choices.plugin(kind, step) is not None
     if in_force and (
-        (known is not None and step in known)
-        or (known is None and (step in held or not is_plugin))
+        step in held or choices.plugin(kind, step) is None
+        if known is None
+        else step in known  # asked first: looking for a plugin scans what is installed
     ):
         _assign(held, step, _put_plain(held.get(step), rest, value))
         return held
-    if is_plugin:  # `inference.cluster=state`: the choice itself, as a path
+    if (
+        choices.plugin(kind, step) is not None
+    ):  # `inference.cluster=state`: the choice itself, as a path
         argument = value
         for inner in reversed(rest):
             argument = {inner: argument}

@@ -479,3 +479,18 @@ def test_data_that_are_not_described(data, path, words):
     found, problems = read_data(data)
     assert found is None
     assert any(p.path.startswith(path) and words in p.what for p in problems), problems
+
+
+def test_an_option_in_force_is_found_without_scanning_what_is_installed(monkeypatch):
+    def no_scan(kind):
+        raise AssertionError(f"the {kind}s of other distributions were asked for")
+
+    choices.plugin.cache_clear()  # another test may have asked for `leads`
+    monkeypatch.setattr("framework.registry._third_party", no_scan)
+    monkeypatch.setattr("framework.registry.planned", no_scan)
+    problems = Problems()
+    tree = {"estimator": {"name": "twfe"}}
+    shape = SHAPE.children["model"]
+    found = put(tree, ("estimator", "leads"), [1, 2], HERE, problems, shape=shape)
+    problems.raise_if_any()
+    assert found == {"estimator": {"name": "twfe", "leads": [1, 2]}}
