@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from framework.contract import Estimator, Needs, Request
+from estimators._staggered.options import Staggered
+from framework.contract import Needs, Request
 from framework.result import Result
 
 
-class CallawaySantanna(Estimator):
+class CallawaySantanna(Staggered):
     """Effects by cohort and period against units not treated, averaged as asked.
 
     ATT(g, t) compares the change of cohort g's outcome since its base period with that
@@ -67,22 +68,6 @@ class CallawaySantanna(Estimator):
         description="Units treated in all their periods: they have no base period, so "
         "the study must say that they are dropped.",
     )
-    bootstrap: int = Field(
-        default=0,
-        ge=0,
-        description="Multiplier bootstrap draws for bands that hold for all effects at "
-        "once (frame `bands`); 0 = none. Standard errors stay analytic.",
-    )
-
-    @model_validator(mode="after")
-    def _window_in_order(self) -> CallawaySantanna:
-        if self.window is not None and not self.window[0] <= self.window[1]:
-            raise ValueError("window must go from low to high")
-        return self
-
-    def is_random(self) -> bool:
-        """The draws of the simultaneous bands."""
-        return self.bootstrap > 0
 
     def estimate(self, request: Request) -> Result:
         """Rows of the estimands asked for; all cells in the frame `group_time`.

@@ -6,11 +6,12 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from framework.contract import Estimator, Needs, Request
+from estimators._staggered.options import Staggered
+from framework.contract import Needs, Request
 from framework.result import Result
 
 
-class Did2s(Estimator):
+class Did2s(Staggered):
     """Residuals of a first stage on untreated rows, regressed on treatment.
 
     The point estimates are those of `imputation`; the standard errors add the first
@@ -50,16 +51,6 @@ class Did2s(Estimator):
         description="Units treated in all their periods: the first stage does not know "
         "their effects, so the study must say that they are dropped.",
     )
-    bootstrap: int = Field(
-        default=0,
-        ge=0,
-        description="Multiplier bootstrap draws for bands that hold for all effects at "
-        "once (frame `bands`); 0 = none.",
-    )
-
-    def is_random(self) -> bool:
-        """The draws of the simultaneous bands."""
-        return self.bootstrap > 0
 
     def estimate(self, request: Request) -> Result:
         """Rows of the estimands asked for; effects by cohort and period in a frame.

@@ -6,11 +6,12 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from framework.contract import Estimator, Needs, Request
+from estimators._staggered.options import Staggered
+from framework.contract import Needs, Request
 from framework.result import Result
 
 
-class Etwfe(Estimator):
+class Etwfe(Staggered):
     """Two-way fixed effects with a coefficient for every treated cohort and period.
 
     All untreated rows are controls. In a balanced panel the estimates are those of
@@ -48,16 +49,6 @@ class Etwfe(Estimator):
         description="Units treated in all their periods: their effects are collinear "
         "with their unit effects, so the study must say that they are dropped.",
     )
-    bootstrap: int = Field(
-        default=0,
-        ge=0,
-        description="Multiplier bootstrap draws for bands that hold for all effects at "
-        "once (frame `bands`); 0 = none.",
-    )
-
-    def is_random(self) -> bool:
-        """The draws of the simultaneous bands."""
-        return self.bootstrap > 0
 
     def estimate(self, request: Request) -> Result:
         """Rows of the estimands asked for; all cells in the frame `group_time`.

@@ -6,11 +6,12 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from framework.contract import Estimator, Needs, Request
+from estimators._staggered.options import Staggered
+from framework.contract import Needs, Request
 from framework.result import Result
 
 
-class Imputation(Estimator):
+class Imputation(Staggered):
     """Outcome less what unit and period effects of untreated rows predict, averaged.
 
     Unit and period effects (and controls) are fitted to untreated rows alone; the
@@ -53,16 +54,6 @@ class Imputation(Estimator):
         description="Units treated in all their periods: nothing says what they would "
         "have been untreated, so the study must say that they are dropped.",
     )
-    bootstrap: int = Field(
-        default=0,
-        ge=0,
-        description="Multiplier bootstrap draws for bands that hold for all effects at "
-        "once (frame `bands`); 0 = none.",
-    )
-
-    def is_random(self) -> bool:
-        """The draws of the simultaneous bands."""
-        return self.bootstrap > 0
 
     def estimate(self, request: Request) -> Result:
         """Rows of the estimands asked for; effects by cohort and period in a frame.

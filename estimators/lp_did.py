@@ -6,11 +6,12 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from framework.contract import Estimator, Needs, Request
+from estimators._staggered.options import Staggered
+from framework.contract import Needs, Request
 from framework.result import Result
 
 
-class LpDid(Estimator):
+class LpDid(Staggered):
     """A regression of the long difference on the switch, per horizon, clean controls.
 
     At horizon h the change of the outcome from the last period before treatment is
@@ -44,16 +45,6 @@ class LpDid(Estimator):
         description="Units treated in all their periods: they never switch, so the "
         "study must say that they are dropped.",
     )
-    bootstrap: int = Field(
-        default=0,
-        ge=0,
-        description="Multiplier bootstrap draws for bands that hold for all effects at "
-        "once (frame `bands`); 0 = none.",
-    )
-
-    def is_random(self) -> bool:
-        """The draws of the simultaneous bands."""
-        return self.bootstrap > 0
 
     def estimate(self, request: Request) -> Result:
         """Rows of the estimands asked for; cohorts' weights in the frame `stacks`.

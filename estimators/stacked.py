@@ -6,11 +6,12 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from framework.contract import Estimator, Needs, Request
+from estimators._staggered.options import Staggered
+from framework.contract import Needs, Request
 from framework.result import Result
 
 
-class Stacked(Estimator):
+class Stacked(Staggered):
     """Every cohort beside units untreated in its whole window, stacked in one regression.
 
     Sub-experiment-by-unit and sub-experiment-by-period effects are absorbed; effects by
@@ -53,12 +54,6 @@ class Stacked(Estimator):
         description="Units treated in all their periods: they are in no "
         "sub-experiment, so the study must say that they are dropped.",
     )
-    bootstrap: int = Field(
-        default=0,
-        ge=0,
-        description="Multiplier bootstrap draws for bands that hold for all effects at "
-        "once (frame `bands`); 0 = none.",
-    )
 
     @model_validator(mode="after")
     def _window_holds_reference(self) -> Stacked:
@@ -69,10 +64,6 @@ class Stacked(Estimator):
                 "which is before treatment, and event time 0"
             )
         return self
-
-    def is_random(self) -> bool:
-        """The draws of the simultaneous bands."""
-        return self.bootstrap > 0
 
     def estimate(self, request: Request) -> Result:
         """Rows of the estimands asked for; sub-experiments in the frame `stacks`.

@@ -6,11 +6,12 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from framework.contract import Estimator, Needs, Request
+from estimators._staggered.options import Staggered
+from framework.contract import Needs, Request
 from framework.result import Result
 
 
-class SunAbraham(Estimator):
+class SunAbraham(Staggered):
     """Effects of every cohort and event time in one regression, averaged by shares.
 
     The regression interacts event times with cohorts, so no coefficient picks up other
@@ -58,16 +59,6 @@ class SunAbraham(Estimator):
         description="Units treated in all their periods: they have no reference period, "
         "so the study must say that they are dropped.",
     )
-    bootstrap: int = Field(
-        default=0,
-        ge=0,
-        description="Multiplier bootstrap draws for bands that hold for all effects at "
-        "once (frame `bands`); 0 = none.",
-    )
-
-    def is_random(self) -> bool:
-        """The draws of the simultaneous bands."""
-        return self.bootstrap > 0
 
     def estimate(self, request: Request) -> Result:
         """Rows of the estimands asked for; all cells in the frame `group_time`.
