@@ -43,25 +43,27 @@ def penalised(
 def _least_squares(seed: int, l1_ratio: float, penalty: float | None) -> Any:
     import numpy as np
     from sklearn.compose import TransformedTargetRegressor
-    from sklearn.linear_model import ElasticNet, ElasticNetCV, Ridge, RidgeCV
+    from sklearn.linear_model import ElasticNet, Ridge, RidgeCV
     from sklearn.preprocessing import StandardScaler
 
+    from estimators.learners._cross_validated import PenalisedLeastSquares
+
     model: Any
-    settings: dict[str, Any] = {
-        "l1_ratio": l1_ratio,
-        "max_iter": 20_000,
-        "tol": 1e-6,
-        "random_state": seed,
-    }
     if l1_ratio == 0:
         # Ridge adds up squares over rows where the others average them; by cross-
         # validation its penalties run from none to one that leaves next to nothing.
         strengths = np.logspace(-3, 6, 19)
         model = RidgeCV(alphas=strengths) if penalty is None else Ridge(alpha=penalty)
     elif penalty is None:
-        model = ElasticNetCV(alphas=PENALTIES, cv=FOLDS, **settings)
+        model = PenalisedLeastSquares(l1_ratio, PENALTIES, FOLDS)
     else:
-        model = ElasticNet(alpha=penalty, **settings)
+        model = ElasticNet(
+            alpha=penalty,
+            l1_ratio=l1_ratio,
+            max_iter=20_000,
+            tol=1e-6,
+            random_state=seed,
+        )
     # The target is standardised, too: one tolerance, whatever its unit.
     return TransformedTargetRegressor(model, transformer=StandardScaler())
 
@@ -70,18 +72,19 @@ def _logit(seed: int, l1_ratio: float, penalty: float | None) -> Any:
     import numpy as np
     from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 
-    solver = "lbfgs" if l1_ratio == 0 else "saga"
-    settings: dict[str, Any] = {"solver": solver, "max_iter": 2_000, "tol": 1e-5}
+    strengths = np.logspace(-4, 4, STRENGTHS)
+    if l1_ratio > 0:
+        from estimators.learners._cross_validated import PenalisedLogit
+
+        return PenalisedLogit(l1_ratio, tuple(strengths.tolist()), penalty, FOLDS)
+    settings: dict[str, Any] = {"max_iter": 2_000, "tol": 1e-5, "random_state": seed}
     if penalty is not None:
-        return LogisticRegression(
-            C=1 / penalty, l1_ratio=l1_ratio, random_state=seed, **settings
-        )
+        return LogisticRegression(C=1 / penalty, **settings)
     return LogisticRegressionCV(
-        Cs=np.logspace(-4, 4, STRENGTHS),
-        l1_ratios=(l1_ratio,),
+        Cs=strengths,
+        l1_ratios=(0.0,),
         cv=FOLDS,
         scoring="neg_log_loss",
-        random_state=seed,
         use_legacy_attributes=False,
         **settings,
     )

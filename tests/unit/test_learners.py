@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 from pydantic import Field
+from sklearn.linear_model import ElasticNetCV, LogisticRegressionCV
 
 from estimators.double_ml import DoubleMl
+from estimators.learners._cross_validated import PenalisedLeastSquares, PenalisedLogit
 from estimators.learners.best import Best
+from estimators.learners.elastic_net import ElasticNet
 from estimators.learners.forest import Forest
 from estimators.learners.lasso import Lasso
 from estimators.learners.linear import Linear
@@ -68,6 +72,71 @@ def test_a_lasso_finds_the_columns_that_matter() -> None:
     # 0.5 of the outcome's spread each; the others are noise of about 0.2 / sqrt(300).
     assert set(np.argsort(-np.abs(found))[:2]) == {3, 7}
     assert np.sum(np.abs(found) > 0.05) == 2
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "l1_ratio"), [(200, 12, 1.0), (200, 12, 0.5), (40, 60, 1.0)]
+)
+def test_penalised_least_squares_is_scikit_learns(
+    rows: int, columns: int, l1_ratio: float
+) -> None:
+    rng = np.random.default_rng(rows)
+    X = rng.normal(size=(rows, columns)) + rng.normal(size=(rows, 1))
+    y = X[:, 0] - 2 * X[:, 3] + rng.normal(size=rows)
+    ours = PenalisedLeastSquares(l1_ratio, penalties=50, folds=5).fit(X, y)
+    theirs = ElasticNetCV(
+        l1_ratio=l1_ratio, alphas=50, cv=5, max_iter=20_000, tol=1e-6
+    ).fit(X, y)
+    assert ours.alpha_ == pytest.approx(theirs.alpha_, rel=1e-12)
+    # Both stop at a gap of 1e-6 of the sum of squares.
+    assert np.allclose(ours.predict(X), theirs.predict(X), atol=1e-4)
+
+
+def binary(n: int, p: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(n)
+    X = rng.normal(size=(n, p))
+    return X, (X[:, 0] - X[:, 1] + rng.logistic(size=n) > 0.7).astype(int)
+
+
+@pytest.mark.parametrize("l1_ratio", [1.0, 0.5])
+def test_a_penalised_logit_is_scikit_learns_where_that_settles(l1_ratio: float) -> None:
+    X, d = binary(120, 6)
+    strengths = np.logspace(-4, 4, 10)
+    ours = PenalisedLogit(l1_ratio, tuple(strengths), penalty=None, folds=5).fit(X, d)
+    theirs = LogisticRegressionCV(
+        Cs=strengths, l1_ratios=(l1_ratio,), cv=5, scoring="neg_log_loss",
+        solver="saga", max_iter=100_000, tol=1e-9, use_legacy_attributes=False,
+    ).fit(X, d)  # fmt: skip
+    # saga ends where a step is 1e-9 of the coefficients, a little before the optimum.
+    assert np.allclose(ours.predict_proba(X), theirs.predict_proba(X), atol=1e-6)
+
+
+@pytest.mark.parametrize("l1_ratio", [1.0, 0.5])
+def test_the_penalty_of_a_logit_is_on_the_mean_of_the_log_loss(l1_ratio: float) -> None:
+    X, d = binary(300, 8)
+    model = (Lasso(penalty=0.03) if l1_ratio == 1 else ElasticNet(penalty=0.03)).build(
+        "classification", 0
+    )
+    p = model.fit(X, d).predict_proba(X)[:, 1]
+    Z, coef = model[0].transform(X), model[-1].coef_
+    slope = Z.T @ (d - p) / len(d) - 0.03 * (1 - l1_ratio) * coef
+    # First-order conditions: 1e-6 is the digits that a step's objective resolves.
+    assert abs(np.mean(d - p)) < 1e-6
+    assert np.allclose(
+        slope[coef != 0], 0.03 * l1_ratio * np.sign(coef[coef != 0]), atol=1e-6
+    )
+    assert np.all(np.abs(slope[coef == 0]) <= 0.03 * l1_ratio + 1e-6)
+    assert 0 < np.sum(coef == 0) < 8  # both kinds are there
+
+
+def test_a_penalised_logit_settles_where_a_line_separates_the_classes() -> None:
+    X, _ = binary(80, 3)
+    d = (X[:, 0] > 0.2).astype(int)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = Lasso().build("classification", 0).fit(X, d)
+    assert np.array_equal(model.predict(X), d)
+    assert np.isfinite(model[-1].coef_).all()
 
 
 def test_logit_without_penalty_is_the_maximum_of_the_likelihood() -> None:
