@@ -13,7 +13,7 @@ from estimators._math.indices import directed, entropy_weights, normalised
 from estimators.generators import _aipz, _gip, _structure
 from estimators.twfe import Twfe
 from tests.build_request import build_request
-from tests.simulation import clean_coverage, paper_seeds
+from tests.simulation import clean_coverage, paper_seeds, paper_streams
 
 SEEDS = range(1, 9)
 DOCS = Path(__file__).parents[2] / "docs" / "simulated_data.md"
@@ -112,6 +112,37 @@ def test_the_stored_numbers_of_the_paper_preset_are_what_the_generator_gives() -
     for seed in (100, 148):
         # Builds of the libraries may differ by 1e-6 in a panel; small estimates more.
         assert paper_seeds.numbers(seed) == pytest.approx(rows[seed], rel=1e-5)
+
+
+def test_the_streams_of_random_numbers_are_the_nearest_that_were_searched() -> None:
+    rows = paper_streams.stored()
+    nearest = {row.search: row for row in rows if row.rank == 1}
+    first, third = nearest["outcome"], nearest["mechanism"]
+    assert (first.salt, first.other) == (_aipz.SALT, _aipz.OUTCOME_SALT)
+    assert (third.salt, third.other) == (_aipz.SALT, _aipz.MECHANISM_SALT)
+    assert first.searched == len(paper_streams.SALTS) * len(paper_streams.OUTCOME_SALTS)
+    assert third.searched == len(paper_streams.MECHANISM_SALTS)
+    text = DOCS.read_text(encoding="utf-8")
+    for row in (first, third):
+        assert f"{row.searched:,}" in text
+        assert f"{row.distance:.1f}" in text
+
+
+def test_the_stored_distances_are_what_the_search_computes() -> None:
+    rows = [row for row in paper_streams.stored() if row.rank <= 3]
+    on = paper_streams.stage(_aipz.SALT)
+    for row in rows:
+        if row.salt != _aipz.SALT:
+            continue
+        parts = (
+            paper_streams.outcome_parts
+            if row.search == "outcome"
+            else paper_streams.mechanism_parts
+        )
+        # Six digits are stored; builds of the libraries may differ by 1e-6 in a panel.
+        assert sum(parts(on, row.other).values()) == pytest.approx(
+            row.distance, rel=1e-4
+        )
 
 
 def test_the_docs_print_the_coverage_that_was_found(kept) -> None:
