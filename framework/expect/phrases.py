@@ -67,6 +67,15 @@ def _signed(name: str) -> Callable[[spec.Expectation, Scene], str]:
     return phrase
 
 
+def _covered(options: spec.Covers, scene: Scene) -> str:
+    number = options.number
+    if isinstance(number, dict):
+        if scene.this.value not in number:
+            return "the number of its value"
+        number = number[scene.this.value]
+    return words.number(number)
+
+
 _PHRASES: Mapping[str, Callable[[Any, Scene], str]] = {
     "positive": _signed("positive"),
     "negative": _signed("negative"),
@@ -88,8 +97,8 @@ _PHRASES: Mapping[str, Callable[[Any, Scene], str]] = {
     "within": lambda o, _: (
         f"within {words.number(o.tolerance)} of {words.number(o.number)}"
     ),
-    "covers": lambda o, _: (
-        f"{words.percent(1 - o.level)} interval covers {words.number(o.number)}"
+    "covers": lambda o, scene: (
+        f"{words.percent(1 - o.level)} interval covers {_covered(o, scene)}"
     ),
     "share": _share,
     "any": lambda o, scene: "any of: " + ", ".join(_nested(f, scene) for f in o.of),

@@ -9,7 +9,7 @@ from typing import Literal
 
 from framework.errors import did_you_mean
 from framework.expect.rows import CannotBeJudged, Judged, Row, judged_row
-from framework.spec.expectations import Expectation
+from framework.spec.expectations import Covers, Expectation
 
 Status = Literal["holds", "fails", "cannot be judged"]
 HOLDS: Status = "holds"
@@ -89,6 +89,23 @@ class Scene:
         if not math.isfinite(self.row.estimate):
             raise CannotBeJudged("the draw could not be estimated")
         return self.row
+
+    def number(self, options: Covers) -> float:
+        """What the interval should contain, of this value of the line.
+
+        Raises:
+            CannotBeJudged: numbers by value, and this value has none.
+        """
+        if isinstance(options.number, float):
+            return options.number
+        values = [judged.value for judged in self.line()]
+        unknown = [name for name in options.number if name not in values]
+        if unknown:
+            guess = did_you_mean(unknown[0], values)
+            raise CannotBeJudged(f"the line has no value '{unknown[0]}', {guess}")
+        if self.this.value not in options.number:
+            raise CannotBeJudged(f"no number is given for '{self.this.value}'")
+        return options.number[self.this.value]
 
     def against(self, options: Expectation) -> Judged:
         """The estimation to compare with.

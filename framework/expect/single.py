@@ -138,13 +138,14 @@ def within(scene: Scene, options: spec.Within) -> Finding:
 
 def covers(scene: Scene, options: spec.Covers) -> Finding:
     """The number lies in the interval, ends included."""
+    number = scene.number(options)
     row = scene.judged_row(options)
     span = interval(row, 1 - options.level)
-    holds = span.low <= options.number <= span.high
-    text = words.bounds(span.low, span.high, near=[options.number])
+    holds = span.low <= number <= span.high
+    text = words.bounds(span.low, span.high, near=[number])
     return decided(holds=holds), (
         f"the {span.name} {text} {'contains' if holds else 'leaves out'} "
-        f"{words.number(options.number)}{_chosen(row)}"
+        f"{words.number(number)}{_chosen(row)}"
     )
 
 

@@ -24,6 +24,7 @@ _MAPPING = "one of them, written {name: {options}}"
 
 Level = Annotated[float, Field(gt=0, lt=0.5)]
 Bound = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 Index = int | float | str
 
 
@@ -227,8 +228,9 @@ class Covers(Expectation):
 
     main: ClassVar[str | None] = "number"
     uses: ClassVar[frozenset[str]] = _ROW | {"level"}
-    number: float = Field(
-        allow_inf_nan=False, description="what should lie in the interval"
+    number: Finite | dict[str, Finite] = Field(
+        description="what should lie in the interval; on a line with several values "
+        "one number, or value -> its own",
     )
 
 

@@ -219,6 +219,41 @@ def test_covers_asks_whether_a_known_number_is_in_the_interval(number, level, st
     assert ("contains" if status == "holds" else "leaves out") in said.reason
 
 
+def test_covers_takes_a_number_for_each_value_of_a_line():
+    expect = {"name": "covers", "number": {"open": 0.1, "east": 0.3}}
+    open_, east = verdicts(
+        *(
+            estimation(f"a.groups.{v}", row(0.1, 0.02), expect=expect)
+            for v in ("open", "east")
+        )
+    )
+    assert open_.status == "holds"
+    assert open_.expectation == "95% interval covers 0.1"
+    assert east.status == "fails"
+    assert "leaves out 0.3" in east.reason
+
+
+@pytest.mark.parametrize(
+    ("numbers", "said"),
+    [
+        ({"opne": 0.1, "east": 0.1}, ["no value 'opne'", "no value 'opne'"]),
+        ({"east": 0.1}, ["no number is given for 'open'", "contains"]),
+    ],
+)
+def test_covers_says_which_value_has_no_number(numbers, said):
+    expect = {"name": "covers", "number": numbers}
+    found = verdicts(
+        *(
+            estimation(f"a.groups.{v}", row(0.1, 0.02), expect=expect)
+            for v in ("open", "east")
+        )
+    )
+    for verdict_, text in zip(found, said, strict=True):
+        assert text in verdict_.reason
+        open_ = text != "contains"
+        assert (verdict_.status == "cannot be judged") == open_
+
+
 # -- same sign -------------------------------------------------------------------------
 
 
