@@ -10,7 +10,14 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from framework.errors import Phase, Problem
 
@@ -28,6 +35,7 @@ def _rounded(text: str) -> str:
 
 
 Level = Annotated[float, Field(gt=0, lt=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 #: Digits count: "0.189" lies between 0.1885 and 0.1895.
 Rounded = Annotated[str, AfterValidator(_rounded)]
 
@@ -92,6 +100,58 @@ class Preparation(_Strict):
     interpolated: bool = False
 
 
+class TreatedList(_Strict):
+    """A list of who is treated, one entry a row, beside what the text says of it.
+
+    Attributes:
+        file: beside the study, as `data.source` is written.
+        entry, unit: columns with the entry's name, and with that of the unit of the
+            panel that it is coded at.
+        batch: column with the date of approval; `batches` as the text counts them.
+        where, quote: the place in the paper, and its words.
+    """
+
+    file: str
+    entry: str
+    unit: str
+    batch: str = ""
+    batches: int | None = Field(default=None, ge=1)
+    where: str = ""
+    quote: str = ""
+
+
+class Magnitude(_Strict):
+    """A printed number in a unit of which the world knows the size.
+
+    Attributes:
+        logged: the number is a logarithm; so is `over`.
+        over: address of another printed number that it is divided by.
+        said: the unit that the text gives; "" = none.
+        units: name of a unit the number may be in -> what one of it is of `measure`.
+        measure: what `between` is in.
+        between: the smallest and largest size that is plausible.
+        known: where that is known from.
+        where: place in the paper.
+    """
+
+    units: dict[str, Positive]
+    measure: str
+    between: tuple[float, float] = Field(strict=False)
+    known: str
+    logged: bool = False
+    over: str = ""
+    said: str = ""
+    where: str = ""
+
+    @model_validator(mode="after")
+    def _known_unit(self) -> Magnitude:
+        if not self.units or (self.said and self.said not in self.units):
+            raise ValueError(f"'{self.said}' is none of the units {list(self.units)}")
+        if self.between[0] > self.between[1]:
+            raise ValueError(f"{self.between[0]} is above {self.between[1]}")
+        return self
+
+
 class Claim(_Strict):
     """What the text says of one number, column or table.
 
@@ -136,7 +196,10 @@ class Claims(_Strict):
         sample: units and periods.
         stars: p values below which one, two, three stars are printed.
         notes: heading -> what the note under that table defines (`{"*": 0.10}`).
+        headers: heading -> labels over the table's columns, as printed.
         data: what was done to the variables.
+        treated: a list of who is treated, and how the text counts them.
+        magnitudes: address of a number -> what is known of its size.
         variables: column -> what it is by definition.
         said: address (of a heading, a column or a number) -> what the text says of it.
     """
@@ -146,7 +209,10 @@ class Claims(_Strict):
         STARS
     )
     notes: dict[str, dict[Marks, Level]] = {}
+    headers: dict[str, list[str]] = {}
     data: Preparation = Preparation()
+    treated: TreatedList | None = None
+    magnitudes: dict[str, Magnitude] = {}
     variables: dict[str, Literal["share", "binary"] | Per] = {}
     said: dict[str, Claim] = {}
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from framework.audit.rounding import Interval, p_of, t_of
 from framework.claims import Claim, Claims
-from framework.errors import EstimandError
+from framework.errors import DataError, EstimandError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,6 +78,10 @@ class Need:
         return f"{self.column} {sorted(self.model.items(), key=str)}"
 
 
+def _no_table(file: str) -> pd.DataFrame:
+    raise DataError("D17", f"{file} is not there")
+
+
 @dataclass(slots=True)
 class Scene:
     """The study under audit.
@@ -89,6 +93,7 @@ class Scene:
         no_data: why nothing can be computed from data; "" where it can.
         simulated: what simulated data say of themselves; None = they are real.
         cells: key of a need -> its cell, or why there is none.
+        table_of: reads a table beside the study.
     """
 
     study: Study
@@ -101,6 +106,7 @@ class Scene:
     no_data: str = ""
     simulated: str | None = None
     cells: dict[str, Cell | str] = field(default_factory=dict)
+    table_of: Callable[[str], pd.DataFrame] = _no_table
     _why: dict[str, str] = field(default_factory=dict)
 
     # -- what is printed and said ----------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from framework.commands import findings_shown, printing
 from framework.commands.opening import changes_typed, open_with
 from framework.commands.running import estimated, start
 from framework.data.design import build
+from framework.data.sources import read
 from framework.errors import (
     EXPECTATION_FAILED,
     OK,
@@ -27,9 +28,12 @@ from framework.errors import (
 from framework.plan import Estimation, levels_of, panel_of, plan, protected, trees
 from framework.published import faults, printed_numbers
 from framework.spec import choices
+from framework.spec.study import project_root
 from framework.spec.tree import Origin
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from framework.cache import Cell
     from framework.commands.running import _Work
     from framework.contract import Estimator
@@ -170,6 +174,7 @@ def audit_study(
         rebuilt=stage.rebuilt,
         no_data=stage.no_data,
         simulated=stage.simulated,
+        table_of=stage.table,
     )
     if wrong := _unknown(scene):
         raise EstimandError(p.at(place=here) for p in wrong)
@@ -203,21 +208,36 @@ def _unknown(scene: Scene) -> list[Problem]:
             )
         )
 
-    for heading in scene.claims.notes:
+    of_tables = [
+        (key, h) for key in ("notes", "headers") for h in getattr(scene.claims, key)
+    ]
+    for key, heading in of_tables:
         if heading not in headings:
-            say(f"no heading '{heading}'", "notes", sorted(headings), heading)
+            say(f"no heading '{heading}'", key, sorted(headings), heading)
+    numbers = [leaf.address for leaf in scene.leaves]
+    sizes = [
+        (f"magnitudes.{address}", name)
+        for address, size in scene.claims.magnitudes.items()
+        for name in (address, size.over)
+    ]
+    for at, name in (*sizes, *_compared(scene)):
+        if name and scene.leaf(name) is None:
+            say(f"no number is printed at '{name}'", at, numbers, name)
     for address, claim in scene.claims.said.items():
         at = f"said.{address}"
         if not scene.columns_at(address) and not scene.under(address):
             say(f"the study has no '{address}'", at, known, address)
-        printed = [leaf.address for leaf in scene.leaves]
-        for name in (claim.decomposes, claim.larger_than):
-            if name and scene.leaf(name) is None:
-                say(f"no number is printed at '{name}'", at, printed, name)
         for name in claim.matrices:
             if name not in matrices:
                 say(f"no spatial weights '{name}'", at, matrices, name)
     return found
+
+
+def _compared(scene: Scene) -> Iterator[tuple[str, str]]:
+    """Where a claim speaks of another printed number, and that number's address."""
+    for address, claim in scene.claims.said.items():
+        for name in (claim.decomposes, claim.larger_than):
+            yield f"said.{address}", name
 
 
 @dataclass(slots=True)
@@ -252,6 +272,11 @@ class _Stage:
         """The prepared panel of a line."""
         estimation = self._found(column)
         return panel_of(self.study, estimation, self._work().prepared)
+
+    def table(self, file: str) -> pd.DataFrame:
+        """A table beside the study."""
+        source = {"path": file}
+        return read(source, project_root(self.study), self.study.root).frame
 
     def design(self, column: str) -> Design:
         """Rows and columns of a line, resolved without an engine."""

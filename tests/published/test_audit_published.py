@@ -44,8 +44,19 @@ POINTS = {
     "descriptive statistics": [
         ("descriptives", "descriptive.summary.gov"),
         ("descriptives", "descriptive.summary.ur"),
+        ("descriptives", "descriptive.summary.edu"),
+        ("magnitudes", "descriptive.summary.mean[fe]"),
+        ("magnitudes", "descriptive.summary.mean[edu]"),
+        ("magnitudes", "descriptive.summary.max[gov]"),
+        ("magnitudes", "descriptive.summary.min[ulgue]"),
     ],
-    "notes and kinds of R2": [("notes", "heterogeneity"), ("r_squared", "spatial")],
+    "notes, labels, the county and kinds of R2": [
+        ("notes", "policies"),
+        ("notes", "heterogeneity"),
+        ("headers", "robustness"),
+        ("treated", "claims.treated"),
+        ("r_squared", "spatial"),
+    ],
 }
 
 
@@ -85,7 +96,7 @@ def test_every_point_of_a_careful_replicator_is_found(
         assert found, (rule, address)
         for finding in found:
             assert re.search(r"\d", finding.proof), finding
-            assert finding.spec
+            assert finding.spec or finding.rule == "treated"  # a list is no line
 
 
 @pytest.mark.slow
@@ -114,6 +125,33 @@ def test_the_numbers_that_prove_it(pilot_zones: Audit) -> None:
     assert matching(pilot_zones, "autocorrelation", "moran.by_year.distance") == []
     (n,) = matching(pilot_zones, "samples", "policies")
     assert n.proof == "3,718 > 2,574"
+    # exp(17.7909 - 10.9347) / 10,000 people.
+    assert proofs["magnitudes", "descriptive.summary.mean[fe]"].startswith("0.095 ")
+    assert proofs["treated", "claims.treated"] in (
+        "18 units, 8 dates",
+        "1 of 18 entries",
+    )
+    assert proofs["headers", "robustness"] == "3 labels for 4 columns"
+
+
+@pytest.mark.slow
+def test_what_no_printed_number_can_tell_says_why(pilot_zones: Audit) -> None:
+    open_ = {
+        (f.rule, f.address): f
+        for f in pilot_zones.findings
+        if f.severity == "cannot be judged"
+    }
+    # Tests that the text rests on and no table has; a variable whose unit is not given;
+    # cells that were filled, of which a simulated panel has none.
+    assert set(open_) == {
+        ("shown", "spatial"),
+        ("magnitudes", "descriptive.summary.max[op]"),
+        ("filled", "baseline.pooled"),
+    }
+    assert open_["shown", "spatial"].proof == "0 of 3 printed"
+    unit = open_["magnitudes", "descriptive.summary.max[op]"]
+    assert unit.proof.startswith("fits as million yuan")
+    assert "10,000 dollars: 1.7 billion dollars" in unit.computed
 
 
 @pytest.mark.slow

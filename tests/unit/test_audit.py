@@ -145,6 +145,110 @@ def test_a_note_that_defines_marks_otherwise(paper: Paper) -> None:
     assert "* is 0.05 here and 0.1 elsewhere" in found.computed
 
 
+def claiming(folder: Path, moments: dict[str, str], **claims: object) -> Paper:
+    return Paper(
+        folder,
+        {"descriptive": {"summary": {"n_obs": "320", **moments}}, "claims": claims},
+    )
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (["(2)", "(2)", "(3)"], "(2) stands over 2 columns; (1) over none"),
+        (["y", "y"], "y stands over 2 columns"),
+    ],
+)
+def test_a_label_over_two_columns(tmp_path: Path, labels: list[str], said: str) -> None:
+    paper = claiming(tmp_path, {}, headers={"main": labels})
+    (found,) = paper.alarms("headers", data=False)
+    assert (found.severity, found.computed) == ("inconsistent", said)
+    paper.printed["claims"]["headers"] = {"main": ["(1)", "(2)", "y"]}
+    assert paper.alarms("headers", data=False) == []
+
+
+#: Savings a head; the text says dollars. Known: half a year's income to ten of them.
+SAVINGS = {
+    "logged": True,
+    "over": "descriptive.summary.mean[income]",
+    "said": "dollars",
+    "units": {"dollars": 1, "cents": 0.01},
+    "measure": "years of income",
+    "between": [0.5, 10],
+    "known": "national accounts",
+}
+
+
+@pytest.mark.parametrize(
+    ("printed", "change", "severity", "proof"),
+    [
+        # exp(10.9 - 10.2) = 2.01; exp(14.8 - 10.2) = 99.5.
+        ("10.90", {}, "confirmed", "2.01 against 0.5 to 10 years of income"),
+        ("14.80", {}, "doubtful", "99.5 against 0.5 to 10 years of income"),
+        ("14.80", {"said": "cents"}, "confirmed", "0.995 against"),
+        ("14.80", {"said": ""}, "cannot be judged", "fits as cents"),
+        ("99.00", {"said": ""}, "cannot be judged", "fits as none of them"),
+    ],
+)
+def test_a_number_of_another_size_than_its_unit_has(
+    tmp_path: Path, printed: str, change: dict[str, str], severity: str, proof: str
+) -> None:
+    address = "descriptive.summary.mean[savings]"
+    moments = {"mean[savings]": printed, "mean[income]": "10.20"}
+    paper = claiming(tmp_path, moments, magnitudes={address: SAVINGS | change})
+    (found,) = [f for f in paper.audit(data=False).findings if f.rule == "magnitudes"]
+    assert found.severity == severity
+    assert proof in found.proof
+    assert "national accounts" in found.computed
+
+
+def test_rounding_alone_is_of_the_right_size(tmp_path: Path) -> None:
+    size = {"units": {"share": 1}, "said": "share", "measure": "of all",
+            "between": [0.36, 1], "known": "a census"}  # fmt: skip
+    for printed, alarms in (("0.4", 0), ("0.35", 1)):  # 0.4 may have been 0.36
+        paper = claiming(
+            tmp_path,
+            {"mean[x]": printed},
+            magnitudes={"descriptive.summary.mean[x]": size},
+        )
+        assert len(paper.alarms("magnitudes", data=False)) == alarms
+
+
+LIST = "zone,unit,month\nAB,AB,2019-01\nC county,CD,2019-01\nEF,EF (north),2020-02\n"
+
+
+def test_an_entry_of_the_list_that_is_no_unit_of_the_panel(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text(LIST, encoding="utf-8")
+    treated = {"file": "list.csv", "entry": "zone", "unit": "unit", "batch": "month"}
+    paper = claiming(
+        tmp_path, {}, treated=treated | {"batches": 2}, sample={"treated_units": 3}
+    )
+    (found,) = paper.alarms("treated", data=False)
+    assert found.severity == "inconsistent"
+    assert found.computed.endswith("C county at CD")
+    assert found.proof == "1 of 3 entries"
+    counts = [f for f in paper.audit(data=False).findings if f.severity == "confirmed"]
+    assert "3 entries at 3 units, 2 dates of approval" in [f.computed for f in counts]
+    paper.printed["claims"]["treated"]["batches"] = 3
+    said, _ = paper.alarms("treated", data=False)
+    assert said.proof == "3 units, 2 dates"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [({"file": "no.csv"}, "no.csv"), ({"entry": "zoen"}, "no column zoen")],
+)
+def test_a_list_that_cannot_be_read_is_not_judged(
+    tmp_path: Path, change: dict[str, str], said: str
+) -> None:
+    (tmp_path / "list.csv").write_text(LIST, encoding="utf-8")
+    treated = {"file": "list.csv", "entry": "zone", "unit": "unit"} | change
+    paper = claiming(tmp_path, {}, treated=treated)
+    (found,) = [f for f in paper.audit(data=False).findings if f.rule == "treated"]
+    assert found.severity == "cannot be judged"
+    assert said in found.computed
+
+
 def test_a_matrix_without_numbers_and_tests_that_are_not_shown(paper: Paper) -> None:
     (found,) = paper.say("effects", matrices=["near", "far"]).alarms("shown")
     assert found.proof == "1 of 2 matrices"
@@ -452,6 +556,9 @@ def test_outputs_per_head_under_constant_returns(
         assert changed < own - 0.1
 
 
+SIZE = {"units": {"km": 1}, "measure": "km", "between": [0, 1], "known": "a map"}
+
+
 # -- without data, with faults, as a command ----------------------------------------------
 
 
@@ -478,6 +585,18 @@ def test_without_data_printed_numbers_are_judged_all_the_same(tmp_path: Path) ->
         ({"said": {"main.both": {"range": ["0.2", "0.1"]}}}, "0.2 is above 0.1"),
         ({"stars": [0.01, 0.05, 0.10]}, "largest level"),
         ({"notes": {"main": {"a": 0.1}}}, "X31"),
+        ({"headers": {"mian": ["(1)"]}}, "main"),
+        ({"magnitudes": {"main.both.e": SIZE}}, "main.both.d"),
+        (
+            {"magnitudes": {"main.both.d": SIZE | {"over": "main.both.e"}}},
+            "main.both.d",
+        ),
+        (
+            {"magnitudes": {"main.both.d": SIZE | {"said": "miles"}}},
+            "none of the units",
+        ),
+        ({"magnitudes": {"main.both.d": SIZE | {"between": [2, 1]}}}, "above"),
+        ({"treated": {"file": "list.csv"}}, "X31"),
     ],
 )
 def test_slips_in_claims_are_problems(
