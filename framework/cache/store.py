@@ -27,11 +27,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from framework.cache.cells import Cell
+from framework.cache.cells import Cell, Failure
 from framework.cache.identity import computed_with
 from framework.cache.plain import from_plain, to_plain
 from framework.cache.shelf import FolderShelf
-from framework.errors import StorageError
+from framework.errors import Phase, Problem, StorageError
 from framework.panel import LedgerLine, Panel
 from framework.result import Plot, Result, Test
 
@@ -48,6 +48,8 @@ _GRACE = 60.0
 _RESERVE = 16 * 2**20
 #: Files whose way to the disk is awaited at the same time.
 _SYNCED_AT_ONCE = 16
+#: What a refusal says; its address and place belong to who asked.
+_SAID = ("code", "what", "why", "fix", "path", "acknowledge")
 T = TypeVar("T")
 _ENTRY = re.compile(r"(?P<digest>[0-9a-f]{64})  (?P<name>[a-z0-9-]+\.[a-z]+)")
 _KEY = re.compile(r"[A-Za-z0-9_-]{1,128}")
@@ -56,6 +58,9 @@ _KEY = re.compile(r"[A-Za-z0-9_-]{1,128}")
 @dataclass(frozen=True, slots=True)
 class Store:
     """Cells in `<root>/.cells/<fingerprint>/`, panels in `<root>/.cells/panels/<key>/`.
+
+    What a design cannot answer has no cell; that it was refused, and why, is kept in
+    `<root>/.cells/refused/<fingerprint>/`.
 
     Safe for any number of processes at once; the numbers of a name never change.
 
@@ -105,6 +110,29 @@ class Store:
             "seconds": cell.seconds,
         }
         self._write(self._cell(cell.fingerprint), frames, about)
+
+    def save_refusal(self, fingerprint: str, failure: Failure) -> None:
+        """Keep why a design gives no number; errors as `save`.
+
+        Raises:
+            ValueError: not every problem is the design's: what a machine, an engine or
+                a limit has done may go well the next time, so it is never kept.
+        """
+        if any(problem.phase is not Phase.DESIGN for problem in failure.problems):
+            raise ValueError("only what a design cannot answer is kept as refused")
+        about = {
+            "fingerprint": fingerprint,
+            "problems": [
+                {name: getattr(problem, name) for name in _SAID}
+                for problem in failure.problems
+            ],
+            "trace": failure.trace,
+        }
+        self._write(self._refused(fingerprint), {}, about)
+
+    def load_refusal(self, fingerprint: str) -> Failure | None:
+        """Why there is no number, without the address of who asked; or None."""
+        return self._read(self._refused(fingerprint), _read_refusal)
 
     def panel_path(self, key: str) -> Path:
         """Where the prepared panel's rows are, or would be: an Arrow file."""
@@ -180,6 +208,9 @@ class Store:
 
     def _cell(self, fingerprint: str) -> Path:
         return self._cells / _slug(fingerprint)
+
+    def _refused(self, fingerprint: str) -> Path:
+        return self._cells / "refused" / _slug(fingerprint)
 
     def _panel(self, key: str) -> Path:
         return self._cells / "panels" / _slug(key)
@@ -345,6 +376,14 @@ def _read_cell(files: _Files) -> Cell:
         acknowledged=about["acknowledged"],
         seconds=about["seconds"],
     )
+
+
+def _read_refusal(files: _Files) -> Failure:
+    about = files.about()
+    if about["fingerprint"] != files.folder.name:
+        raise _DamagedError("fingerprint")
+    problems = tuple(Problem(Phase.DESIGN, **said) for said in about["problems"])
+    return Failure(problems, about["trace"])
 
 
 def _read_panel(files: _Files) -> Panel:

@@ -155,7 +155,8 @@ def _again_options(made: argparse.ArgumentParser) -> None:
     earlier.add_argument(
         "--retry-failed",
         action="store_true",
-        help="only what failed in the last run of this command",
+        help="only what failed in the last run of this command, "
+        "also what its design could not answer (refused again unseen otherwise)",
     )
     made.add_argument(
         "--fail-fast", action="store_true", help="stop at the first failure"

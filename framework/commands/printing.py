@@ -231,10 +231,12 @@ def failures(ran: Ran) -> None:
 def summary(ran: Ran) -> None:
     """Where everything is."""
     total = len(ran.shown)
-    reused = f" ({ran.reused} from earlier runs)" if ran.reused else ""
     unidentified = sum(c.unidentified for c in ran.shown)
     gone = f", {unidentified} not identified as acknowledged" if unidentified else ""
     done = total - len(ran.failed) - unidentified
+    cached = sum(c.cached for c in ran.shown)
+    reused = f" ({'all' if cached == done else cached} from earlier runs)"
+    reused = reused if cached else ""
     out(
         f"{done} of {total} estimations{reused}{gone}. "
         f"Report: {ran.folder / 'report.html'}"

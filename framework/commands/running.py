@@ -136,6 +136,7 @@ def run_study(
     watch: Stopwatch | None = None,
     command: Command | None = None,
     fail_fast: bool = False,
+    retry: bool = False,
 ) -> Ran:
     """Run a study and write its record.
 
@@ -150,6 +151,7 @@ def run_study(
         watch: takes the time of each stage.
         command: what was typed, for the commands that retry; None = `run`.
         fail_fast: stop at the first estimation that fails.
+        retry: try again what the design could not answer in an earlier run, too.
 
     Raises:
         EstimandError: a problem of the whole study (nothing was run, or nothing gave a
@@ -164,7 +166,9 @@ def run_study(
         _demand_sound(work)
     command = command or Command("run", study.document.source, tuple(overrides))
     book = JobBook.open(settings.runs, study.name, command, _planned(work))
-    outcomes = _execute(work, settings, progress, book, fail_fast=fail_fast)
+    outcomes = _execute(
+        work, settings, progress, book, fail_fast=fail_fast, retry=retry
+    )
     watch.lap("estimations")
     columns = _columns(work, outcomes)
     _stop_if_nothing(columns, book)
@@ -354,6 +358,7 @@ def _execute(
     book: JobBook | None = None,
     *,
     fail_fast: bool = False,
+    retry: bool = False,
 ) -> dict[str, tuple[Cell | Failure, bool]]:
     """Fingerprint -> outcome, and whether it was finished before."""
     from framework.execute import execute
@@ -384,6 +389,7 @@ def _execute(
         on_done=over,
         progress=progress,
         fail_fast=fail_fast,
+        retry=retry,
     )
     return {n: (outcome, n in outcomes.reused) for n, outcome in outcomes.items()}
 

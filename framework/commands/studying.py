@@ -192,6 +192,7 @@ def run(options: argparse.Namespace) -> int:
             watch=watch,
             command=command,
             fail_fast=options.fail_fast,
+            retry=options.retry_failed,
         )
     except EstimandError as error:
         if error.exit_code > Phase.DESIGN or any(p.address for p in error.problems):

@@ -103,6 +103,7 @@ def run_grid(
         render=renderer(settings),
         command=command,
         fail_fast=options.fail_fast,
+        retry=options.retry_failed,
     )
 
 

@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from types import FrameType
 from typing import NoReturn, Protocol
 
@@ -58,11 +59,13 @@ def execute(
     progress: Progress | None = None,
     *,
     fail_fast: bool = False,
+    retry: bool = False,
 ) -> Outcomes:
     """Fingerprint -> cell or failure of every job, in the order of the jobs.
 
-    What the store holds is not run; jobs with one fingerprint run once. A failure is
-    never kept: it is tried again the next time.
+    What the store holds is not run; jobs with one fingerprint run once. What a design
+    cannot answer is refused again as it was; every other failure is never kept, so it
+    is tried again the next time.
 
     Args:
         jobs: the estimations.
@@ -71,6 +74,7 @@ def execute(
         on_done: called once per fingerprint, finished ones first, the rest as they end.
         progress: shows how far the run is.
         fail_fast: stop at the first failure; what has not ended then fails with W07.
+        retry: try again what a design could not answer, too.
 
     Raises:
         KeyboardInterrupt: after the workers were stopped.
@@ -88,15 +92,15 @@ def execute(
 
     store.clear_leftovers()
     with _terminable(), _stopping(executor, progress):
-        finished = {f: cell for f in wanted if (cell := store.load(f)) is not None}
+        known = _known(wanted, store, retry=retry)
         if progress:
-            progress.start(len(wanted), len(finished))
-        reused = set(finished)
-        for name, cell in finished.items():
-            keep(wanted[name], cell)
-        for name, job in wanted.items():
-            if name not in finished:
-                executor.submit(job)
+            progress.start(len(wanted), len(known))
+        for name, outcome in known.items():
+            keep(wanted[name], outcome)
+        reused = {n for n, outcome in known.items() if isinstance(outcome, Cell)}
+        refused = len(reused) < len(known)
+        for job in _unknown(wanted, known) if not (fail_fast and refused) else ():
+            executor.submit(job)
         for over, outcome in _ended(executor, store, fail_fast=fail_fast):
             if over.reused and isinstance(outcome, Cell):
                 reused.add(over.job.fingerprint)
@@ -108,6 +112,25 @@ def execute(
         if fresh:
             store.sync(fresh)
     return Outcomes({n: found.get(n) or _stopped(j) for n, j in wanted.items()}, reused)
+
+
+def _known(
+    wanted: Mapping[str, Job], store: Store, *, retry: bool
+) -> dict[str, Cell | Failure]:
+    """What the store holds of the jobs: cells, and refusals of their designs."""
+    known: dict[str, Cell | Failure] = {}
+    for name, job in wanted.items():
+        cell = store.load(name)
+        if cell is not None:
+            known[name] = cell
+        elif not retry and (refusal := store.load_refusal(name)) is not None:
+            problems = tuple(p.at(address=job.address) for p in refusal.problems)
+            known[name] = replace(refusal, problems=problems)
+    return known
+
+
+def _unknown(wanted: Mapping[str, Job], known: Collection[str]) -> Iterator[Job]:
+    return (job for name, job in wanted.items() if name not in known)
 
 
 def _ended(

@@ -85,8 +85,10 @@ def work(
         if shelf is not None:
             shelf.keep()
     except EstimandError as error:
-        problems = tuple(p.at(address=job.address) for p in error.problems)
-        return Failure(problems, traceback.format_exc())
+        failure = Failure(error.problems, traceback.format_exc())
+        _keep_refusal(job, Store(root), failure, newest)
+        problems = tuple(p.at(address=job.address) for p in failure.problems)
+        return replace(failure, problems=problems)
     except MemoryError:
         return Failure((_out_of_memory(job),), traceback.format_exc())
     except Exception as error:
@@ -180,6 +182,17 @@ def _own_files(loaded: int) -> tuple[tuple[str, str], ...]:
         if name.partition(".")[0] in {"framework", "estimators"}
         and (file := getattr(module, "__file__", None))
     )
+
+
+def _keep_refusal(job: Job, store: Store, failure: Failure, newest: int | None) -> None:
+    """Keep what the design cannot answer; all else may go well the next time."""
+    if any(problem.phase is not Phase.DESIGN for problem in failure.problems):
+        return
+    # Refusing again costs seconds: no reason to lose what is to be said.
+    with contextlib.suppress(StorageError, WorkerError):
+        if newest is not None:
+            _check_source(newest)
+        store.save_refusal(job.fingerprint, failure)
 
 
 def _check_source(newest: int) -> None:

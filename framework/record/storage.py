@@ -7,10 +7,14 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from framework.errors import StorageError
+
+#: Files whose way to the disk is awaited at the same time.
+_SYNCED_AT_ONCE = 16
 
 
 @contextmanager
@@ -35,7 +39,11 @@ def storage_errors(doing: str, *, fix: str) -> Iterator[None]:
 
 def sync_folder(folder: Path) -> None:
     """Flush a folder's own entries to disk."""
-    handle = os.open(folder, os.O_RDONLY)
+    _sync(folder)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
@@ -44,14 +52,12 @@ def sync_folder(folder: Path) -> None:
 
 def sync_tree(folder: Path) -> None:
     """Flush every file below a folder, then the folders, deepest first."""
-    for parent, _, files in os.walk(folder, topdown=False):
-        for name in files:
-            handle = os.open(Path(parent, name), os.O_RDONLY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
-        sync_folder(Path(parent))
+    walked = [(Path(parent), files) for parent, _, files in os.walk(folder)]
+    # At the same time: a disk does many in the time of one.
+    with ThreadPoolExecutor(_SYNCED_AT_ONCE) as pool:
+        list(pool.map(_sync, (parent / name for parent, f in walked for name in f)))
+    for parent, _ in reversed(walked):
+        _sync(parent)
 
 
 def replace_text(path: Path, text: str) -> None:

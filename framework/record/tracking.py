@@ -2,7 +2,9 @@
 
 Everything shown there is read from a run's folder, so the store can be thrown away and
 made again (`rebuild`). One process writes at a time, one MLflow run per estimation;
-draws, coefficient vectors and models are never logged.
+draws, coefficient vectors and models are never logged. A new run in our own store that
+is in order is written without loading MLflow (`bulk`); whatever is to be made, mended
+or asked of a server goes through MLflow's client.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import logging
 import os
 import re
 import shutil
+import sqlite3
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -64,6 +67,8 @@ _PATIENCE = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_LOGGING_LEVEL": "ERROR",
 }
+#: Tags of a study's experiment: what the pages shall look like.
+_KIND = {"mlflow.experimentKind": "custom_model_development"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +94,7 @@ class TrackingConfig:
         """The tracking URI in force; PostgreSQL by the driver that is ours."""
         if self.uri:
             return re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", self.uri)
-        return f"sqlite:///{self._folder / 'mlflow.db'}"
+        return f"sqlite:///{self.database}"
 
     @property
     def artifacts(self) -> str | None:
@@ -114,6 +119,16 @@ class TrackingConfig:
     def lock(self) -> Path:
         """The file that the one writer holds."""
         return self._folder / "lock"
+
+    @property
+    def database(self) -> Path:
+        """The file of the default store."""
+        return self._folder / "mlflow.db"
+
+    @property
+    def mark(self) -> Path:
+        """The file that holds the version of MLflow that the default store is of."""
+        return self._folder / "schema"
 
     @property
     def _folder(self) -> Path:
@@ -148,6 +163,10 @@ def sync(
     if not tracking.enabled:
         return ""
     recorded = read(folder)
+    if tracking.is_ours and _added(tracking, recorded, note):
+        if progress:
+            progress(len(recorded.estimations), len(recorded.estimations))
+        return recorded.study
     with _open(tracking) as client:
         _finish_orphans(client, tracking, spare=recorded.folder)
         _catch_up(client, tracking, recorded)
@@ -281,7 +300,13 @@ def _open(tracking: TrackingConfig) -> Iterator[MlflowClient]:
             else:
                 _demand_answer(tracking.store)
             yield MlflowClient(tracking_uri=tracking.store)
-        except (MlflowException, SQLAlchemyError, CommandError, OSError) as error:
+        except (
+            MlflowException,
+            SQLAlchemyError,
+            CommandError,
+            sqlite3.Error,
+            OSError,
+        ) as error:
             raise StorageError(
                 "R22",
                 f"MLflow at {_masked(tracking.store)} refused: "
@@ -338,13 +363,11 @@ def _make_or_upgrade(tracking: TrackingConfig) -> None:
     from importlib import import_module
     from importlib.metadata import version
 
-    utils: Any = import_module("mlflow.store.db.utils")
-    database = Path(tracking.store.removeprefix("sqlite:///"))
-    mark = tracking.lock.with_name("schema")
-    current = version("mlflow")
-    marked = mark.read_text(encoding="ascii") if mark.exists() else ""
-    if marked == current and database.exists():
+    if _is_current(tracking):
         return
+    utils: Any = import_module("mlflow.store.db.utils")
+    database, mark = tracking.database, tracking.mark
+    marked = mark.read_text(encoding="ascii") if mark.exists() else ""
     for draft in mark.parent.glob(f".{mark.name}.*.draft"):
         draft.unlink()  # of a process that was killed: this one holds the lock
     if not marked:
@@ -359,7 +382,16 @@ def _make_or_upgrade(tracking: TrackingConfig) -> None:
             _make_default(engine)
     finally:
         engine.dispose()
-    replace_text(mark, current)
+    replace_text(mark, version("mlflow"))
+
+
+def _is_current(tracking: TrackingConfig) -> bool:
+    """Whether our own store is one that the installed MLflow made or upgraded."""
+    from importlib.metadata import version
+
+    mark = tracking.mark
+    marked = mark.read_text(encoding="ascii") if mark.exists() else ""
+    return marked == version("mlflow") and tracking.database.exists()
 
 
 def _make_default(engine: Any) -> None:
@@ -390,7 +422,7 @@ def _experiment(client: MlflowClient, tracking: TrackingConfig, study: str) -> s
         made: str = client.create_experiment(
             study,
             artifact_location=tracking.artifacts,
-            tags={"mlflow.experimentKind": "custom_model_development"},
+            tags=_KIND,
         )
         return made
     if experiment.lifecycle_stage != "active":
@@ -461,11 +493,7 @@ def _catch_up(
     A process that dies between its run's folder and MLflow leaves no trace in MLflow.
     What a user deleted there stays deleted.
     """
-    others = {
-        folder.name: folder
-        for folder in run_folders(tracking.runs, recorded.study)
-        if folder.name != recorded.run_id
-    }
+    others = _others(tracking, recorded)
     experiment = client.get_experiment_by_name(recorded.study) if others else None
     if experiment is not None:
         shown = _runs(
@@ -479,7 +507,64 @@ def _catch_up(
             _show(client, tracking, read(folder))
 
 
+def _others(tracking: TrackingConfig, recorded: Recorded) -> dict[str, Path]:
+    """The study's other runs: id -> folder."""
+    return {
+        folder.name: folder
+        for folder in run_folders(tracking.runs, recorded.study)
+        if folder.name != recorded.run_id
+    }
+
+
 # --- What MLflow gets --------------------------------------------------------------
+
+
+def _added(tracking: TrackingConfig, recorded: Recorded, note: str) -> bool:
+    """Write a run that is all our own store lacks, at once and without loading MLflow.
+
+    Returns:
+        False where the store is to be made, upgraded or mended first, or where its
+        database refuses: nothing was written, and MLflow's client is to do or say it.
+    """
+    with exclusive(tracking.lock, seconds=_LOCK_SECONDS):
+        if not _is_current(tracking):
+            return False
+        others = _others(tracking, recorded)
+        try:
+            with bulk.writing(tracking.database) as store:
+                if not bulk.in_order(store, recorded.study, recorded.run_id, others):
+                    return False
+                place = str(tracking.artifacts)
+                experiment = bulk.experiment(store, recorded.study, place, _KIND)
+                local = _local(experiment.artifacts)
+                if local is None:
+                    store.rollback()
+                    return False
+                parent, children = _as_finished(recorded, note)
+                bulk.insert(store, experiment, [parent, *children])
+                bulk.tag(store, experiment, *_view(parent.key, recorded))
+                for name in ARTIFACTS:
+                    target = local / parent.key / "artifacts"
+                    _copy_changed(recorded.folder / name, target, recorded.folder)
+        except sqlite3.Error:
+            return False
+    return True
+
+
+def _as_finished(
+    recorded: Recorded, note: str
+) -> tuple[bulk.Finished, list[bulk.Finished]]:
+    """The run and its estimations, all over."""
+    ours = _ours(recorded)
+    begun, ended = _times(recorded)
+    text = {"mlflow.note.content": description(recorded, note)}
+    tags = ours | parent_tags(recorded) | text
+    parent = bulk.Finished(recorded.run_id, begun, ended, tags, {}, {})
+    nested = ours | {"mlflow.parentRunId": parent.key}
+    return parent, [
+        _finished(estimation, nested, begun, place)
+        for place, estimation in enumerate(recorded.estimations, start=1)
+    ]
 
 
 def _show(
@@ -491,17 +576,9 @@ def _show(
 ) -> Run:
     """One parent, one child per estimation that is not there yet."""
     experiment = _experiment(client, tracking, recorded.study)
-    ours = {
-        "estimand.run_id": recorded.run_id,
-        "estimand.folder": str(recorded.folder),
-        "estimand.process": this_process(),
-        "mlflow.user": _user(),
-        "mlflow.source.name": "estimand",
-        "mlflow.source.type": "LOCAL",
-    }
+    ours = _ours(recorded)
     parent, present = _present(client, experiment, recorded.run_id)
-    begun = _milliseconds(recorded.manifest["created"])
-    ended = _milliseconds(recorded.manifest["finished"] or recorded.manifest["created"])
+    begun, ended = _times(recorded)
     text = description(recorded, note)
     if parent is None:
         parent = client.create_run(
@@ -514,10 +591,9 @@ def _show(
         client.set_tag(parent.info.run_id, "mlflow.note.content", text)
     nested = ours | {"mlflow.parentRunId": parent.info.run_id}
     missing: list[bulk.Finished] = []
-    for count, estimation in enumerate(recorded.estimations, start=1):
+    for place, estimation in enumerate(recorded.estimations, start=1):
         if estimation.address not in present:
-            tags = nested | {"place": f"{count:05d}"}  # the order of the study
-            missing.append(_finished(estimation, tags, begun + count))
+            missing.append(_finished(estimation, nested, begun, place))
     shown = len(recorded.estimations) - len(missing)
     for count in _log(client, experiment, missing, tracking):
         if progress:
@@ -527,6 +603,25 @@ def _show(
     if parent.info.status == "RUNNING":
         client.set_terminated(parent.info.run_id, status="FINISHED", end_time=ended)
     return parent
+
+
+def _ours(recorded: Recorded) -> dict[str, str]:
+    """Tags of everything that this process writes of a run."""
+    return {
+        "estimand.run_id": recorded.run_id,
+        "estimand.folder": str(recorded.folder),
+        "estimand.process": this_process(),
+        "mlflow.user": _user(),
+        "mlflow.source.name": "estimand",
+        "mlflow.source.type": "LOCAL",
+    }
+
+
+def _times(recorded: Recorded) -> tuple[int, int]:
+    """Milliseconds since 1970 at which a run began and ended."""
+    created = recorded.manifest["created"]
+    ended = recorded.manifest["finished"] or created
+    return _milliseconds(created), _milliseconds(ended)
 
 
 def _present(
@@ -550,13 +645,15 @@ def _present(
 
 
 def _finished(
-    estimation: Estimation, tags: Mapping[str, str], begun: int
+    estimation: Estimation, nested: Mapping[str, str], begun: int, place: int
 ) -> bulk.Finished:
+    """An estimation of a run; `place` (from 1) is its place in the study."""
+    start = begun + place
     return bulk.Finished(
         estimation.address,
-        begun,
-        begun + round(1000 * estimation.metrics.get("seconds", 0.0)),
-        {**tags, **estimation.tags},
+        start,
+        start + round(1000 * estimation.metrics.get("seconds", 0.0)),
+        {**nested, "place": f"{place:05d}", **estimation.tags},
         estimation.metrics,
         estimation.parameters,
     )
@@ -576,17 +673,18 @@ def _log(
         runs: the runs that are missing.
         tracking: the store's configuration.
     """
-    if not tracking.is_ours or len(runs) < bulk.TOGETHER:
+    if not tracking.is_ours:
         for count, run in enumerate(runs, start=1):
             _log_one(client, experiment, run)
             yield count
         return
-    held = client.get_experiment(experiment).artifact_location
-    with bulk.opened(tracking.store) as engine:
-        for first in range(0, len(runs), bulk.TOGETHER):
-            together = runs[first : first + bulk.TOGETHER]
-            bulk.insert(engine, experiment, held, together)
-            yield first + len(together)
+    place = client.get_experiment(experiment).artifact_location
+    theirs = bulk.Experiment(int(experiment), place)
+    for first in range(0, len(runs), bulk.TOGETHER):
+        together = runs[first : first + bulk.TOGETHER]
+        with bulk.writing(tracking.database) as store:
+            bulk.insert(store, theirs, together)
+        yield first + len(together)
 
 
 def _log_one(client: MlflowClient, experiment: str, run: bulk.Finished) -> None:
@@ -632,7 +730,11 @@ def _copy_changed(source: Path, local: Path, folder: Path) -> None:
 def _save_view(
     client: MlflowClient, experiment: str, parent: str, recorded: Recorded
 ) -> None:
-    """The table that opens: this run's estimations with what matters in columns."""
+    client.set_experiment_tag(experiment, *_view(parent, recorded))
+
+
+def _view(parent: str, recorded: Recorded) -> tuple[str, str]:
+    """Tag of the table that opens: the run's estimations, what matters in columns."""
     columns = [
         *(
             f"metrics.`{name}`"
@@ -655,9 +757,7 @@ def _save_view(
         "columnOrder": columns,
         "columnWidths": dict.fromkeys(columns, 110),
     }
-    client.set_experiment_tag(
-        experiment, f"mlflow.sharedViewState.{VIEW}", json.dumps(state)
-    )
+    return f"mlflow.sharedViewState.{VIEW}", json.dumps(state)
 
 
 # --- Small matters -----------------------------------------------------------------

@@ -44,6 +44,9 @@ def test_with_it_the_column_says_why(lab):
     assert said["groups.line.big"] == ["not_identified"]
     assert said["groups.line.half"] == []  # nothing was overridden there
     assert "Traceback" not in done.err
+    again = lab.run()
+    assert again.exit == 0, again.err
+    assert "2 of 3 estimations (all from earlier runs)" in again.out
     assert json.dumps(done.manifest["columns"])
 
 

@@ -292,6 +292,23 @@ def test_nothing_is_said_on_the_terminal_and_nobody_is_called(runs):
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+def test_a_run_that_is_all_a_store_lacks_is_shown_without_loading_mlflow(runs):
+    first, _ = (write_run(build_run(seed=n), runs) for n in (2, 3))
+    sync(first, TrackingConfig(runs))  # both: the second was missing, too
+    assert statuses(runs) == ["FINISHED"] * 6
+    third = write_run(build_run(seed=4), runs)
+    script = (
+        "import sys; from pathlib import Path\n"
+        "from framework.record.tracking import TrackingConfig, sync\n"
+        "sync(Path(sys.argv[1]), TrackingConfig(Path(sys.argv[2])))\n"
+        "print(sorted({'mlflow', 'alembic', 'sqlalchemy'} & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", script, str(third), str(runs)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
+    assert statuses(runs) == ["FINISHED"] * 9
+
+
 def test_tracking_may_be_off(runs, monkeypatch):
     monkeypatch.setattr(tracking, "_open", lambda config: pytest.fail("opened"))
     assert sync(runs / "no such run", TrackingConfig(runs, enabled=False)) == ""
@@ -310,7 +327,9 @@ def kill_at(call, step, runs, folder):
         "    if count == int(step): os.kill(os.getpid(), signal.SIGKILL)\n"
         "    return original(*args, **options)\n"
         "setattr(MlflowClient, call, dying)\n"
-        "sync(Path(folder), TrackingConfig(Path(runs)))"
+        # As a store of somebody else's: every step is one of MLflow's client.
+        "ours = TrackingConfig(Path(runs))\n"
+        "sync(Path(folder), TrackingConfig(ours.runs, uri=ours.store))"
     )
     command = [sys.executable, "-c", script, call, str(step), str(runs), str(folder)]
     return subprocess.run(command, check=False).returncode

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -133,6 +134,80 @@ def test_each_estimation_runs_once_and_finished_ones_never(store: Store):
     # The failure is tried again, the finished ones are not.
     assert log.read_text().split() == ["a", "b", "c", "b"]
     assert again.said[0] == ("start", 3, 2)
+
+
+def test_what_a_design_cannot_answer_is_asked_once(store: Store):
+    log = store.root / "log"
+    jobs = [a_job("no", do="design", log=str(log)), a_job("yes", log=str(log))]
+    first = execute(jobs, store, Inline(store.root, TASK))
+    seen, done = Seen(), []
+    asked = [replace(jobs[0], address="other.name"), jobs[1]]
+    again = execute(
+        asked, store, Inline(store.root, TASK), lambda *over: done.append(over), seen
+    )
+    assert log.read_text().split() == ["no", "yes"]
+    assert seen.said == [("start", 2, 2), "stop"]
+    assert [job.address for job, _ in done] == ["other.name", "heading.yes"]
+    one, other = first["no"], again["no"]
+    assert isinstance(one, Failure)
+    assert isinstance(other, Failure)
+    # The same words and trace; the address is that of who asks.
+    assert other.trace == one.trace
+    assert "toy_work.py" in other.trace
+    (was,), (said,) = one.problems, other.problems
+    assert was.address == "heading.no"
+    assert said == replace(was, address="other.name")
+    assert said.acknowledge == "not_identified"
+    assert again.reused == {"yes"}
+
+
+def test_retried_is_what_a_design_could_not_answer_too(store: Store):
+    log = store.root / "log"
+    job = a_job("no", do="design", log=str(log))
+    execute([job], store, Inline(store.root, TASK))
+    found = execute([job], store, Inline(store.root, TASK), retry=True)
+    assert log.read_text().split() == ["no", "no"]
+    assert code(found["no"]) == "I03"
+    # What gives a number now is a cell, whatever was refused before.
+    mended = a_job("no", log=str(log))
+    found = execute([mended], store, Inline(store.root, TASK), retry=True)
+    assert isinstance(found["no"], Cell)
+    assert isinstance(execute([job], store, Inline(store.root, TASK))["no"], Cell)
+
+
+@pytest.mark.parametrize("wish", ["numerical", "raise", "no memory", "design and more"])
+def test_what_may_go_well_the_next_time_is_tried_again(store: Store, wish: str):
+    log = store.root / "log"
+    for _ in range(2):
+        execute([a_job("a", do=wish, log=str(log))], store, Inline(store.root, TASK))
+    assert log.read_text().split() == ["a", "a"]
+    problem = Problem(Phase.NUMERICAL, "N01", "no number")
+    with pytest.raises(ValueError, match="only what a design cannot answer"):
+        store.save_refusal("a", Failure((problem,)))
+
+
+def test_a_refusal_by_changed_source_or_on_a_bad_disk_is_not_kept(store: Store):
+    log = store.root / "log"
+    job = a_job("no", do="design", log=str(log))
+    # Every source file is newer than the beginning of time.
+    assert isinstance(work(job, store.root, task=TASK, newest=0), Failure)
+    assert store.load_refusal("no") is None
+    execute([job], store, Inline(store.root, TASK))
+    assert store.load_refusal("no") is not None
+    kept = store.root / ".cells" / "refused" / "no" / "about.json"
+    kept.write_text(kept.read_text().replace("not identified", "identified"))
+    execute([job], store, Inline(store.root, TASK))
+    assert log.read_text().split() == ["no"] * 3
+    assert code(execute([job], store, Inline(store.root, TASK))["no"]) == "I03"
+
+
+def test_the_first_failure_may_be_one_of_an_earlier_run(store: Store):
+    log = store.root / "log"
+    jobs = [a_job("no", do="design", log=str(log)), a_job("next", log=str(log))]
+    execute(jobs[:1], store, Inline(store.root, TASK))
+    found = execute(jobs, store, Inline(store.root, TASK), fail_fast=True)
+    assert log.read_text().split() == ["no"]
+    assert [code(found[name]) for name in ("no", "next")] == ["I03", "W07"]
 
 
 def test_what_goes_wrong_is_said_with_its_address(store: Store):

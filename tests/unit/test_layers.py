@@ -305,10 +305,8 @@ def test_mathematics_knows_arrays_only(path: Path) -> None:
     assert wrong == []
 
 
-#: Everything goes through MLflow's client, but a sweep's many runs: `bulk` writes them
-#: in one transaction, and needs the tables' definitions.
 BOUNDARY = {
-    "mlflow": {"framework.record.tracking", "framework.record.bulk"},
+    "mlflow": {"framework.record.tracking"},
     "matplotlib": {"framework.render.style"},
     "hydra": {"framework.composition"},
 }

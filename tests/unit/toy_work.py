@@ -6,12 +6,34 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from framework.cache import Cell, Job
-from framework.errors import NumericalError
+from framework.errors import (
+    EstimandError,
+    IdentificationError,
+    NumericalError,
+    Phase,
+    Problem,
+)
 from framework.panel import Panel
 from framework.result import Result
+
+RAISED: Mapping[str, Exception] = {
+    "raise": KeyError("v000"),
+    "numerical": NumericalError("N01", "no trustworthy number"),
+    "design": IdentificationError(
+        "I03", "not identified", acknowledge="not_identified"
+    ),
+    "design and more": EstimandError(
+        [
+            Problem(phase, "I03", "not identified")
+            for phase in (Phase.DESIGN, Phase.NUMERICAL)
+        ]
+    ),
+    "no memory": MemoryError(),
+}
 
 
 def toy(job: Job, panel: Panel) -> Cell:
@@ -31,10 +53,8 @@ def toy(job: Job, panel: Panel) -> Cell:
         os._exit(3)
     if wish == "killed":
         os.kill(os.getpid(), 9)
-    if wish == "raise":
-        raise KeyError("v000")
-    if wish == "numerical":
-        raise NumericalError("N01", "no trustworthy number")
+    if wish in RAISED:
+        raise RAISED[wish]
     if wish == "memory":
         hoard = []
         while True:
