@@ -15,7 +15,7 @@ def main() -> None:
     try:
         from framework.commands.line import main as run
 
-        code = run(sys.argv[1:])
+        code = run(sys.argv[1:], whole_process=True)
     except KeyboardInterrupt:  # before there was anything to run
         code = 130
     finally:

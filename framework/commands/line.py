@@ -23,12 +23,19 @@ exit codes
 _AGAIN = "run again, nothing finished is computed twice"
 
 
-def main(args: Sequence[str]) -> int:
-    """Do what was typed; the exit code. No error of ours ends in a traceback."""
+def main(args: Sequence[str], *, whole_process: bool = False) -> int:
+    """Do what was typed; the exit code. No error of ours ends in a traceback.
+
+    Args:
+        args: what was typed.
+        whole_process: the process was started for this, so its start is part of the
+            time that it takes.
+    """
     # MLflow reports home and chats by default; both off before anything imports it.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DO_NOT_TRACK", "true")
     options = parser().parse_intermixed_args(args)
+    options.whole_process = whole_process
     try:
         with stoppable():
             module, _, function = options.does.partition(":")

@@ -162,7 +162,7 @@ def run(options: argparse.Namespace) -> int:
     from framework.commands.watching import Bar
     from framework.record import Command, check_output
 
-    watch = Stopwatch()
+    watch = Stopwatch.of_process() if options.whole_process else Stopwatch()
     try:
         study, settings = open_with(options.study, options.overrides)
         plan_study(study)

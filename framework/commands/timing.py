@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+#: Place of the time of start among the fields behind a process's name (proc(5)).
+_STARTED = 19
 #: Lines named one by one below a stage.
 _NAMED = 3
 #: Seconds below which a part is not worth its line.
@@ -23,6 +26,14 @@ class Stopwatch:
 
     spent: dict[str, float] = field(default_factory=dict)
     _since: float = field(default_factory=time.perf_counter)
+
+    @classmethod
+    def of_process(cls) -> Stopwatch:
+        """Started with this process: what it took to get here is the stage `start`."""
+        watch = cls()
+        watch._since -= _age()
+        watch.lap("start")
+        return watch
 
     def lap(self, stage: str) -> None:
         """What has passed since the last lap belongs to `stage`."""
@@ -45,6 +56,19 @@ class Stopwatch:
         return timed
 
 
+def _age() -> float:
+    """Seconds since this process was started."""
+    try:
+        # To a hundredth; psutil would add the boot's time, which is in whole seconds.
+        fields = Path("/proc/self/stat").read_text(encoding="ascii").rpartition(")")[2]
+        ticks = int(fields.split()[_STARTED]) / os.sysconf("SC_CLK_TCK")
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks
+    except (OSError, AttributeError):  # no Linux
+        import psutil
+
+        return time.time() - psutil.Process().create_time()
+
+
 def said(
     spent: Mapping[str, float],
     steps: Mapping[str, float],
@@ -54,7 +78,7 @@ def said(
 
     Args:
         spent: stage -> seconds.
-        steps: data step -> seconds, part of the stage `data`.
+        steps: data step or reading -> seconds, part of the stage `data`.
         lines: heading.line -> seconds of its estimations in the workers; workers run
             side by side, so these may add up to more than their stage.
     """

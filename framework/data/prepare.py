@@ -11,8 +11,8 @@ import hashlib
 import inspect
 import json
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -52,7 +52,8 @@ class Prepared:
             enters every key, so that no panel outlives the code that made it.
         watch: gives what surrounds a step while it is computed, by its name; None =
             nobody watches.
-        seconds: step -> seconds it took, all its variants together.
+        seconds: step -> seconds it took, all its variants together; `reading` ->
+            seconds that reading and checking the source took.
     """
 
     root: Path
@@ -147,7 +148,8 @@ class Prepared:
     def _source(self, data: Data) -> Panel:
         marker = _marker(data)
         if marker not in self._sources:
-            panel, problems = self._examined(data)
+            with self._timed("reading"):
+                panel, problems = self._examined(data)
             if panel is None or problems:
                 raise EstimandError(problems)
             # One block: a frame in many pieces is slow to select from.
@@ -203,9 +205,14 @@ class Prepared:
         shielded: frozenset[str],
         key: str,
     ) -> Panel:
+        with self._timed(name):
+            return self._stepped(panel, name, flat, data, shielded, key)
+
+    @contextmanager
+    def _timed(self, name: str) -> Iterator[None]:
         started = time.perf_counter()
         try:
-            return self._stepped(panel, name, flat, data, shielded, key)
+            yield
         finally:
             spent = time.perf_counter() - started
             self.seconds[name] = self.seconds.get(name, 0.0) + spent

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -25,6 +28,22 @@ def test_laps_follow_each_other_and_add_up() -> None:
     # Nothing is counted twice and nothing between two laps is lost.
     assert whole - 0.01 <= sum(watch.spent.values()) <= whole
     assert Stopwatch().around(None, "a", "b") is None
+
+
+def test_a_command_counts_from_the_start_of_its_process() -> None:
+    script = (
+        "import time; time.sleep(0.3)\n"
+        "from framework.commands.timing import Stopwatch\n"
+        "print(Stopwatch.of_process().spent)"
+    )
+    begun = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    whole = time.perf_counter() - begun
+    (spent,) = ast.literal_eval(done.stdout).values()
+    # Linux counts in hundredths of a second.
+    assert 0.3 <= spent <= whole + 0.01
 
 
 def test_the_table_names_the_largest_parts() -> None:
