@@ -129,7 +129,7 @@ def grid(
     treatment = request.treatment
     cohort = first_treated(request)
     some_rows(request)
-    problems = list(_unfit(request))
+    problems = list(clustering_unfit(request))
     if problems or treatment is None or request.unit is None or request.time is None:
         raise EstimandError(
             problems
@@ -145,7 +145,7 @@ def grid(
         notes=notes,
         min_clusters=min_clusters,
     )
-    return _arrays(request, design)
+    return units_by_periods(request, design, design.cohort)
 
 
 def occurring(cohort: Floats) -> Floats:
@@ -199,7 +199,8 @@ def effects_of_model(request: Request) -> None:
         )
 
 
-def _unfit(request: Request) -> Iterator[Problem]:
+def clustering_unfit(request: Request) -> Iterator[Problem]:
+    """Why errors can't be summed by units: other than one clustering that holds them."""
     if len(request.inference.clusters) != 1:
         listed = ", ".join(f"'{label(request, c)}'" for c in request.inference.clusters)
         yield from IdentificationError(
@@ -244,7 +245,19 @@ def _always(
     return before, [note]
 
 
-def _arrays(request: Request, design: Design) -> Grid:
+def units_by_periods(
+    request: Request, design: Design, first: Floats | None = None
+) -> Grid:
+    """The guarded rows as units x periods.
+
+    Args:
+        request: the estimation.
+        design: its guarded rows.
+        first: (n,) first treated period; None = all untreated.
+
+    Raises:
+        IdentificationError: I09 more than one row of a unit in a period.
+    """
     unit, t = design.unit_codes, contiguous(design.periods)[0]
     periods = np.unique(design.periods)
     N, T = int(unit.max()) + 1, len(periods)
@@ -265,7 +278,7 @@ def _arrays(request: Request, design: Design) -> Grid:
     controls = [r for r in design.regressors if not r.wanted]
     anticipation = request.treatment.anticipation if request.treatment else 0
     cohort = np.empty(N)
-    cohort[unit] = design.cohort
+    cohort[unit] = np.inf if first is None else first
     notes = list(design.notes)
     late = np.isfinite(cohort) & (cohort > periods[-1] + anticipation)
     if late.any():

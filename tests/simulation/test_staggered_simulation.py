@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from estimators.callaway_santanna import CallawaySantanna
+from estimators.dechaisemartin_dhaultfoeuille import DechaisemartinDhaultfoeuille
 from estimators.did2s import Did2s
 from estimators.imputation import Imputation
 from estimators.lp_did import LpDid
@@ -23,6 +24,7 @@ CASES = {
     "imputation": (Imputation(), [], 0.0),
     "imputation with a control": (Imputation(), ["z"], 0.0),
     "did2s": (Did2s(), [], 0.0),
+    "dechaisemartin_dhaultfoeuille": (DechaisemartinDhaultfoeuille(), [], 0.0),
     "lp_did": (LpDid(), [], 0.0),
     "stacked": (Stacked(window=(-2, 1)), [], 0.0),
     "doubly_robust": (CallawaySantanna(), ["x"], 0.3),
