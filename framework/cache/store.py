@@ -200,7 +200,8 @@ class Store:
 
     def shelf(self) -> FolderShelf:
         """Parts of estimations by the source files and engines of this process."""
-        return FolderShelf(self._cells / "parts" / computed_with())
+        parts = self._cells / "parts"
+        return FolderShelf(parts / computed_with(), root=parts)
 
     @property
     def _cells(self) -> Path:

@@ -185,3 +185,36 @@ def test_workers_orders_and_shuffled_rows_give_the_same_numbers(tmp_path: Path) 
         found.append(made.sort_values(list(made.columns)).reset_index(drop=True))
     assert len(found[0]) == 3
     pd.testing.assert_frame_equal(*found)
+
+
+def test_parts_asked_for_longest_ago_go_first_whatever_their_version(
+    tmp_path: Path,
+) -> None:
+    import os
+
+    def of(version: str) -> FolderShelf:
+        return FolderShelf(tmp_path / version, root=tmp_path, limit=5_000)
+
+    def keep(shelf: FolderShelf, name: bytes, at: int) -> None:
+        before = set(tmp_path.rglob("*"))
+        shelf.put(name, bytes(1_000))
+        shelf.keep()
+        for file in set(tmp_path.rglob("*")) - before:
+            if file.is_file():
+                os.utime(file, (at, at))
+
+    old, new = of("old"), of("new")
+    keep(old, b"a", 1)
+    keep(old, b"b", 2)
+    keep(new, b"c", 3)
+    assert old.get(b"a") == bytes(1_000)  # asked for now
+    keep(new, b"d", 4)
+    assert new.get(b"c") is not None
+    draft = tmp_path / "new" / ".x.draft"  # of another worker, under way
+    draft.write_bytes(bytes(9_000))
+    keep(new, b"e", 5)  # beyond the bound: one goes
+    assert draft.exists()
+    assert old.get(b"b") is None
+    for shelf, name in ((old, b"a"), (new, b"c"), (new, b"d"), (new, b"e")):
+        assert shelf.get(name) is not None
+    assert sum(f.stat().st_size for f in tmp_path.rglob("[!.]*") if f.is_file()) < 5_000
