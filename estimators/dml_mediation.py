@@ -91,6 +91,10 @@ class DmlMediation(Estimator):
             raise ValueError("mediation has no instrument to learn")
         return self
 
+    def names_errors(self, inference: str, said: str) -> str:
+        """Sums of squared influence functions, without a factor for small samples."""
+        return "heteroskedasticity-robust" if inference == "hetero" else said
+
     def estimate(self, request: Request) -> Result:
         """Cross-fit, solve, repeat, report.
 

@@ -271,6 +271,17 @@ class Estimator(Plugin):
         """Whether these options draw from `request.seed`: `random`, if always alike."""
         return type(self).random
 
+    def names_errors(self, inference: str, said: str) -> str:
+        """What the table's note calls the standard errors of these options.
+
+        Args:
+            inference: name of the inference that the study asks for.
+            said: what it is called where an estimator has nothing to add, such as
+                `heteroskedasticity-robust (HC1)`.
+        """
+        del inference
+        return said
+
     def unbuilt(self) -> tuple[str, ...]:
         """What these options ask for that is announced, not built; `plan` names it."""
         return ()

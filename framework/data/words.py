@@ -29,7 +29,8 @@ def labels(
     treatment = [request.labels[c] for c in dict.fromkeys((*columns, *judged))]
     inference = ""
     if "inference" in estimator.demands().uses:
-        inference = said_inference(inference_of(model, work.panel))
+        flat = inference_of(model, work.panel)
+        inference = estimator.names_errors(flat["name"], said_inference(flat))
     weights = roles.names[roles.weights] if roles.weights else ""
     if weights and model.weights:
         weights = f"{model.weights['name']} weights {model.weights['column']}"
