@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _PLANNED = ("qte", "ssm", "plpr")
 _DIFFERENCES = ("did", "did_multi")
+#: Kinds whose sensitivity to omitted confounders is known.
+_BOUNDED = ("plr", "irm")
 
 
 class DoubleMl(Estimator):
@@ -143,6 +145,18 @@ class DoubleMl(Estimator):
         default=None,
         description="did_multi: first and last event time shown and tested; none = all.",
     )
+    benchmarks: tuple[str | tuple[str, ...], ...] = Field(
+        default=(),
+        description="plr, irm: controls (or lists of them) that are left out in turn: "
+        "what a confounder as strong as they are would do to the estimate. Each costs "
+        "the nuisances once more.",
+    )
+    figures: tuple[Literal["overlap", "nuisances", "confounding"], ...] | None = Field(
+        default=None,
+        description="overlap: overlap and calibration of the propensity; nuisances: "
+        "which covariates carry them; confounding: contours of the estimate under an "
+        "omitted confounder. None written: overlap, and confounding with benchmarks.",
+    )
     always_treated: Literal["drop"] | None = Field(
         default=None,
         description="did, did_multi: units treated in all their periods have no base "
@@ -153,6 +167,15 @@ class DoubleMl(Estimator):
     def _window_in_order(self) -> DoubleMl:
         if self.window is not None and not self.window[0] <= self.window[1]:
             raise ValueError("window must go from low to high")
+        return self
+
+    @model_validator(mode="after")
+    def _benchmarks_where_bounds_are(self) -> DoubleMl:
+        if self.benchmarks and self.kind not in _BOUNDED:
+            raise ValueError(
+                f"benchmarks need kind {' or '.join(_BOUNDED)}: kind {self.kind} has no "
+                "bounds on what a confounder does"
+            )
         return self
 
     def demands(self) -> Needs:
@@ -188,6 +211,10 @@ class DoubleMl(Estimator):
         own = effects.get(self.kind, ("coefficient",))
         return (*own, *moderated) if "interact" in self.demands().uses else own
 
+    def names_errors(self, inference: str, said: str) -> str:
+        """Sums of squared influence functions, without a factor for small samples."""
+        return "heteroskedasticity-robust" if inference == "hetero" else said
+
     def unbuilt(self) -> tuple[str, ...]:
         """Kinds that are announced."""
         return (f"double_ml kind {self.kind}",) if self.kind in _PLANNED else ()
@@ -209,16 +236,30 @@ class DoubleMl(Estimator):
                 fix="kind: plr, irm, pliv, iivm, did or did_multi",
                 path="model.estimator.kind",
             )
-        from estimators._double.report import report
+        from estimators._double.report import Wanted, report
         from estimators._double.sample import read
         from estimators._double.scores import repetition
+        from estimators._math.carried import classes
 
         plan = self._plan(request)
         if self.kind in _DIFFERENCES:
             return self._differences(request, plan)
         sample = read(request, self.kind, self.transform, self.folds)  # type: ignore[arg-type]  # planned kinds are refused above
-        found = [repetition(sample, plan, r) for r in range(self.repetitions)]
-        return report(sample, plan, found, request, self._shown(request, sample))
+        features = classes(sample.X)
+        found = [
+            repetition(sample, plan, r, classes=features)
+            for r in range(self.repetitions)
+        ]
+        shown = self._shown(request, sample)
+        wanted = Wanted(self._benchmarks(), self._figures())
+        return report(sample, plan, found, request, shown, wanted)
+
+    def _benchmarks(self) -> tuple[tuple[str, ...], ...]:
+        return tuple((b,) if isinstance(b, str) else b for b in self.benchmarks)
+
+    def _figures(self) -> frozenset[str]:
+        default = {"overlap"} | ({"confounding"} if self.benchmarks else set())
+        return frozenset(default if self.figures is None else self.figures)
 
     def _plan(self, request: Request) -> Plan:
         """Options as the family reads them."""
@@ -262,6 +303,7 @@ class DoubleMl(Estimator):
             ),
             one_date=self.kind == "did",
             min_clusters=self.needs.min_clusters,
+            figures=self._figures(),
         )
         if self.transform == "none":
             return result

@@ -16,6 +16,7 @@ from estimators._double.nuisance import Task, cross_fit, loss
 from estimators._double.report import (
     POOR_OVERLAP,
     by_tenth,
+    propensity_plot,
     said_of_splits,
     split_scalars,
 )
@@ -106,6 +107,7 @@ def differences(
     *,
     one_date: bool,
     min_clusters: int,
+    figures: frozenset[str] = frozenset(),
 ) -> Result:
     """Cells by cohort and period and their averages; with `one_date` one cell.
 
@@ -160,7 +162,7 @@ def differences(
         if "att" in (request.estimand or ("att",)):
             notes.append(f"att is {MEANING[options.overall]}.")
     rows = {k: [_middle(e) for e in _by_row(effects[k])] for k in ("att", *INDEX)}
-    return result(
+    made_of = result(
         request,
         panel,
         Effects(
@@ -178,6 +180,11 @@ def differences(
             ),
         ),
     )
+    if "overlap" not in figures:
+        return made_of
+    arm = request.treatment.columns[0] if request.treatment else ""
+    drawn = propensity_plot(str(request.labels.get(arm, arm)), plan.trimming)
+    return replace(made_of, plots=(*made_of.plots, drawn))
 
 
 # -- comparisons ----------------------------------------------------------------------

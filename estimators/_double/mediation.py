@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from estimators._double.nuisance import cross_fit_nested, loss
-from estimators._double.report import POOR_OVERLAP, report
+from estimators._double.report import POOR_OVERLAP, Wanted, report
 from estimators._double.sample import ROWS_OF_AN_ARM, Sample, read
 from estimators._double.scores import Check, Plan, Repetition, Splitting
 from estimators._double.transform import Transform
@@ -70,7 +70,8 @@ def mediation(request: Request, plan: Plan, transform: Transform, held: Held) ->
     _overlap_or_refuse(trimmed, plan, request)
     asked = request.estimand or ESTIMANDS
     repetitions = [m.repetition for m in found]
-    result = report(sample, plan, repetitions, request, asked)
+    wanted = Wanted(figures=frozenset({"overlap"}))
+    result = report(sample, plan, repetitions, request, asked, wanted)
     middle = {e: median_of([r.solved[e] for r in repetitions], 0)[0] for e in ESTIMANDS}
     scalars = dict(result.scalars) | {"share_trimmed_mediators": trimmed}
     if middle["total"]:

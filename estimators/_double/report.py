@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from estimators._double.confounding import benchmarks, contour, frame_of
 from estimators._double.sample import Sample
 from estimators._double.scores import Plan, Repetition, clipped
 from estimators._math.orthogonal import median_of, robustness
 from estimators._math.projection import Floats
 from framework.errors import IdentificationError
-from framework.result import COEFFICIENT_COLUMNS, Result, Test
+from framework.result import COEFFICIENT_COLUMNS, Plot, Result, Test
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,6 +29,21 @@ POOR_OVERLAP = 0.1
 FEW_SPLITS = 5
 #: Learners that are linear in the columns they are given.
 LINEAR = ("Linear", "Lasso", "Ridge", "ElasticNet")
+#: Covariates that the figure of the nuisances names; the frame has all.
+MOST_DRAWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the study asks for beside the estimates.
+
+    Attributes:
+        benchmarks: names of controls that a confounder is compared with, set by set.
+        figures: `overlap`, `nuisances`, `confounding`.
+    """
+
+    benchmarks: tuple[tuple[str, ...], ...] = ()
+    figures: frozenset[str] = frozenset()
 
 
 def report(
@@ -36,6 +52,7 @@ def report(
     found: Sequence[Repetition],
     request: Request,
     estimands: Sequence[str],
+    wanted: Wanted,
 ) -> Result:
     """Median over splits, standard errors, diagnostics, notes.
 
@@ -45,12 +62,14 @@ def report(
 
     Raises:
         IdentificationError: M04 too many propensities at the edge.
+        SpecError: X23 benchmarks that are no controls, or of several effects.
     """
     import pandas as pd
 
     share = clipped(plan, found)
     _overlap_or_refuse(sample, share, plan, request)
     rows = [row for estimand in estimands for row in _rows(sample, estimand)]
+    marks = benchmarks(sample, plan, found, rows[0].key, rows[0].at, wanted.benchmarks)
     medians = [median_of([r.solved[row.key] for r in found], row.at) for row in rows]
     table = _table(rows, [m[:2] for m in medians], request.confidence)
     index = pd.Index(np.asarray(sample.ids), name=sample.cluster_term)
@@ -61,6 +80,8 @@ def report(
         "repetitions": _repetitions(rows, found),
         "nuisances": _nuisances(found),
     }
+    if found[0].carried:
+        frames["carried"] = _carried(sample, found)
     if found[0].propensity is not None:
         frames["overlap"] = _overlap(sample, found)
     scalars = _scalars(sample, plan, found, table, rows[0], share)
@@ -73,6 +94,14 @@ def report(
         frames["weights"], more, note = weights
         scalars |= more
         notes.append(note)
+    if "robustness_value" in scalars:
+        at = rows[0].key
+        scale = float(np.sqrt(_middle(found, "sigma2", at) * _middle(found, "nu2", at)))
+        estimate = float(table["estimate"].iloc[0])
+        robust = scalars["robustness_value"]
+        frames["confounding"] = contour(estimate, scale, robust, marks)
+        if marks:
+            frames["benchmarks"] = frame_of(marks, estimate, scale)
     notes += _transform_notes(sample, plan)
     notes += dict.fromkeys(n for r in found for n in r.notes)
     return Result(
@@ -81,7 +110,46 @@ def report(
         scalars=scalars,
         tests=_tests(table, psi),
         frames=frames,
+        plots=tuple(_plots(sample, plan, frames, scalars, wanted.figures)),
         notes=tuple(notes),
+    )
+
+
+def _plots(
+    sample: Sample,
+    plan: Plan,
+    frames: Mapping[str, pd.DataFrame],
+    scalars: Mapping[str, float],
+    figures: frozenset[str],
+) -> Iterator[Plot]:
+    """Figures that are asked for and that there is something to show in."""
+    if "overlap" in figures and "overlap" in frames:
+        arm = (sample.instruments or sample.treatments)[0].term
+        yield propensity_plot(arm, plan.trimming)
+    if "nuisances" in figures and "carried" in frames:
+        title = "share of each nuisance's predictions that a covariate carries alone"
+        options = {"row": "variable", "column": "nuisance", "value": "share"}
+        more = {"percent": True, "most": MOST_DRAWN}
+        yield Plot("heatmap", "carried", title, options | more)
+    if "confounding" in figures and "confounding" in frames:
+        yield Plot(
+            "confounding",
+            "confounding",
+            "the estimate, moved toward zero by an omitted confounder",
+            {
+                "points": "benchmarks" if "benchmarks" in frames else "",
+                "robustness": scalars["robustness_value"],
+            },
+        )
+
+
+def propensity_plot(arm: str, trimming: float) -> Plot:
+    """Overlap and calibration, from a frame that `by_tenth` makes."""
+    return Plot(
+        "propensity",
+        "overlap",
+        f"overlap and calibration of the propensity of '{arm}'",
+        {"arm": arm, "trimming": trimming},
     )
 
 
@@ -192,6 +260,22 @@ def _nuisances(found: Sequence[Repetition]) -> pd.DataFrame:
     ]
     names = ["nuisance", "learner", "repetition", "fold", "measure", "value", "rows"]
     return pd.DataFrame(made, columns=names)
+
+
+def _carried(sample: Sample, found: Sequence[Repetition]) -> pd.DataFrame:
+    """Share of each nuisance's predictions by covariate, mean over splits."""
+    import pandas as pd
+
+    made = [
+        (what.replace("'", ""), feature, share)
+        for what in found[0].carried
+        for feature, share in zip(
+            sample.features,
+            np.mean([r.carried[what] for r in found if what in r.carried], axis=0),
+            strict=True,
+        )
+    ]
+    return pd.DataFrame(made, columns=["nuisance", "variable", "share"])
 
 
 def _overlap(sample: Sample, found: Sequence[Repetition]) -> pd.DataFrame:
@@ -309,19 +393,24 @@ def _fit_scalars(sample: Sample, found: Sequence[Repetition]) -> dict[str, float
     scalars: dict[str, float] = {}
     if r2:
         scalars["nuisance_r2_outcome"] = float(np.mean(r2))
-    if found[0].left:
-        term = sample.treatments[0].term
+    term = sample.treatments[0].term
+    if term in found[0].left:
         scalars["treatment_residual_share"] = float(
             np.median([r.left[term] for r in found])
         )
     return scalars
 
 
+def _middle(
+    found: Sequence[Repetition], of: Literal["sigma2", "nu2"], key: str
+) -> float:
+    return float(np.median([getattr(r, of)[key] for r in found]))
+
+
 def _sensitivity(
     found: Sequence[Repetition], table: pd.DataFrame, key: str
 ) -> dict[str, float]:
-    sigma2 = float(np.median([r.sigma2[key] for r in found]))
-    nu2 = float(np.median([r.nu2[key] for r in found]))
+    sigma2, nu2 = _middle(found, "sigma2", key), _middle(found, "nu2", key)
     if not (sigma2 > 0 and nu2 > 0):
         return {}
     low, high = table["conf_low"].iloc[0], table["conf_high"].iloc[0]

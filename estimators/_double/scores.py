@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from estimators._double.nuisance import Task, cross_fit, loss
 from estimators._double.sample import LEFT, ROUNDING, Column, Sample, arms, nothing_left
+from estimators._math.carried import first_order
 from estimators._math.orthogonal import (
     Score,
     Solved,
@@ -76,6 +77,7 @@ class Repetition:
         residual: (n,) residual of the main treatment, partially linear kinds.
         sigma2, nu2: by estimand, for the sensitivity to confounders.
         first_stage: F statistic of the instruments, robust or by clusters.
+        carried: nuisance -> share (p,) of its predictions that each feature carries.
         notes: what this split met.
     """
 
@@ -87,12 +89,18 @@ class Repetition:
     sigma2: Mapping[str, float] = field(default_factory=dict)
     nu2: Mapping[str, float] = field(default_factory=dict)
     first_stage: float | None = None
+    carried: Mapping[str, Floats] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
 class Splitting:
-    """Cross-fitting on one split, keeping account of how well it goes."""
+    """Cross-fitting on one split, keeping account of how well it goes.
+
+    Attributes:
+        classes: (n, p) of the features, to tell which carry a prediction; None = not
+            asked.
+    """
 
     sample: Sample
     plan: Plan
@@ -100,6 +108,8 @@ class Splitting:
     fold: Codes
     checks: list[Check] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    classes: Codes | None = None
+    carried: dict[str, Floats] = field(default_factory=dict)
 
     @property
     def seed(self) -> int:
@@ -141,6 +151,8 @@ class Splitting:
             self.notes.append(
                 f"the learner of {what} stopped before it converged in some fits"
             )
+        if self.classes is not None:
+            self.carried[what] = first_order(fitted.values, self.classes)
         return fitted.values
 
     def propensity(self, column: Column, learner: Learner) -> Floats:
@@ -189,13 +201,18 @@ class Splitting:
 
 
 def repetition(
-    sample: Sample, plan: Plan, number: int, fold: Codes | None = None
+    sample: Sample,
+    plan: Plan,
+    number: int,
+    fold: Codes | None = None,
+    classes: Codes | None = None,
 ) -> Repetition:
     """One split: folds, nuisances, score, solution.
 
     Args:
         number: of the repetition; folds and learners are drawn from it and the seed.
         fold: (n,) folds in place of the drawn ones.
+        classes: (n, p) of the features, to tell which carry the nuisances.
 
     Raises:
         IdentificationError: M02, M04.
@@ -203,18 +220,30 @@ def repetition(
     """
     if fold is None:
         fold = sample.folds(plan.folds, plan.seed, number)
-    split = Splitting(sample, plan, number, fold)
+    split = Splitting(sample, plan, number, fold, classes=classes)
     kinds: Mapping[str, Callable[[Splitting], Repetition]] = {
         "plr": _partially_linear,
         "pliv": _partially_linear_iv,
         "irm": _interactive,
         "iivm": _interactive_iv,
     }
-    return kinds[sample.kind](split)
+    return replace(kinds[sample.kind](split), carried=split.carried)
 
 
 def _share(residual: Floats, column: Column) -> float:
     return float(np.mean(residual**2) / np.var(column.values))
+
+
+def _unpredicted(p: Floats, arm: Column, sample: Sample) -> float:
+    """Share of a 0/1 column's variance that its propensity leaves.
+
+    Raises:
+        IdentificationError: M02 nothing is left.
+    """
+    share = _share(arm.values - p, arm)
+    if share < LEFT:
+        raise nothing_left(arm.term, share, sample.features, residual_of="out of fold")
+    return share
 
 
 def _partially_linear(split: Splitting) -> Repetition:
@@ -352,7 +381,7 @@ def _interactive(split: Splitting) -> Repetition:
     return Repetition(
         solved=solved,
         checks=tuple(split.checks),
-        left={},
+        left={arm.term: _unpredicted(raw, arm, sample)},
         propensity=raw,
         sigma2=dict.fromkeys(signals, sigma2),
         nu2=nu2,
@@ -391,7 +420,7 @@ def _interactive_iv(split: Splitting) -> Repetition:
     return Repetition(
         solved={"late": solved},
         checks=tuple(split.checks),
-        left={},
+        left={arm.term: _unpredicted(raw, arm, sample)},
         propensity=raw,
         first_stage=_wald(stage),
         notes=(*split.notes, f"share of compliers {moved:.3f}")

@@ -11,6 +11,7 @@ from framework.render.content import curves_of, file_stem
 from framework.render.curve_figures import curve_sketch
 from framework.render.draw_figures import density_sketches, scatter_sketches
 from framework.render.estimate_figures import coefficient_sketches, event_sketches
+from framework.render.learned_figures import confounding_sketches, propensity_sketches
 from framework.render.map_figures import map_sketches
 from framework.render.matched_figures import balance_sketches, overlap_sketches
 from framework.render.run import Heading, RunFolder
@@ -29,6 +30,8 @@ def sketches_of(run: RunFolder, heading: Heading) -> tuple[Sketch, ...]:
         *balance_sketches(run, heading),
         *overlap_sketches(run, heading),
         *sensitivity_sketches(run, heading),
+        *propensity_sketches(run, heading),
+        *confounding_sketches(run, heading),
         *map_sketches(run, heading),
         *ordered_sketches(run, heading),
     ]
@@ -53,6 +56,8 @@ def undrawn(heading: Heading) -> tuple[str, ...]:
         *("coefficients", "event_study", "density", "scatter", "specification_curve"),
         *("balance", "overlap", "ranked", "heatmap", "distribution", "table"),
         "ordered",
+        "propensity",
+        "confounding",
         "map",
         "sensitivity",
         "trajectories",

@@ -159,6 +159,8 @@ def _heatmap(plot: Drawing, frame: Frame) -> Drawn:
         known = np.where(np.isnan(grid), 0.0, grid).sum(axis=1)
         cells = np.maximum((~np.isnan(grid)).sum(axis=1), 1)
         order = np.argsort(-known / cells, kind="stable")
+        most = options.get("most")
+        order = order[:most] if isinstance(most, int) else order
         grid, down = grid[order], [down[k] for k in order]
     named = len(down) <= _MOST_NAMED
     figure, axes = canvas(0.9 + (0.26 * len(down) if named else 4.6))
