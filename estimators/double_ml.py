@@ -9,17 +9,25 @@ from pydantic import Field, WithJsonSchema, model_validator
 
 from estimators._double.options import Learners
 from framework.contract import Estimator, Needs, Request
-from framework.errors import SpecError
 from framework.result import Result
 
 if TYPE_CHECKING:
-    from estimators._double.sample import Sample
+    from estimators._double.sample import Kind, Sample
     from estimators._double.scores import Plan
 
-_PLANNED = ("qte", "ssm", "plpr")
 _DIFFERENCES = ("did", "did_multi")
+#: What a kind's rows are read as: plpr is plr after a transform.
+_READ_AS: dict[str, Kind] = {
+    "plr": "plr",
+    "plpr": "plr",
+    "pliv": "pliv",
+    "irm": "irm",
+    "iivm": "iivm",
+    "ssm": "ssm",
+    "qte": "qte",
+}
 #: Kinds whose sensitivity to omitted confounders is known.
-_BOUNDED = ("plr", "irm")
+_BOUNDED = ("plr", "irm", "plpr")
 
 
 class DoubleMl(Estimator):
@@ -42,7 +50,8 @@ class DoubleMl(Estimator):
         "and Callaway and Sant'Anna (2021), J. Econometrics 219(1) and 225(2) for "
         "differences; Clarke and Polselli (2025), Econometrics Journal 28(3) for panels; "
         "Chernozhukov, Cinelli, Newey, Sharma and Syrgkanis (2022), NBER 30302 for "
-        "sensitivity"
+        "sensitivity; Kallus, Mao and Uehara (2024), JMLR 25 for quantiles; Bia, Huber "
+        "and Laffers (2024), JBES 42(3) for missing outcomes"
     )
     estimands: ClassVar[tuple[str, ...]] = (
         "coefficient",
@@ -54,6 +63,9 @@ class DoubleMl(Estimator):
         "by_event_time",
         "by_cohort",
         "by_period",
+        "qte",
+        "local_qte",
+        "tail_effect",
     )
     needs: ClassVar[Needs] = Needs(
         kinds=frozenset({"panel", "repeated_cross_sections", "cross_section"}),
@@ -79,7 +91,9 @@ class DoubleMl(Estimator):
         "instruments; irm: effect of a 0/1 treatment that may differ with the controls; "
         "iivm: its local effect by a 0/1 instrument; did: effect on the treated of one "
         "date of adoption, from changes of the outcome; did_multi: the same by cohort "
-        "and period, averaged. qte, ssm, plpr are announced.",
+        "and period, averaged; qte: effects of a 0/1 treatment on quantiles; ssm: average "
+        "effect where outcomes are missing at random given treatment and controls; plpr: "
+        "plr for panels, with a transform.",
     )
     learner: Annotated[Learners, WithJsonSchema({"type": ["string", "object"]})] = (
         Field(
@@ -127,6 +141,17 @@ class DoubleMl(Estimator):
         description="How unit effects are removed; effects of periods always are. "
         "did, did_multi: changes of the outcome do it.",
     )
+    quantity: Literal["pq", "lpq", "cvar"] = Field(
+        default="pq",
+        description="qte: quantiles of the potential outcomes; quantiles of the "
+        "compliers' (with a 0/1 instrument); means beyond a quantile (conditional value "
+        "at risk).",
+    )
+    quantiles: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
+        default=(0.25, 0.5, 0.75),
+        min_length=1,
+        description="qte: the quantiles; the first is judged.",
+    )
     control_group: Literal["never_treated", "not_yet_treated"] = Field(
         default="not_yet_treated",
         description="did_multi: units never treated, or also those treated later than "
@@ -170,6 +195,17 @@ class DoubleMl(Estimator):
         return self
 
     @model_validator(mode="after")
+    def _quantiles_in_order(self) -> DoubleMl:
+        if len(set(self.quantiles)) < len(self.quantiles):
+            raise ValueError("quantiles name one twice")
+        if self.kind == "plpr" and self.transform == "none":
+            raise ValueError(
+                "kind plpr needs a transform: first_difference, "
+                "correlated_random_effects, within or two_way"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _benchmarks_where_bounds_are(self) -> DoubleMl:
         if self.benchmarks and self.kind not in _BOUNDED:
             raise ValueError(
@@ -191,13 +227,22 @@ class DoubleMl(Estimator):
             )
         uses = set(self.needs.uses)
         requires = set(self.needs.requires)
-        if self.kind in {"pliv", "iivm"}:
+        local = self.kind == "qte" and self.quantity == "lpq"
+        if self.kind in {"pliv", "iivm"} or local:
             requires.add("instruments")
         else:
             uses.discard("instruments")
-        if self.kind in {"pliv", "iivm"} or self.score != "partialling_out":
+        moderated = self.kind in {"plr", "plpr", "irm"}
+        if not moderated or self.score != "partialling_out":
             uses.discard("interact")
-        return replace(self.needs, uses=frozenset(uses), requires=frozenset(requires))
+        kinds = self.needs.kinds
+        return replace(
+            self.needs,
+            kinds=frozenset({"panel"}) if self.kind == "plpr" else kinds,
+            uses=frozenset(uses),
+            requires=frozenset(requires),
+            unseen_outcome=self.kind == "ssm",
+        )
 
     def gives(self) -> tuple[str, ...]:
         """Estimands of the kind."""
@@ -206,6 +251,10 @@ class DoubleMl(Estimator):
             "iivm": ("late",),
             "did": ("att",),
             "did_multi": ("att", "by_event_time", "by_cohort", "by_period"),
+            "ssm": ("ate",),
+            "qte": (
+                {"pq": "qte", "lpq": "local_qte", "cvar": "tail_effect"}[self.quantity],
+            ),
         }
         moderated = ("interaction", "by_group")
         own = effects.get(self.kind, ("coefficient",))
@@ -215,27 +264,16 @@ class DoubleMl(Estimator):
         """Sums of squared influence functions, without a factor for small samples."""
         return "heteroskedasticity-robust" if inference == "hetero" else said
 
-    def unbuilt(self) -> tuple[str, ...]:
-        """Kinds that are announced."""
-        return (f"double_ml kind {self.kind}",) if self.kind in _PLANNED else ()
-
     def estimate(self, request: Request) -> Result:
         """Cross-fit, solve, repeat, report.
 
         Raises:
-            SpecError: X10 a kind that is announced, X23 what a kind can't use.
+            SpecError: X23 what a kind can't use.
             DataError: D05, D06.
             IdentificationError: I01, I02, I05, I08, I10, M01 to M04; did, did_multi:
                 E04, E05, E10, E11, I09.
             NumericalError: N02.
         """
-        if self.kind in _PLANNED:
-            raise SpecError(
-                "X10",
-                f"double_ml kind {self.kind} is announced but not built yet",
-                fix="kind: plr, irm, pliv, iivm, did or did_multi",
-                path="model.estimator.kind",
-            )
         from estimators._double.report import Wanted, report
         from estimators._double.sample import read
         from estimators._double.scores import repetition
@@ -244,7 +282,7 @@ class DoubleMl(Estimator):
         plan = self._plan(request)
         if self.kind in _DIFFERENCES:
             return self._differences(request, plan)
-        sample = read(request, self.kind, self.transform, self.folds)  # type: ignore[arg-type]  # planned kinds are refused above
+        sample = read(request, _READ_AS[self.kind], self.transform, self.folds)
         features = classes(sample.X)
         found = [
             repetition(sample, plan, r, classes=features)
@@ -282,6 +320,8 @@ class DoubleMl(Estimator):
             normalise=self.normalize,
             seed=request.seed,
             by_group=request.estimand[:1] == ("by_group",),
+            quantity=self.quantity,
+            quantiles=self.quantiles,
         )
 
     def _differences(self, request: Request, plan: Plan) -> Result:
@@ -320,6 +360,8 @@ class DoubleMl(Estimator):
             return ("by_group",)
         if default == ("coefficient",):
             return default  # with its interactions, which come first
+        if self.kind == "qte":
+            return default
         own = tuple(e for e in request.estimand if e in {"ate", "att", "late"})
         moderated = ("interaction",) if sample.products else ()
         return (*moderated, *(own or default))

@@ -100,6 +100,8 @@ class Needs:
         treatment: False for estimators that need none (`describe`).
         outcome: False for estimators that need none.
         min_clusters: fewest clusters for a usable standard error.
+        unseen_outcome: rows without an outcome are used, too (sample selection); their
+            outcome is NaN in the request's frame.
     """
 
     kinds: frozenset[str] = frozenset({"panel"})
@@ -115,6 +117,7 @@ class Needs:
     balanced: bool = False
     min_clusters: int = 10
     requires: frozenset[str] = frozenset()
+    unseen_outcome: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +191,8 @@ class Request:
     `frame` holds the rows that are used, sorted by (unit, time), float64 columns named
     `v000, v001, …` (an alias) with the outcome first, then the treatment; fixed effects
     and clusters are int64 codes. Nothing is missing. A plugin never sees a user's
-    column name except through `labels`, and never parses one.
+    column name except through `labels`, and never parses one. An outcome is missing only
+    where the estimator says that it uses such rows (`Needs.unseen_outcome`).
 
     Attributes:
         labels: alias -> the user's name of that column, for the result's `term`.

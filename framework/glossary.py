@@ -54,6 +54,12 @@ ESTIMANDS: Mapping[str, Word] = MappingProxyType(
         "lag": Word("coefficient of the treatment k periods after"),
         "late": Word("local average treatment effect of the compliers"),
         "ate": Word("average treatment effect"),
+        "qte": Word(
+            "effect on a quantile: quantile of the outcome had all been treated, less "
+            "had none"
+        ),
+        "local_qte": Word("the same among compliers"),
+        "tail_effect": Word("effect on the mean of the outcome beyond a quantile"),
         "direct": Word(
             "effect of a unit's own covariate on its own outcome; in mediation the part "
             "that does not go through the mediators"
@@ -88,6 +94,7 @@ ESTIMANDS: Mapping[str, Word] = MappingProxyType(
 SCALARS: Mapping[str, Word] = MappingProxyType(
     {
         "n_obs": Word("rows used in the estimation"),
+        "n_seen": Word("rows whose outcome is observed"),
         "n_units": Word("units used"),
         "n_periods": Word("periods used"),
         "n_treated_units": Word("units treated at least once in the sample"),

@@ -108,32 +108,37 @@ def cross_fit(
     """Predict every row from a learner that has seen no row of its fold.
 
     Args:
-        target: (n,) what is predicted; `what` names it in messages.
+        target: (n,) what is predicted, or (K, n) where it differs by the fold that is
+            left out; `what` names it in messages.
         X: (n, p) features.
         fold: (n,) fold of each row.
         learner: built anew for each fold.
         task: regression, or classification of a 0/1 target (probabilities).
         seed: the learner's seed in fold k derives from (seed, k).
-        within: (n,) rows that may be learned from (one arm); all are predicted.
+        within: (n,) rows that may be learned from (one arm), or (K, n) by the fold that
+            is left out; all are predicted.
 
     Raises:
         NumericalError: N02 the learner failed, or predicts what is no number.
     """
     _load_engine()
     key = _key(target, X, fold, learner, task, seed, within)
-    known = _known(key, learner, len(target))
+    known = _known(key, learner, len(fold))
     if known is not None:
         return known
-    values, baseline = np.empty(len(target)), np.empty(len(target))
+    values, baseline = np.empty(len(fold)), np.empty(len(fold))
     unsettled = 0
     with _one_thread():
         for k in range(int(fold.max()) + 1):
             test = fold == k
-            train = ~test if within is None else ~test & within
+            of = target if target.ndim == 1 else target[k]
+            train = ~test
+            if within is not None:
+                train &= within if within.ndim == 1 else within[k]
             model = learner.build(task, _seed(seed, k))
-            predicted, stopped = _fit_predict(model, X, target, train, test, task, what)
+            predicted, stopped = _fit_predict(model, X, of, train, test, task, what)
             values[test] = predicted
-            baseline[test] = target[train].mean()
+            baseline[test] = of[train].mean()
             unsettled += stopped
     if not np.isfinite(values).all():
         raise NumericalError("N02", f"predictions of {what} are not all finite")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from estimators._double.confounding import benchmarks, contour, frame_of
-from estimators._double.sample import Sample
+from estimators._double.sample import BINARY, Sample
 from estimators._double.scores import Plan, Repetition, clipped
 from estimators._math.orthogonal import median_of, robustness
 from estimators._math.projection import Floats
@@ -68,7 +68,7 @@ def report(
 
     share = clipped(plan, found)
     _overlap_or_refuse(sample, share, plan, request)
-    rows = [row for estimand in estimands for row in _rows(sample, estimand)]
+    rows = [row for estimand in estimands for row in _rows(sample, plan, estimand)]
     marks = benchmarks(sample, plan, found, rows[0].key, rows[0].at, wanted.benchmarks)
     medians = [median_of([r.solved[row.key] for r in found], row.at) for row in rows]
     table = _table(rows, [m[:2] for m in medians], request.confidence)
@@ -162,11 +162,17 @@ class Row:
     estimand: str
     term: str
     group: str | None = None
+    quantile: float | None = None
 
 
-def _rows(sample: Sample, estimand: str) -> list[Row]:
+def _rows(sample: Sample, plan: Plan, estimand: str) -> list[Row]:
     """Rows of an estimand that was asked for."""
     term = sample.treatments[sample.main].term
+    if sample.kind == "qte":
+        return [
+            Row(estimand, i, estimand, term, quantile=q)
+            for i, q in enumerate(plan.quantiles)
+        ]
     if estimand == "by_group":
         names = sample.groups()[0]
         return [Row("by_group", i, "by_group", term, g) for i, g in enumerate(names)]
@@ -187,10 +193,14 @@ def _tests(table: pd.DataFrame, psi: pd.DataFrame) -> tuple[Test, ...]:
     """Equality of the groups' effects, by their joint covariance."""
     from scipy.special import chdtrc
 
-    at = table.index[table["estimand"] == "by_group"]
+    several = "quantile" if "quantile" in table else "group"
+    if several not in table:
+        return ()
+    at = table.index[table[several].notna()]
     if len(at) < 2:  # noqa: PLR2004 - one group equals itself
         return ()
-    null = "the effect is the same in all groups"
+    null = f"the effect is the same in all {several}s"
+    null = null.replace("in all quantiles", "at all quantiles")
     estimate = table.loc[at, "estimate"].to_numpy()
     V = psi[at].to_numpy().T @ psi[at].to_numpy()
     apart = np.diff(np.eye(len(at)), axis=0)
@@ -231,6 +241,8 @@ def _table(
     table = pd.DataFrame(dict(zip(COEFFICIENT_COLUMNS, columns, strict=True)))
     if any(row.group for row in rows):
         table["group"] = pd.array([row.group for row in rows], dtype="string")
+    if rows[0].quantile is not None:
+        table["quantile"] = [float(row.quantile or 0) for row in rows]
     return table
 
 
@@ -243,7 +255,8 @@ def _repetitions(rows: Sequence[Row], found: Sequence[Repetition]) -> pd.DataFra
         for row in rows:
             solved = r.solved[row.key]
             psi = solved.influence[:, row.at]
-            said = (number + 1, row.estimand, row.term, row.group or "")
+            at = row.group or ("" if row.quantile is None else f"{row.quantile:g}")
+            said = (number + 1, row.estimand, row.term, at)
             made.append((*said, solved.theta[row.at], float(np.sqrt(psi @ psi))))
     names = ["repetition", "estimand", "term", "group", "estimate", "std_error"]
     return pd.DataFrame(made, columns=names)
@@ -358,10 +371,12 @@ def _scalars(
     scalars["n_folds"] = plan.folds
     scalars["n_repetitions"] = len(found)
     scalars |= split_scalars(theta, [float(e) for e in errors])
-    scalars["outcome_mean"] = float(sample.outcome.mean())
+    if sample.kind == "ssm":
+        scalars["n_seen"] = sample.seen.sum()
+    scalars["outcome_mean"] = float(sample.outcome[sample.seen == 1].mean())
     scalars["mde"] = (ndtri(0.975) + ndtri(0.8)) * table["std_error"].iloc[0]
     scalars |= _fit_scalars(sample, found)
-    if sample.kind in {"irm", "iivm"}:
+    if sample.kind in BINARY:
         scalars["share_trimmed"] = share
         p = np.concatenate([r.propensity for r in found if r.propensity is not None])
         scalars["propensity_low"], scalars["propensity_high"] = p.min(), p.max()

@@ -23,7 +23,9 @@ from framework.errors import (
 if TYPE_CHECKING:
     from framework.contract import Request
 
-Kind = Literal["plr", "irm", "pliv", "iivm"]
+Kind = Literal["plr", "irm", "pliv", "iivm", "ssm", "qte"]
+#: Kinds of a 0/1 treatment.
+BINARY = ("irm", "iivm", "ssm", "qte")
 #: Levels of a fixed effect that enter as 0/1 features at most.
 MOST_LEVELS = 200
 #: Groups that `by_group` shows at most.
@@ -76,6 +78,7 @@ class Sample:
         controls: names of the features that are the study's controls.
         n_given: rows of the request.
         mediators: (n, m) values, none outside mediation; `mediator_terms` their names.
+        seen: (n,) 1 where the outcome is observed; elsewhere `outcome` is 0.
     """
 
     kind: Kind
@@ -105,6 +108,7 @@ class Sample:
     notes: tuple[str, ...]
     mediators: Floats
     mediator_terms: tuple[str, ...]
+    seen: Floats
 
     @property
     def n(self) -> int:
@@ -167,6 +171,14 @@ def read(request: Request, kind: Kind, transform: Transform, folds: int) -> Samp
     if not len(request.frame):
         raise DataError("D05", "no rows are left for the estimation")
     _refuse_what_is_not_done(request, kind)
+    if kind == "ssm" and transform != "none":
+        raise SpecError(
+            "X23",
+            f"kind ssm has no transform {transform}: outcomes that are not seen have no "
+            "unit means and no changes",
+            fix="transform: none",
+            path="model.estimator.transform",
+        )
     sample = _in_order(transformed(_plain(request, kind), transform))
     problems = [
         *_vary(sample),
@@ -214,13 +226,13 @@ def _refuse_what_is_not_done(request: Request, kind: Kind) -> None:
             fix="kind: plr takes several",
             path="model.treatment",
         )
-    if kind in {"irm", "iivm"}:
+    if kind in BINARY:
         _binary(request, treatment.columns[0], "treatment", kind)
-    if kind == "iivm":
+    if kind == "iivm" or (kind == "qte" and request.instruments):
         if len(request.instruments) > 1:
             raise SpecError(
                 "X23",
-                "double_ml with kind iivm takes one instrument",
+                f"double_ml with kind {kind} takes one instrument",
                 fix="kind: pliv takes several",
                 path="model.instruments",
             )
@@ -246,7 +258,7 @@ def _plain(request: Request, kind: Kind) -> Sample:
     frame, treatment = request.frame, request.treatment
     assert treatment is not None  # noqa: S101 - refused before
     judged = dict.fromkeys((*treatment.judged, *treatment.columns))
-    if kind == "irm" or request.estimand[:1] == ("by_group",):
+    if kind in BINARY or request.estimand[:1] == ("by_group",):
         judged = dict.fromkeys(treatment.columns)
     treatments = tuple(
         Column(
@@ -271,9 +283,11 @@ def _plain(request: Request, kind: Kind) -> Sample:
     X = np.column_stack(
         [np.empty((len(frame), 0)), *(_values(request, c) for c in controls)]
     )
+    outcome = _values(request, request.outcome)
+    seen = np.isfinite(outcome)
     sample = Sample(
         kind=kind,
-        outcome=_values(request, request.outcome),
+        outcome=np.where(seen, outcome, 0.0),
         outcome_term=_name(request, request.outcome),
         treatments=treatments,
         instruments=instruments,
@@ -306,6 +320,7 @@ def _plain(request: Request, kind: Kind) -> Sample:
             [np.empty((len(frame), 0)), *(_values(request, m) for m in mediators)]
         ),
         mediator_terms=tuple(_name(request, m) for m in mediators),
+        seen=seen.astype(np.float64),
     )
     return _grouped(_with_effects(sample, request), request)
 
@@ -400,7 +415,12 @@ def _in_order(sample: Sample) -> Sample:
     """Rows in the order of a hash of their names: fits are the same bit for bit."""
     known = np.column_stack([sample.X, *(c.values for c in sample.treatments)])
     rest = np.column_stack(
-        [sample.outcome, *(c.values for c in sample.instruments), *sample.mediators.T]
+        [
+            sample.outcome,
+            *(c.values for c in sample.instruments),
+            *sample.mediators.T,
+            sample.seen,
+        ]
     )
     names, group, group_names = None, sample.group, sample.group_names
     if sample.unit is None:
@@ -435,6 +455,7 @@ def _rows(sample: Sample, order: Codes) -> Sample:
         instruments=tuple(map(column, sample.instruments)),
         moderators=sample.moderators[order],
         mediators=sample.mediators[order],
+        seen=sample.seen[order],
         X=np.ascontiguousarray(sample.X[order]),
         group=sample.group[order],
         cluster=of(sample.cluster),
@@ -451,7 +472,15 @@ def _rows(sample: Sample, order: Codes) -> Sample:
 def _vary(sample: Sample) -> list[Problem]:
     """Columns without variation, before and after the transform."""
     problems: list[Problem] = []
-    if not np.ptp(sample.outcome):
+    if sample.kind == "ssm" and sample.seen.all():
+        problems += SpecError(
+            "X23",
+            f"kind ssm is for outcomes that are missing for some; '{sample.outcome_term}' "
+            "is seen in every row",
+            fix="kind: irm, or leave the cells of unseen outcomes empty",
+            path="model.estimator.kind",
+        ).problems
+    if not np.ptp(sample.outcome[sample.seen == 1]):
         problems += DataError(
             "D06", f"outcome '{sample.outcome_term}' does not vary in the sample"
         ).problems

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from estimators._double.nuisance import Task, cross_fit, loss
-from estimators._double.sample import LEFT, ROUNDING, Column, Sample, arms, nothing_left
+from estimators._double.sample import (
+    LEFT,
+    ROUNDING,
+    ROWS_OF_AN_ARM,
+    Column,
+    Sample,
+    arms,
+    nothing_left,
+)
 from estimators._math.carried import first_order
 from estimators._math.orthogonal import (
     Score,
@@ -18,6 +26,7 @@ from estimators._math.orthogonal import (
     augmented_treated,
     iv_type,
     normalised,
+    observed_means,
     partialling_out,
     solve,
 )
@@ -28,6 +37,8 @@ if TYPE_CHECKING:
     from framework.contract import Learner
 
 PlrScore = Literal["partialling_out", "iv_type"]
+#: Of potential outcomes: quantiles, quantiles of the compliers, means beyond a quantile.
+Quantity = Literal["pq", "lpq", "cvar"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +50,7 @@ class Plan:
         trimming: propensities are kept in [trimming, 1 - trimming].
         normalise: inverse weights add up to n in either arm.
         by_group: one effect for each group of the moderator.
+        quantity, quantiles: of kind qte.
     """
 
     outcome: Learner
@@ -51,6 +63,8 @@ class Plan:
     normalise: bool
     seed: int
     by_group: bool = False
+    quantity: Quantity = "pq"
+    quantiles: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +138,12 @@ class Splitting:
         task: Task,
         what: str,
         within: Flags | None = None,
+        shown: Flags | None = None,
     ) -> Floats:
-        """Out-of-fold predictions (n,) of a target."""
+        """Out-of-fold predictions (n,) of a target, as in `cross_fit`.
+
+        `shown`: (n,) rows whose losses are told; None = those learned from.
+        """
         fitted = cross_fit(
             target,
             self.sample.X,
@@ -137,13 +155,17 @@ class Splitting:
             what=what,
         )
         name = type(learner).__name__
+        own = (
+            target if target.ndim == 1 else target[self.fold, np.arange(len(self.fold))]
+        )
+        shown = within if shown is None else shown
         for k in range(self.plan.folds):
             rows = self.fold == k
-            if within is not None:
-                rows &= within
+            if shown is not None:
+                rows &= shown
             if not rows.any():
                 continue
-            value = loss(target[rows], fitted.values[rows], fitted.baseline[rows], task)
+            value = loss(own[rows], fitted.values[rows], fitted.baseline[rows], task)
             measure = "log_loss" if task == "classification" else "r2"
             count = int(rows.sum())
             self.checks.append(Check(what, name, k + 1, measure, value, count))
@@ -226,6 +248,8 @@ def repetition(
         "pliv": _partially_linear_iv,
         "irm": _interactive,
         "iivm": _interactive_iv,
+        "ssm": _selected,
+        "qte": _quantiles,
     }
     return replace(kinds[sample.kind](split), carried=split.carried)
 
@@ -427,6 +451,65 @@ def _interactive_iv(split: Splitting) -> Repetition:
         if split.number == 0
         else tuple(split.notes),
     )
+
+
+def _selected(split: Splitting) -> Repetition:
+    """Average effect where outcomes are seen at random given treatment and controls."""
+    sample, plan = split.sample, split.plan
+    y, arm, seen = sample.outcome, sample.treatments[0], sample.seen
+    d, term = arm.values, f"'{sample.outcome_term}'"
+    raw = split.propensity(arm, plan.treatment)
+    both = replace(
+        sample,
+        X=np.column_stack([sample.X, d]),
+        features=(*sample.features, arm.term),
+    )
+    wide = Splitting(both, plan, split.number, split.fold, split.checks, split.notes)
+    what = f"whether {term} is seen"
+    arms(seen, what, split.fold)
+    pi = wide.predict(seen, plan.treatment, "classification", what)
+    g = []
+    for a in (0, 1):
+        within = (d == a) & (seen == 1)
+        said = f"{term} where '{arm.term}' is {a} and it is seen"
+        _enough(split.fold, within, said)
+        g.append(split.predict(y, plan.outcome, "regression", said, within))
+    p, t = np.clip(raw, plan.trimming, 1 - plan.trimming), plan.trimming
+    rare = float(np.mean(pi < t))
+    if rare:
+        split.notes.append(
+            f"{rare:.2%} of the probabilities of being seen are raised to {t:g}"
+        )
+    signal = observed_means(
+        y, d, seen, g[0], g[1], p, np.maximum(pi, t), normalise=plan.normalise
+    )
+    one = np.ones((len(d), 1, 1))
+    return Repetition(
+        solved={"ate": split.solve(Score(one, signal[:, None]))},
+        checks=tuple(split.checks),
+        left={arm.term: _unpredicted(raw, arm, sample)},
+        propensity=raw,
+        notes=tuple(split.notes),
+    )
+
+
+def _enough(fold: Codes, within: Flags, what: str) -> None:
+    """M04: rows to learn from in every training sample."""
+    for k in range(int(fold.max()) + 1):
+        count = int(np.count_nonzero(within & (fold != k)))
+        if count < ROWS_OF_AN_ARM:
+            raise IdentificationError(
+                "M04",
+                f"{count} rows of {what} where fold {k + 1} is left out; "
+                f"{ROWS_OF_AN_ARM} are the fewest to learn from",
+                fix="fewer folds, or a sample with both arms",
+            )
+
+
+def _quantiles(split: Splitting) -> Repetition:
+    from estimators._double.quantiles import quantile_effects  # which imports this
+
+    return quantile_effects(split)
 
 
 def _taken_up(split: Splitting, arm: Column) -> tuple[Floats, Floats]:

@@ -219,6 +219,7 @@ def _first_difference(sample: Sample) -> Sample:
         features=(*sample.features, *(f"{f} before" for f in sample.features)),
         moderators=sample.moderators[now],
         mediators=sample.mediators[now],
+        seen=sample.seen[now],
         group=group.astype(np.int64),
         group_names=tuple(sample.group_names[g] for g in levels),
         cluster=cluster,

@@ -102,6 +102,35 @@ def crossed(
     return np.asarray(own * (y - inner) + other * (inner - mean) + mean)
 
 
+def observed_means(
+    y: Floats,
+    d: Floats,
+    seen: Floats,
+    g0: Floats,
+    g1: Floats,
+    p: Floats,
+    pi: Floats,
+    *,
+    normalise: bool,
+) -> Floats:
+    """Signal (n,) whose mean is E[Y(1) - Y(0)] where the outcome is `seen` at random.
+
+    Bia, Huber and Laffers (2024), eq. 4: seen at random given treatment and controls.
+
+    Args:
+        y: (n,) outcome, any number where it is not seen.
+        d, seen: (n,) 0/1.
+        g0, g1: (n,) predicted outcome of those seen in either arm.
+        p: (n,) propensity; `pi` (n,) probability of being seen.
+        normalise: inverse weights add up to the rows of the arm (Hajek).
+    """
+    w0 = (1 - d) * seen / ((1 - p) * pi)
+    w1 = d * seen / (p * pi)
+    if normalise:
+        w0, w1 = w0 * (np.sum(1 - d) / w0.sum()), w1 * (d.sum() / w1.sum())
+    return np.asarray(w1 * (y - g1) + g1 - w0 * (y - g0) - g0, dtype=np.float64)
+
+
 def change_on_treated(
     change: Floats, d: Floats, g0: Floats, p: Floats, *, normalise: bool
 ) -> Score:
@@ -141,24 +170,44 @@ def solve(score: Score, fold: Codes, group: Codes | None) -> Solved:
             clusters a row of fold k counts 1 / (clusters in fold k), as in Chiang,
             Kato, Ma and Sasaki (2022) and doubleml.
     """
-    n, k = score.level.shape
     if group is None:
         J = score.slope.mean(axis=0)
         theta = np.linalg.solve(J, score.level.mean(axis=0))
-        psi = score.level - score.slope @ theta
-        return Solved(theta, np.linalg.solve(J, psi.T).T / n)
-    G = int(group.max()) + 1
-    home = np.zeros(G, dtype=np.int64)
-    home[group] = fold
-    sizes = np.bincount(home)
-    K = len(sizes)
-    w = 1.0 / (K * sizes[fold])
-    J = np.einsum("i,ijl->jl", w, score.slope)
-    theta = np.linalg.solve(J, w @ score.level)
+    else:
+        w = row_weights(fold, group)
+        J = np.einsum("i,ijl->jl", w, score.slope)
+        theta = np.linalg.solve(J, w @ score.level)
     psi = score.level - score.slope @ theta
+    return Solved(theta, influence_of(psi, J, fold, group))
+
+
+def row_weights(fold: Codes, group: Codes | None) -> Floats:
+    """What each row counts for (n,) in the mean score; they add up to about one."""
+    if group is None:
+        return np.full(len(fold), 1.0 / len(fold))
+    sizes = np.bincount(_home(fold, group))
+    return np.asarray(1.0 / (len(sizes) * sizes[fold]), dtype=np.float64)
+
+
+def _home(fold: Codes, group: Codes) -> Codes:
+    home = np.zeros(int(group.max()) + 1, dtype=np.int64)
+    home[group] = fold
+    return home
+
+
+def influence_of(psi: Floats, J: Floats, fold: Codes, group: Codes | None) -> Floats:
+    """Influence (G, k) of groups from scores (n, k) at the root and their slope (k, k).
+
+    Without groups every row is one.
+    """
+    n, k = psi.shape
+    if group is None:
+        return np.asarray(np.linalg.solve(J, psi.T).T / n)
+    home = _home(fold, group)
+    G, sizes = len(home), np.bincount(home)
     summed = np.column_stack([np.bincount(group, psi[:, j], G) for j in range(k)])
-    scale = 1.0 / np.sqrt(K * G * sizes[home])
-    return Solved(theta, scale[:, None] * np.linalg.solve(J, summed.T).T)
+    scale = 1.0 / np.sqrt(len(sizes) * G * sizes[home])
+    return np.asarray(scale[:, None] * np.linalg.solve(J, summed.T).T)
 
 
 def median_of(solutions: list[Solved], at: int) -> tuple[float, float, Floats]:

@@ -103,7 +103,8 @@ def build(
     spatial = weights_of(work, data, model, estimator)
     ledger, selected = restrict(work, model, roles, assigned)
     moved = bool(reassign or (model.treatment and model.treatment.shift))
-    ledger += complete(work, data, roles, moved=moved)
+    unseen = estimator.demands().unseen_outcome
+    ledger += complete(work, data, roles, moved=moved, unseen=unseen)
     ledger += leave_out(work, spatial)
     notes = list(assigned.notes) if assigned else []
     notes += filled_near_adoption(work, roles) + selected.notes

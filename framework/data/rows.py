@@ -71,12 +71,18 @@ def _needed(panel: Panel, kind: str, options: Mapping[str, Any]) -> pd.DataFrame
 
 
 def complete(
-    work: Working, data: Data, roles: Roles, *, moved: bool = False
+    work: Working,
+    data: Data,
+    roles: Roles,
+    *,
+    moved: bool = False,
+    unseen: bool = False,
 ) -> list[LedgerLine]:
     """Apply `data.missing` to the columns that are used, one ledger line each.
 
     A treatment that was `moved` (by `shift`, or to other units in a draw) is not observed
-    in every row; those rows are left out whatever the study says of missing cells.
+    in every row; those rows are left out whatever the study says of missing cells. Where
+    the outcome may be `unseen`, its empty cells cost no row.
     """
     import numpy as np
     import pandas as pd
@@ -103,7 +109,7 @@ def complete(
                         fix="log1p or asinh in place of a log of zero, or a filter",
                     )
                 )
-        if not missing.any():
+        if not missing.any() or (unseen and name == roles.outcome):
             continue
         shifted = moved and name in roles.treatment
         if data.missing == "error" and not shifted:

@@ -51,6 +51,9 @@ _BLOCK_TITLES: Mapping[str, str] = {
     "indirect": "Indirect effects (spillovers)",
     "total": "Total effects",
     "ame": "Average marginal effects",
+    "qte": "Effects on quantiles",
+    "local_qte": "Effects on quantiles, compliers",
+    "tail_effect": "Effects on means beyond quantiles",
     "semi_elasticity": "Semi-elasticities",
     "att_dose": "Effect on the treated by dose",
     "slope_dose": "Slope of the dose response",
@@ -59,6 +62,7 @@ _BLOCK_TITLES: Mapping[str, str] = {
 #: Scalar, its label, its print; in this order, each only where a column has it.
 _SCALARS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
     ("n_obs", "Observations", numbers.plain),
+    ("n_seen", "Outcomes observed", numbers.plain),
     ("n_units", "Units", numbers.plain),
     ("n_treated_units", "Treated units", numbers.plain),
     ("n_clusters", "Clusters", numbers.plain),

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic import ValidationError
 
 from estimators._double.nuisance import MEMORY, Fitted, Memory
 from estimators.double_ml import DoubleMl
@@ -163,11 +164,14 @@ def test_what_a_kind_can_not_use_is_refused(
         estimated(made, kind=kind)
 
 
-@pytest.mark.parametrize("kind", ["qte", "ssm", "plpr"])
-def test_announced_kinds_say_so(kind: str) -> None:
-    plugin = DoubleMl(kind=kind)
-    assert plugin.unbuilt() == (f"double_ml kind {kind}",)
-    assert "announced but not built" in refused("X10", request("plr"), kind=kind)
+def test_what_only_some_kinds_take_is_refused() -> None:
+    with pytest.raises(ValidationError, match="kind plpr needs a transform"):
+        DoubleMl(kind="plpr")
+    with pytest.raises(ValidationError, match="name one twice"):
+        DoubleMl(kind="qte", quantiles=(0.5, 0.5))
+    assert DoubleMl(kind="qte").gives() == ("qte",)
+    assert DoubleMl(kind="qte", quantity="cvar").gives() == ("tail_effect",)
+    assert "instruments" in DoubleMl(kind="qte", quantity="lpq").demands().requires
 
 
 def test_instruments_that_move_nothing_are_refused() -> None:

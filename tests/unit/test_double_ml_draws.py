@@ -70,7 +70,7 @@ def test_splits_can_not_be_enumerated() -> None:
         drawn(DOUBLE, "every")
 
 
-def test_a_kind_that_is_announced_waits_and_the_other_lines_run(tmp_path: Path) -> None:
+def test_kinds_are_planned_with_what_they_give(tmp_path: Path) -> None:
     study = tmp_path / "study.yaml"
     (tmp_path / "rows.csv").write_text("y,d,x,z\n1,0,2,1\n2,1,3,0\n", encoding="utf-8")
     study.write_text(
@@ -85,7 +85,7 @@ model:
 checks:
   kinds:
     now:     {}
-    later:   {estimator: {double_ml: qte}}
+    below:   {estimator: {double_ml: qte}, estimand: qte}
     split:   {draws: {resplit: true, times: 5}}
     late:    {estimator.kind: iivm, instruments: [z], estimand: late}
     wrong:   {estimator.kind: irm, estimand: late}
@@ -96,6 +96,6 @@ checks:
     assert found["kinds.now"].runs
     assert found["kinds.split"].runs
     assert found["kinds.late"].runs
-    assert found["kinds.later"].not_built == ("double_ml kind qte",)
+    assert found["kinds.below"].runs
     (problem,) = found["kinds.wrong"].problems
     assert problem.code == "X19"
