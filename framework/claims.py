@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from framework.errors import Phase, Problem
+from framework.spec import wording
 
 #: One star per bound that the p value is below, where a paper says nothing else.
 STARS = (0.10, 0.05, 0.01)
@@ -230,7 +231,7 @@ def read_claims(published: Mapping[str, Any] | None) -> tuple[Claims, list[Probl
 
 def _problem(error: Any) -> Problem:
     path = ".".join(["published", KEY, *map(str, error["loc"])])
-    what = f"{error['msg'].removeprefix('Value error, ')}, got {error['input']!r:.60}"
+    what = wording.say(error)
     return Problem(
         Phase.SPEC,
         "X31",

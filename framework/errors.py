@@ -28,6 +28,10 @@ class Phase(IntEnum):
 #: Name for `model.acknowledge`: a column that the design does not identify is shown as
 #: such, and is no failure.
 NOT_IDENTIFIED = "not_identified"
+#: Code of a column that is named and that the data lack.
+NO_COLUMN = "X51"
+#: Code of a value that can't stand where it is written.
+BAD_VALUE = "X15"
 #: Exit codes that are not a phase.
 OK, FINISHED_WITH_FAILURES, EXPECTATION_FAILED = 0, 9, 10
 INTERRUPTED, TERMINATED = 130, 143
@@ -256,4 +260,4 @@ def no_column(column: str, path: str, known: Sequence[str]) -> Problem:
     fix = did_you_mean(column, known)
     if "(" in column:
         fix = "a column that is computed is written {log: x}, {dummies: x} or [a, b]"
-    return Problem(Phase.SPEC, "X51", f"no column '{column}'", fix=fix, path=path)
+    return Problem(Phase.SPEC, NO_COLUMN, f"no column '{column}'", fix=fix, path=path)

@@ -28,7 +28,13 @@ from framework.errors import (
 from framework.glossary import COLUMNS, ESTIMANDS, SCALARS, TESTS
 from framework.spec import choices, terms
 from framework.spec.inference import places_of
-from framework.spec.model import estimand_problems, read_data, read_model
+from framework.spec.model import (
+    estimand_problems,
+    read_data,
+    read_model,
+    salvage,
+    unwritten,
+)
 from framework.spec.restrictions import RESTRICTIONS
 from framework.spec.study import Origins, Study, project_root
 from framework.spec.tree import Origin, Tree, get
@@ -115,12 +121,16 @@ def plan(
             in its estimations.
     """
     known = _header(study) if header else None
-    base = _column_problems(study.tree, known)
-    if base:
-        raise EstimandError(p.at(place=_place(study, p)) for p in base)
-    _refuse_if_not_frozen(study)
+    own = [p.at(place=_place(study, p)) for p in _column_problems(study.tree, known)]
+    if not own:
+        _refuse_if_not_frozen(study)
     variations = unfold(study, levels=levels, only=only)
     found = [_estimation(v, known) for v in variations]
+    if own:
+        said = {(p.what, str(p.place)) for p in own}
+        lines = (p for e in found for p in e.problems)
+        own += [p for p in lines if (p.what, str(p.place)) not in said]
+        raise EstimandError(own)
     return tuple(_drop_shared(found))
 
 
@@ -168,7 +178,12 @@ def _estimation(variation: Variation, header: tuple[str, ...] | None) -> Estimat
         _, more = read_model(tree["model"], tree["data"])
         if not _inherits_estimand(variation):
             more += estimand_problems(tree["model"])
-        found = [*faults, *more] or _column_problems(tree, header)
+        found = [*faults, *more]
+        if not faults:
+            kept, model = salvage(tree["model"], tree["data"], more)
+            if model is not None:  # what is wrong with some hides no column of others
+                found += _column_problems({**tree, "model": kept}, header)
+                found += [] if more else _unwritten(model)
         found += _draws_problems(variation, tree, header)
         if not found:
             found += _name_problems(variation.draws or {}, tree)
@@ -197,6 +212,14 @@ def _estimation(variation: Variation, header: tuple[str, ...] | None) -> Estimat
         place=variation.origin.place(),
         origins=variation.origins,
     )
+
+
+def _unwritten(model: Model) -> list[Problem]:
+    if choices.is_planned("estimator", model.estimator["name"]):
+        return []
+    estimator = choices.build("estimator", model.estimator)
+    assert isinstance(estimator, Estimator)  # noqa: S101 - the kind says so
+    return unwritten(model, estimator)
 
 
 def _inherits_estimand(variation: Variation) -> bool:

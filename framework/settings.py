@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from framework import composition
 from framework.errors import EstimandError, Phase, Problem, did_you_mean
+from framework.spec import wording
 
 
 class _Group(BaseModel):
@@ -136,7 +137,7 @@ def _problem(error: Any) -> Problem:
     return Problem(
         Phase.SPEC,
         "X15",
-        f"{error['msg'][0].lower()}{error['msg'][1:]}",
+        wording.say(error, secret=dotted.startswith("tracking")),
         path=f"conf {dotted}",
     )
 

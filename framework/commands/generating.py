@@ -97,6 +97,8 @@ def _options(pairs: list[str], preset: str | None) -> dict[str, str]:
 def _generator(name: str, options: Mapping[str, str]) -> Generator:
     from pydantic import ValidationError
 
+    from framework.spec import wording
+
     made = registry.get("generator", name)
     unknown = [key for key in options if key not in made.model_fields]
     if unknown:
@@ -108,7 +110,7 @@ def _generator(name: str, options: Mapping[str, str]) -> Generator:
     try:
         built = made.model_validate(dict(options))
     except ValidationError as error:
-        said = "; ".join(f"{e['loc'][0]}: {e['msg']}" for e in error.errors())
+        said = "; ".join(f"{e['loc'][0]}: {wording.say(e)}" for e in error.errors())
         raise SpecError(
             "X12", f"generator '{name}': {said}", fix=f"estimand show {name}"
         ) from error

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from framework.errors import EstimandError, Problem, SpecError
+from framework.errors import BAD_VALUE, NO_COLUMN, EstimandError, Problem, SpecError
 from framework.spec.study import Override, Reading, Study, open_study, read_study
 
 if TYPE_CHECKING:
@@ -69,15 +69,37 @@ def survey(path: Path, args: Sequence[str] = ()) -> list[Problem]:
         return list(error.problems)
     found = list(reading.problems)
     if reading.study is not None:
-        from framework.plan import plan
-
-        try:
-            found += [p for e in plan(reading.study) for p in e.problems]
-        except EstimandError as error:
-            found += error.problems
+        found += _of_plan(reading.study)
         found += beside(reading.study)
+    else:
+        found += hidden(reading)
     found += data_problems(reading)
     return distinct(found)
+
+
+def hidden(reading: Reading) -> list[Problem]:
+    """What faults of the text would hide: columns that the data lack, wrong values.
+
+    All else that the rest of the study is short of may only follow from those faults.
+    """
+    if reading.rest is None:
+        return []
+    return [
+        p
+        for p in _of_plan(reading.rest)
+        if p.path == "data.source"
+        or p.code == NO_COLUMN
+        or (p.code == BAD_VALUE and not p.what.endswith("is missing"))
+    ]
+
+
+def _of_plan(study: Study) -> list[Problem]:
+    from framework.plan import plan
+
+    try:
+        return [p for e in plan(study) for p in e.problems]
+    except EstimandError as error:
+        return list(error.problems)
 
 
 def beside(study: Study) -> list[Problem]:

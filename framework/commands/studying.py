@@ -11,6 +11,7 @@ from framework.commands.opening import (
     beside,
     changes_typed,
     distinct,
+    hidden,
     open_with,
     read_overrides,
     survey,
@@ -25,7 +26,7 @@ from framework.errors import (
 )
 from framework.plan import Estimation, columns_checked, primary
 from framework.plan import plan as plan_study
-from framework.spec.study import Study, open_study
+from framework.spec.study import Study, read_study
 
 if TYPE_CHECKING:
     from framework.commands.running import Ran
@@ -61,9 +62,12 @@ def _validated(path: Path, *, data: bool) -> _Report:
         if problems:
             return path, problems, None, ()
     try:
-        study = open_study(path)
+        reading = read_study(path)
     except EstimandError as error:
         return path, list(error.problems), None, ()
+    study = reading.study
+    if study is None:
+        return path, distinct([*reading.problems, *hidden(reading)]), None, ()
     try:
         planned = plan_study(study)
     except EstimandError as error:

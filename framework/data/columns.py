@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from framework.condition import as_numbers, is_number, kind_of
-from framework.errors import DataError, EstimandError, Phase, Problem, did_you_mean
+from framework.errors import DataError, EstimandError, Problem, no_column
 
 if TYPE_CHECKING:
     import numpy as np
@@ -97,13 +97,7 @@ def apply_dictionary(frame: pd.DataFrame, columns: Mapping[str, Column]) -> Chec
         built[name] = series
     known = [str(name) for name in frame.columns]
     problems.extend(
-        Problem(
-            Phase.SPEC,
-            "X01",
-            f"no column '{name}' in the data",
-            fix=did_you_mean(name, known),
-            path=f"data.columns.{name}",
-        )
+        no_column(name, f"data.columns.{name}", known)
         for name in columns
         if name not in built
     )

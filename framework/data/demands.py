@@ -31,12 +31,6 @@ def unfit(model: Model, estimator: Estimator, panel: Panel) -> list[Problem]:
             "set data.panel, or choose another estimator (`ols` takes all)",
             "model.estimator",
         )
-    for needed in ("outcome", "treatment"):
-        if getattr(needs, needed) and getattr(model, needed) is None:
-            refuse("X20", f"{name} needs model.{needed}", "", f"model.{needed}")
-    for needed in sorted(needs.requires):
-        if not getattr(model, needed):
-            refuse("X20", f"{name} needs model.{needed}", "", f"model.{needed}")
     if type(estimator).estimates != "treatment":
         return problems
     for ignored in ("instruments", "mediators", "interact", "weights"):

@@ -45,7 +45,7 @@ from framework.panel import LedgerLine, Panel
 from framework.result import Plot
 from framework.spec import terms
 from framework.spec.inference import places_of
-from framework.spec.model import Data, Model
+from framework.spec.model import Data, Model, unwritten
 from framework.spec.terms import Column
 
 if TYPE_CHECKING:
@@ -95,6 +95,7 @@ def build(
             values, a treatment that is none, weights that are not positive, no rows.
     """
     work = Working(panel, data.groups)
+    work.problems += unwritten(model, estimator)
     work.problems += unfit(model, estimator, panel)
     assigned = _treatment(work, model, estimator)
     if assigned and reassign:
@@ -107,6 +108,7 @@ def build(
     ledger += complete(work, data, roles, moved=moved, unseen=unseen)
     ledger += leave_out(work, spatial)
     notes = list(assigned.notes) if assigned else []
+    notes += roles.notes
     notes += filled_near_adoption(work, roles) + selected.notes
     if not work.n:
         work.problems.append(no_rows(panel, ledger))

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from framework.data.columns import Column, apply_dictionary, as_text
-from framework.errors import EstimandError, Phase, Problem, did_you_mean
+from framework.errors import EstimandError, Phase, Problem, no_column
 from framework.panel import LedgerLine, Panel
 
 if TYPE_CHECKING:
@@ -111,13 +111,7 @@ def _unknown_keys(frame: pd.DataFrame, data: PanelSpec) -> list[Problem]:
     known = [str(name) for name in frame.columns]
     keys = {"unit": data.unit, "time": data.time}
     problems = [
-        Problem(
-            Phase.SPEC,
-            "X01",
-            f"no column '{name}' in the data",
-            fix=did_you_mean(name, known),
-            path=f"data.panel.{key}",
-        )
+        no_column(name, f"data.panel.{key}", known)
         for key, name in keys.items()
         if name and name not in frame.columns
     ]

@@ -160,7 +160,7 @@ def _candidates(work: Working, roles: Roles, asked: Asked) -> Candidates:
     import pandas as pd
 
     if not roles.treatment:
-        raise IdentificationError(
+        raise SpecError(
             "X20",
             f"'{asked.name}' compares treated and untreated rows: it needs a treatment",
             fix="model.treatment, or the line without this restriction",

@@ -110,6 +110,7 @@ class Roles:
     weights: str | None = None
     cohort: str | None = None
     names: dict[str, str] = field(default_factory=dict)  # working column -> label
+    notes: list[str] = field(default_factory=list)  # printed under the table
 
     def numbers(self) -> list[str]:
         """Columns that must be numbers without gaps."""
@@ -153,6 +154,8 @@ def resolve_terms(
             found = [c for c in listed if c not in roles.treatment]
             # An instrument that is the treatment stays, for the estimator to refuse.
             setattr(roles, field_, listed if field_ == "instruments" else found)
+            if not diagnostic:
+                _tell_doubled(work, roles, listed, field_)
             _refuse_namesakes(work, roles, found, f"model.{field_}")
     if "fixed_effects" in uses:
         _effects(work, roles, model)
@@ -174,6 +177,29 @@ def _listed(work: Working, roles: Roles, written: Any, path: str) -> list[str]:
     for term in terms.parse_list(written, work.groups):
         found += _listed_term(work, roles, term, path)
     return list(dict.fromkeys(found))
+
+
+def _tell_doubled(
+    work: Working, roles: Roles, listed: Sequence[str], role: str
+) -> None:
+    """The treatment in another role: beside itself as a control it changes nothing."""
+    for name in (roles.names[c] for c in listed if c in roles.treatment):
+        if role == "controls":
+            roles.notes.append(
+                f"'{name}' is the treatment and stands among the controls too: it is in "
+                "the model once, as the treatment"
+            )
+        elif role == "mediators":
+            work.problems.append(
+                Problem(
+                    Phase.DESIGN,
+                    "I03",
+                    f"'{name}' is the treatment and stands in mediators too",
+                    why="nothing of its effect would be left beside it",
+                    fix="a mediator is a column that the treatment moves",
+                    path="model.mediators",
+                )
+            )
 
 
 def _refuse_namesakes(

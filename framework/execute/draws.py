@@ -30,7 +30,6 @@ from framework.data.treatment import Assigned
 from framework.errors import (
     DataError,
     EstimandError,
-    IdentificationError,
     NumericalError,
     SpecError,
 )
@@ -298,7 +297,7 @@ def _refuse_if_treatment_is_used_elsewhere(data: Data, model: Model) -> None:
     """A column made from the treatment would keep the true assignment in every draw."""
     spec = model.treatment
     if spec is None:
-        raise IdentificationError("X20", "draws permute needs model.treatment")
+        raise SpecError("X20", "draws permute needs model.treatment")
     written = [spec.first_treated] if spec.first_treated else []
     column = spec.column if isinstance(spec.column, list) else [spec.column]
     written += [c for c in column if c is not None]

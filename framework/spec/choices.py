@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from framework import registry
 from framework.contract import Choice, Plugin
 from framework.errors import EstimandError, Phase, Problem, SpecError, did_you_mean
+from framework.spec import wording
 from framework.spec.expectations import EXPECTATIONS, FAMILIES
 from framework.spec.inference import INFERENCE, WEIGHTS
 from framework.spec.restrictions import RESTRICTIONS
@@ -114,9 +115,10 @@ def parse(kind: ChoiceKind, written: Any, *, where: str = "") -> Flat:
                 path=where,
             )
         return {"name": name, main: argument}
+    article = "an" if kind[0] in "aeiou" else "a"
     raise SpecError(
         "X15",
-        f"a {kind} is `name`, {{name: main option}} or {{name: {{options}}}}, "
+        f"{article} {kind} is `name`, {{name: main option}} or {{name: {{options}}}}, "
         f"not {written!r}",
         path=where,
     )
@@ -227,37 +229,39 @@ def from_pydantic(
 
     Alternatives of a union are reported as one problem per place.
     """
-    found: dict[str, Problem] = {}
+    found: dict[str, list[Any]] = {}
     for item in error.errors(include_url=False):
         inner = [str(p) for p in item["loc"]]
-        if item["type"] == _UNKNOWN_KEY:
-            where = ".".join([path, *inner]) if path else ".".join(inner)
-            key = inner[-1]
-            fix = did_you_mean(key, known)
-            what = f"unknown key '{key}'"
-        elif item["type"] == "missing":
-            where = ".".join([path, *inner[:-1]]) if path else ".".join(inner[:-1])
-            what, fix = f"'{inner[-1]}' is missing", ""
+        if item["type"] == "missing":
+            kept = inner[:-1]
+        elif item["type"] == _UNKNOWN_KEY:
+            kept = inner
         else:
-            named = [p for p in inner if p in known or p.isdigit()]
-            kept = named or inner[:1]
-            where = ".".join([path, *kept]) if path else ".".join(kept)
-            what, fix = _say(item), _guess(item)
-        if where in found and found[where].what != what:
-            continue  # the first alternative of a union says enough
-        found[where] = Problem(Phase.SPEC, "X15", what, fix=fix, path=where)
-    return list(found.values())
+            kept = [p for p in inner if p in known or p.isdigit()] or inner[:1]
+        found.setdefault(".".join([path, *kept] if path else kept), []).append(item)
+    return [
+        _problem(where, items, known)
+        for where, items in found.items()
+        if not _is_of_another_shape(where, items, found)
+    ]
 
 
-def _say(item: Any) -> str:
-    given = item.get("input")
-    if item["type"] == "value_error":
-        return str(item["msg"]).removeprefix("Value error, ")
-    if item["type"] in ("bool_type", "bool_parsing"):
-        return f"expected true or false, got {given!r}"
-    message = item["msg"]
-    message = message.replace("Input should be", "should be")
-    return f"{message[0].lower()}{message[1:]}, got {given!r}"
+def _is_of_another_shape(where: str, items: list[Any], found: Iterable[str]) -> bool:
+    """An alternative that the value is not, while the parts of another have faults."""
+    return all(wording.shape(item) for item in items) and any(
+        other.startswith(f"{where}.") for other in found
+    )
+
+
+def _problem(where: str, items: list[Any], known: tuple[str, ...]) -> Problem:
+    first = items[0]
+    if first["type"] == _UNKNOWN_KEY:
+        key = str(first["loc"][-1])
+        what, fix = f"unknown key '{key}'", did_you_mean(key, known)
+    else:
+        alike = [i for i in items if i["type"] not in ("missing", _UNKNOWN_KEY)]
+        what, fix = wording.say_any(alike or items), _guess(first)
+    return Problem(Phase.SPEC, "X15", what, fix=fix, path=where)
 
 
 def _guess(item: Any) -> str:

@@ -19,6 +19,7 @@ from pydantic import (
 
 from framework.contract import Plugin
 from framework.errors import did_you_mean
+from framework.spec import wording
 
 _MAPPING = "one of them, written {name: {options}}"
 
@@ -293,7 +294,7 @@ def _say(name: str, error: ValidationError) -> str:
     said = []
     for item in error.errors(include_url=False):
         where = ".".join(str(part) for part in item["loc"])
-        message = str(item["msg"]).removeprefix("Value error, ")
+        message = wording.say(item)
         said.append(f"{name}.{where}: {message}" if where else f"{name}: {message}")
     return "; ".join(said)
 

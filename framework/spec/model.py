@@ -194,18 +194,37 @@ def read_model(
     return (None if problems else Model.model_validate(tree)), problems
 
 
+def unwritten(model: Model, estimator: Estimator) -> list[Problem]:
+    """Fields that the estimator needs and that the model does not have."""
+    needs, name = estimator.demands(), model.estimator["name"]
+    always = [n for n in ("outcome", "treatment") if getattr(needs, n)]
+    return [
+        Problem(
+            Phase.SPEC,
+            "X20",
+            f"{name} needs model.{needed}",
+            fix=f"write model.{needed}, or choose another estimator",
+            path=f"model.{needed}",
+        )
+        for needed in (*always, *sorted(needs.requires))
+        if not getattr(model, needed)
+    ]
+
+
 def salvage(
     tree: Mapping[str, Any], data: Mapping[str, Any], problems: Sequence[Problem]
-) -> Model | None:
-    """The model without what its problems name, None where that leaves no model.
+) -> tuple[dict[str, Any], Model | None]:
+    """The tree without what its problems name, and the model that this leaves, if any.
 
     For finding the faults of a design beside those of the text; never estimated.
     """
+    if not problems:
+        return dict(tree), Model.model_validate(tree)
     kept: Any = copy.deepcopy(dict(tree))
     # The last items of lists first: those before them keep their places.
     for problem in sorted(problems, key=lambda p: p.path, reverse=True):
         _cut(kept, problem.path.split(".")[1:])
-    return read_model(kept, data)[0]
+    return kept, read_model(kept, data)[0]
 
 
 def _cut(tree: Any, steps: Sequence[str]) -> None:

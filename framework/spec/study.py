@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -221,6 +221,8 @@ class Reading:
 
     Attributes:
         study: None when there are problems.
+        rest: with problems, the study without what they name; None where too little is
+            left. For finding further faults, never estimated.
         data, model: the validated parts; of a model with faults what is left without
             them, None where nothing is.
     """
@@ -228,6 +230,7 @@ class Reading:
     path: Path
     problems: list[Problem]
     study: Study | None = None
+    rest: Study | None = None
     data: Data | None = None
     model: Model | None = None
     origins: Origins = field(default_factory=Origins)
@@ -270,7 +273,9 @@ def read_study(path: Path, overrides: Iterable[Override] = ()) -> Reading:
         if complete:
             tree, origins = _override(tree, origins, override, problems)
     # Without a file that the study starts from, what is missing is no fault of its own.
-    data, model = (None, None) if not complete else _validate(tree, origins, problems)
+    data, model = None, None
+    if complete:
+        data, model, tree = _validate(tree, origins, problems)
     checks = _checks(document, problems)
     _check_starts(checks, problems)
     _check_rest(document, checks, problems)
@@ -287,27 +292,39 @@ def read_study(path: Path, overrides: Iterable[Override] = ()) -> Reading:
         )
     if checks:
         _check_published(published, checks, document, problems)
-    reading = Reading(path, problems.unique(), None, data, model, origins)
-    if reading.problems or data is None or model is None:
+    reading = Reading(path, problems.unique(), None, None, data, model, origins)
+    if data is None or model is None:
         return reading
-    reading.study = Study(
-        name=document.tree["study"],
-        title=document.tree.get("title", ""),
-        seed=seed,
+    rest = Study(
+        name=str(document.tree.get("study", "")),
+        title="",
+        seed=0,
         tree=tree,
         data=data,
         model=model,
         model_each=model_each,
         checks=checks,
-        families=_families(document),
-        labels=_labels(parents, document),
-        published=published,
-        report=document.tree.get("report") or {},
+        families={},
+        labels={},
+        published=None,
+        report={},
         root=path.parent.resolve(),
         texts=tuple((Path(d.source).name, d.text) for d in (document, *parents)),
         document=document,
         origins=origins,
         overridden=bool(changes),
+    )
+    if reading.problems:
+        reading.rest = replace(rest, checks=_rooted(checks))
+        return reading
+    reading.study = replace(
+        rest,
+        title=document.tree.get("title", ""),
+        seed=seed,
+        families=_families(document),
+        labels=_labels(parents, document),
+        published=published,
+        report=document.tree.get("report") or {},
         frozen=frozen or "",
     )
     return reading
@@ -509,7 +526,8 @@ def _model_each(document: Document, problems: Problems) -> tuple[Values, ...]:
 
 def _validate(
     tree: Tree, origins: Origins, problems: Problems
-) -> tuple[Data | None, Model | None]:
+) -> tuple[Data | None, Model | None, Tree]:
+    """Both parts, as far as they are valid, and the tree without their faults."""
     data, found = read_data(tree["data"])
     model, more = read_model(tree["model"], tree["data"])
     more += estimand_problems(tree["model"])
@@ -521,7 +539,10 @@ def _validate(
                 continue  # it was written, and what is wrong with it is said
         place = origins.place(problem.path.split("."))
         problems.found.append(problem.at(place=place))
-    return data, model or salvage(tree["model"], tree["data"], more)
+    if model is None:
+        kept, model = salvage(tree["model"], tree["data"], more)
+        tree = {**tree, "model": kept}
+    return data, model, tree
 
 
 # -- lines ---------------------------------------------------------------------------
@@ -936,6 +957,25 @@ def _check_starts(checks: Mapping[str, tuple[Line, ...]], problems: Problems) ->
             ),
             line.origin.below("from"),
         )
+
+
+def _rooted(
+    checks: Mapping[str, tuple[Line, ...]],
+) -> dict[str, tuple[Line, ...]]:
+    """The lines whose way of `from` ends at the model."""
+    known = {line.address: line for lines in checks.values() for line in lines}
+
+    def ends(line: Line, way: tuple[str, ...] = ()) -> bool:
+        if not line.start:
+            return True
+        before = known.get(line.started_from)
+        return (
+            before is not None
+            and line.address not in way
+            and (ends(before, (*way, line.address)))
+        )
+
+    return {name: tuple(filter(ends, lines)) for name, lines in checks.items()}
 
 
 def _check_circles(known: Mapping[str, Line], problems: Problems) -> None:

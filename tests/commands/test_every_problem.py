@@ -167,6 +167,56 @@ def test_labels_and_published_are_told_with_a_wrong_column(validated):
     assert "is not in quotes" in err
 
 
+def test_faults_of_the_language_hide_no_column_and_no_value(validated):
+    err = validated(
+        HEAD.replace("outcome: y", "outcome: yy").replace(
+            "twfe", "{twfe: {leads: foo}}\n  controls: [x1, x9]\n  confidence: 3"
+        )
+        + "checks:\n  h:\n    plain: {}\n    b: {controls: [qq]}\n    c: {outcom: y}\n"
+        "    d: {each: {outcome: [y, zz]}}\n    e: {from: e}\n"
+        "    f: {estimator: {event_study: {window: 5}}, inference: {cluster: tt}}\n"
+    )
+    for said in (
+        "model.confidence: should be less than 1, got 3",
+        "model.estimator.leads: should be a list",
+        "unknown key 'outcom'",
+        "in a circle: h.e -> h.e",
+        "[h.f] model.estimator.window: should be a list",
+        "model.outcome: no column 'yy'",
+        "model.controls.1: no column 'x9'",
+        "[h.b] model.controls.0: no column 'qq'",
+        "[h.d.zz] model.outcome: no column 'zz'",
+        "[h.f] model.inference.by: no column 'tt'",
+    ):
+        assert said in err
+    assert "10 problems." in err
+
+
+def test_a_wrong_column_of_the_model_hides_none_of_a_line(validated):
+    err = validated(
+        HEAD.replace("outcome: y", "outcome: yy")
+        + "checks: {h: {plain: {}, b: {controls: [qq]}}}\n"
+    )
+    assert err.count("no column 'yy'") == 1
+    assert "[h.b] model.controls.0: no column 'qq'" in err
+
+
+@pytest.mark.parametrize(
+    ("without", "estimator", "needed"),
+    [
+        ("treatment: d", "twfe", "treatment"),
+        ("outcome: y", "twfe", "outcome"),
+        ("controls", "iv_2sls", "instruments"),
+    ],
+)
+def test_what_an_estimator_needs_is_missed_before_the_data_are_read(
+    validated, without, estimator, needed
+):
+    head = "".join(s for s in HEAD.splitlines(True) if without not in s)
+    err = validated(head.replace("twfe", estimator) + "checks: {h: {plain: {}}}\n")
+    assert f"{estimator} needs model.{needed} (X20)" in err
+
+
 def test_what_tables_hold_may_be_labelled(lab: Lab):
     lab.data(lab.frame())
     lab.study(

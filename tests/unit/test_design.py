@@ -103,9 +103,22 @@ def test_a_control_that_is_called_like_the_treatment_is_refused(
     assert f"'{control}' is the treatment" in what
 
 
-def test_the_treatment_as_it_is_may_stand_among_the_controls(design):
-    request = design({"controls": ["d", "x"]}).request
+def test_the_treatment_as_it_is_may_stand_among_the_controls_and_that_is_told(design):
+    found = design({"controls": ["d", "x"]})
+    request = found.request
     assert [request.labels[c] for c in request.controls] == ["x"]
+    (note,) = found.notes
+    assert note.startswith("'d' is the treatment and stands among the controls too")
+    assert not design({"controls": ["x"]}).notes
+    described = design({"controls": ["d", "x"], "estimator": "describe"})
+    assert not [n for n in described.notes if "among the controls" in n]
+
+
+def test_the_treatment_does_not_mediate_itself(design):
+    made = {"mediators": ["d", "x"], "estimator": "mediation", "fixed_effects": []}
+    assert ("I03", "'d' is the treatment and stands in mediators too") in problems(
+        design, made
+    )
 
 
 def test_a_centred_moderator_leaves_the_weights_as_they_are(design):

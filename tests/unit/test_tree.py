@@ -440,7 +440,7 @@ def test_what_is_right_in_a_model_is_kept_to_look_on():
         "estimator": {"name": "twfe", "leeds": 1, "lags": [1]},
     }
     _, found = read_model(tree, {})
-    model = salvage(tree, {}, found)
+    _, model = salvage(tree, {}, found)
     assert model is not None
     assert model.controls == ["a", "c"]
     assert model.estimator == {"name": "twfe", "lags": [1]}
@@ -451,7 +451,7 @@ def test_what_is_right_in_a_model_is_kept_to_look_on():
 def test_a_model_without_an_estimator_can_not_be_kept():
     tree = {**MODEL, "estimator": {"name": "twef"}}
     _, found = read_model(tree, {})
-    assert salvage(tree, {}, found) is None
+    assert salvage(tree, {}, found)[1] is None
 
 
 @pytest.mark.parametrize(
@@ -471,7 +471,7 @@ def test_a_model_without_an_estimator_can_not_be_kept():
         (
             {"source": {"path": "a"}, "groups": {"g": [1]}},
             "data.groups",
-            "valid string",
+            "should be text",
         ),
     ],
 )
