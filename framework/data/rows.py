@@ -14,6 +14,9 @@ from framework.errors import EstimandError, Phase, Problem
 from framework.panel import LedgerLine, Panel
 from framework.spec.model import Data, Model
 
+#: Beyond these the fourth power of a value overflows or vanishes in a double.
+_SMALLEST, _LARGEST = 1e-75, 1e75
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -184,12 +187,49 @@ def no_rows(panel: Panel, ledger: Sequence[LedgerLine]) -> Problem:
     )
 
 
+def _out_of_scale(work: Working, roles: Roles) -> list[Problem]:
+    """Columns so large or so small that their fourth powers are no numbers any more."""
+    import numpy as np
+
+    problems: list[Problem] = []
+    for name in roles.numbers():
+        values = np.abs(work.held[name].astype(np.float64))
+        values = values[np.isfinite(values)]
+        largest = float(values.max(initial=0.0))
+        if not largest or _SMALLEST <= largest <= _LARGEST:
+            continue
+        reach = "reach" if largest > 1 else "are at most"
+        label = roles.names[name]
+        problems.append(
+            Problem(
+                Phase.NUMERICAL,
+                "N01",
+                f"values of '{label}' {reach} {largest:.0e}",
+                why="standard errors multiply four such values: beyond "
+                f"{_LARGEST:.0e} or below {_SMALLEST:.0e} that is no number any more",
+                fix="another unit of measure, `standardize`, or a missing-value code: "
+                f"data.columns.{label}.missing",
+                path=f"model.{_role(roles, name)}",
+            )
+        )
+    return problems
+
+
+def _role(roles: Roles, name: str) -> str:
+    single = ("outcome", "weights")
+    several = ("treatment", "controls", "instruments", "mediators")
+    roles_of = {role: [getattr(roles, role)] for role in single}
+    roles_of |= {role: getattr(roles, role) for role in several}
+    return next((r for r, names in roles_of.items() if name in names), "inference")
+
+
 def check_values(
     work: Working, model: Model, roles: Roles, assigned: Assigned | None
 ) -> None:
     """Faults that would make a number wrong or meaningless, before any engine."""
     import numpy as np
 
+    work.problems += _out_of_scale(work, roles)
     if assigned and work.n == 1:
         work.problems.append(
             Problem(

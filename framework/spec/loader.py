@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -126,10 +126,27 @@ def loads(text: str, source: str = "<text>") -> Document:
         )
         fix = "quote text that holds ': ', ' #', a comma in { } or a leading * & ! %"
         reader.problems.append(Problem(Phase.SPEC, "X13", what, fix=fix, place=place))
-    except yaml.YAMLError as error:
-        reader.problems.append(
-            Problem(Phase.SPEC, "X13", f"not readable YAML: {error}")
+    except yaml.reader.ReaderError as error:
+        at = int(error.position)
+        line, start = text.count("\n", 0, at) + 1, text.rfind("\n", 0, at) + 1
+        place = reader.place_at(line, at - start + 1)
+        shown = "".join(
+            c if c.isprintable() else "\N{WHITE SQUARE}" for c in place.excerpt
         )
+        what = f"the character U+{ord(text[at]):04X}, which no YAML file may hold"
+        reader.problems.append(
+            Problem(
+                Phase.SPEC,
+                "X13",
+                f"not readable YAML: {what}",
+                fix="take it out; an editor may show it as nothing or as ^@",
+                place=replace(place, excerpt=shown),
+            )
+        )
+    except yaml.YAMLError as error:
+        what = f"not readable YAML: {error}"
+        problem = Problem(Phase.SPEC, "X13", what, place=Place(source))
+        reader.problems.append(problem)
     if reader.problems:
         raise EstimandError(reader.problems)
     if not isinstance(reader.root, dict):

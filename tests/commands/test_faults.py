@@ -194,6 +194,20 @@ def row_10_control_the_treatment_but_for_rounding(lab: Lab) -> None:
     lab.study(model={"controls": ["c"]})
 
 
+@fault(5, "N01", "values of 'huge' reach 1e+300", "Fix: another unit of measure")
+def row_11_a_control_beyond_all_scales(lab: Lab) -> None:
+    frame = lab.frame()
+    lab.data(frame.assign(huge=frame.x1 / frame.x1.abs().max() * 1e300))
+    lab.study(model={"controls": ["huge"]})
+
+
+@fault(5, "N01", "values of 'y' are at most 1e-200")
+def row_13_an_outcome_below_all_scales(lab: Lab) -> None:
+    frame = lab.frame()
+    lab.data(frame.assign(y=frame.y / frame.y.abs().max() * 1e-200))
+    lab.study()
+
+
 @fault(3, "D06", "outcome 'y' is constant (3.5 in all 320 rows)")
 def row_15_outcome_constant(lab: Lab) -> None:
     lab.data(lab.frame(y=3.5))

@@ -249,6 +249,16 @@ def test_what_is_no_study_is_said(text, words):
     assert any(words in p.what for p in problems(text))
 
 
+def test_a_character_that_no_file_may_hold_has_its_place():
+    (found,) = problems("study: a\ntitle: 'x\0y'\n")
+    assert str(found.place) == "s.yaml:2:10"
+    assert found.what == (
+        "not readable YAML: the character U+0000, which no YAML file may hold"
+    )
+    assert found.place is not None
+    assert "\0" not in found.place.excerpt
+
+
 def test_all_problems_come_at_once_in_the_order_of_the_file():
     found = problems("a: 010\nb: ~\nc: &x 1\nd: ${e}\na: 2\n")
     assert [p.code for p in found] == ["X02", "X02", "X03", "X06", "X02"]
