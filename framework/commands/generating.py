@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,12 +37,21 @@ def generate(options: argparse.Namespace) -> int:
             f"'{output.name}' is neither .csv nor .csv.gz",
             fix=f"--output {output.with_suffix('').name}.csv.gz",
         )
+    if options.seed < 0:
+        raise SpecError(
+            "X12", f"a seed is a whole number from 0, got {options.seed}", path="--seed"
+        )
     truth_file = truth_beside(output)
+    _may_write(output, truth_file)
     frame, truth = maker.generate(options.seed)
     files = {output: table(frame, compressed=output.name.endswith(".gz"))}
     files[truth_file] = document(truth)
-    for path, content in files.items():
-        _write(path, content, replace=options.force)
+    changed = {path: c for path, c in files.items() if not _holds(path, c)}
+    if not options.force:
+        # Both or none: data beside the truth of others would be worse than no data.
+        _refuse_to_replace([path for path in changed if path.exists()])
+    for path, content in changed.items():
+        _write(path, content)
     printing.out(
         f"{output}: {len(frame):,} rows, {frame.shape[1]} columns",
         f"{truth_file}: what is true in them",
@@ -90,8 +100,16 @@ def _options(pairs: list[str], preset: str | None) -> dict[str, str]:
     wrong = [pair for pair in pairs if "=" not in pair]
     if wrong:
         raise SpecError("X22", f"what is {' '.join(wrong)}?", fix="OPTION=VALUE")
-    found = dict(pair.split("=", 1) for pair in pairs)
-    return found if preset is None else {"preset": preset, **found}
+    found: dict[str, str] = {} if preset is None else {"preset": preset}
+    for pair in pairs:
+        key, value = pair.split("=", 1)
+        if found.setdefault(key, value) != value:
+            raise SpecError(
+                "X22",
+                f"{key} is given twice, {found[key]} and {value}",
+                fix="one of them",
+            )
+    return found
 
 
 def _generator(name: str, options: Mapping[str, str]) -> Generator:
@@ -129,16 +147,41 @@ def _default(name: str, maker: Generator) -> Path:
     return (home if home.is_dir() else Path()) / f"{'_'.join(stem)}.csv.gz"
 
 
-def _write(path: Path, content: bytes, *, replace: bool) -> None:
-    try:
-        if path.is_file() and path.read_bytes() == content:
-            return
-        if path.exists() and not replace:
+def _may_write(*paths: Path) -> None:
+    """Refuse before minutes of work what can't be written after them."""
+    for path in paths:
+        if path.is_dir():
+            raise StorageError("R25", f"{path} can't be written: it is a folder")
+        above = path.parent
+        while not above.exists():
+            above = above.parent
+        if not above.is_dir() or not os.access(above, os.W_OK):
             raise StorageError(
-                "R25",
-                f"{path} exists and holds something else",
-                fix="--force replaces it, --output names another",
+                "R25", f"{path} can't be written: {above} is no folder to write into"
             )
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    try:
+        return path.is_file() and path.read_bytes() == content
+    except OSError as error:
+        raise StorageError("R25", f"{path} can't be read: {error.strerror}") from error
+
+
+def _refuse_to_replace(paths: list[Path]) -> None:
+    if paths:
+        there = " and ".join(map(str, paths))
+        raise StorageError(
+            "R25",
+            f"{there} exist{'s' if len(paths) == 1 else ''} and "
+            f"hold{'s' if len(paths) == 1 else ''} something else",
+            why="Nothing was written, neither the data nor their truth.",
+            fix="--force replaces it, --output names another",
+        )
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     except OSError as error:

@@ -377,11 +377,41 @@ def test_generate_does_not_replace_other_data(tmp_path, capsys) -> None:
         (["gip", "--seed", "1", "presett=constant"], "preset"),
         (["gip", "--seed", "1", "--output", "x.dta"], ".csv"),
         (["gip", "--seed", "1", "loud"], "OPTION=VALUE"),
+        (["gip", "--seed", "-1"], "a whole number from 0, got -1"),
+        (
+            ["gip", "--seed", "1", "--preset", "constant", "preset=heterogeneous"],
+            "given twice, constant and heterogeneous",
+        ),
     ],
 )
 def test_generate_explains_what_is_wrong(typed, said, capsys) -> None:
     assert main(["generate", *typed]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_data_and_truth_are_replaced_together_or_not_at_all(tmp_path, capsys) -> None:
+    truth = tmp_path / "mine.truth.json"
+    truth.write_text("another", encoding="utf-8")
+    typed = ["generate", "gip", "--seed", "1", "--output", str(tmp_path / "mine.csv")]
+    assert main(typed) == 6
+    assert "mine.truth.json exists and holds something else" in capsys.readouterr().err
+    assert not (tmp_path / "mine.csv").exists()
+    assert main([*typed, "--force"]) == 0
+    assert json.loads(truth.read_text(encoding="utf-8"))["seed"] == 1
+
+
+def test_what_cannot_be_written_is_refused_before_the_work(
+    tmp_path, capsys, monkeypatch
+) -> None:
+    monkeypatch.setattr(
+        Gip, "generate", lambda *_: pytest.fail("it worked for nothing")
+    )
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    (tmp_path / "folder.csv").mkdir()
+    for name in ("folder.csv", "file/x.csv"):
+        path = str(tmp_path / name)
+        assert main(["generate", "gip", "--seed", "1", "--output", path]) == 6
+        assert "can't be written" in capsys.readouterr().err
 
 
 def test_real_data_say_nothing_of_being_simulated(tmp_path) -> None:
