@@ -65,7 +65,8 @@ class Compared:
         estimate, std_error: ours; None where there is none.
         stars: ours, as printed (`"**"`); None for a number that has none.
         difference: ours minus printed.
-        agrees: number, standard error and stars, as far as they are printed.
+        agrees: number, standard error and stars, as far as they are printed; None where
+            there is nothing of ours to compare with.
         text: in words.
     """
 
@@ -75,7 +76,7 @@ class Compared:
     std_error: float | None
     stars: str | None
     difference: float | None
-    agrees: bool
+    agrees: bool | None
     text: str
 
     def to_dict(self) -> dict[str, object]:
@@ -328,7 +329,7 @@ def _cells(frames: Mapping[str, pd.DataFrame], name: str) -> list[float]:
 
 def _none(address: str, printed: Printed, why: str) -> Compared:
     text = f"printed {printed.text}; {why}"
-    return Compared(address, printed.text, None, None, None, None, False, text)
+    return Compared(address, printed.text, None, None, None, None, None, text)
 
 
 def _scalar(address: str, printed: Printed, ours: float) -> Compared:

@@ -184,8 +184,16 @@ def published(ran: Ran) -> None:
     rows = manifest.get("published") or []
     if not rows:
         return
-    differ = [row for row in rows if not row["agrees"]]
-    out(f"Published numbers: {len(rows) - len(differ)} of {len(rows)} agree")
+    alone = [row for row in rows if row["agrees"] is None]
+    differ = [row for row in rows if row["agrees"] is False]
+    compared = len(rows) - len(alone)
+    out(f"Published numbers: {compared - len(differ)} of {compared} agree")
+    if alone:
+        out(f"  {len(alone)} more have nothing of ours beside them:")
+    for row in alone[:_MOST_VALUES]:
+        out(*wrapped(f"{row['address']}: {row['text']}", "      ", "  ? "))
+    if len(alone) > _MOST_VALUES:
+        out(f"  … and {len(alone) - _MOST_VALUES} more; all are in the report")
     if manifest.get("generated"):
         said = f"{manifest['generated']} The printed numbers are not theirs."
         out(*wrapped(said, "  ", "  "), "")

@@ -267,9 +267,11 @@ def published_table(run: RunFolder, heading: Heading) -> Table | None:
         ours = numbers.fixed(entry.estimate, places)
         if not math.isnan(entry.std_error):
             ours += f"{entry.stars} ({numbers.fixed(entry.std_error, places)})"
-        agrees = {None: DASH, True: "✓\u00a0agrees", False: "✗\u00a0differs"}[
-            entry.agrees
-        ]
+        agrees = {
+            None: "?\u00a0nothing of ours",
+            True: "✓\u00a0agrees",
+            False: "✗\u00a0differs",
+        }[entry.agrees]
         rows.append(
             Row(
                 _published_label(run, entry.address),

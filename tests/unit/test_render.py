@@ -323,6 +323,33 @@ def test_published_numbers_stand_beside_ours(folder: Path) -> None:
     assert rows["law year: Castle law"][3] == "✗\u00a0differs"
 
 
+def test_a_published_number_without_ours_does_not_read_as_different(
+    tmp_path: Path,
+) -> None:
+    m = Maker(tmp_path)
+    m.column("h", "raw")
+    m.row("post", 0.1, 0.02)
+    nothing = {"estimate": None, "std_error": None, "stars": None}
+    m.finish(
+        published=[
+            {
+                "address": "h.raw.pots",
+                "printed": "0.08",
+                "ours": nothing,
+                "difference": None,
+                "agrees": None,
+                "text": "printed 0.08; h.raw has no 'pots', did you mean 'post'?",
+            }
+        ]
+    )
+    run = RunFolder.read(tmp_path)
+    table = tables_of(run, run.heading("h"))[1]
+    ((_, *cells),) = [(r, *r.cells) for b in table.blocks for r in b.rows]
+    assert cells[-1].text == "?\u00a0nothing of ours"
+    text = render(tmp_path, formats=(), figures=())[0].read_text(encoding="utf-8")
+    assert "1 more have nothing of ours beside them" in text
+
+
 def test_data_prepared_differently_is_told_with_its_columns(tmp_path: Path) -> None:
     m = Maker(tmp_path)
     m.column("h", "raw", panel="k2")
