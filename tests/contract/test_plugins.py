@@ -110,6 +110,8 @@ ARGUMENTS: Mapping[tuple[str, str], tuple[Mapping[str, Any], ...]] = {
     ("learner", "boosting"): ({"trees": 10},),
     ("learner", "extra_trees"): ({"trees": 10},),
     ("learner", "forest"): ({"trees": 10},),
+    ("learner", "lightgbm"): ({"trees": 10},),
+    ("learner", "xgboost"): ({"trees": 10},),
     ("step", "critic"): ({"columns": ["gdp", "land", "labor"]},),
     ("step", "directional"): (FRONTIER,),
     ("step", "entropy_weight"): ({"columns": ["gdp", "land", "labor"]},),

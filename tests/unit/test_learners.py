@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,6 +32,8 @@ CHEAP = {
     "forest": {"trees": 40, "max_features": 1.0},
     "extra_trees": {"trees": 40, "max_features": 1.0},
     "boosting": {"trees": 40},
+    "lightgbm": {"trees": 40},
+    "xgboost": {"trees": 40},
     "stacking": {"learners": ["linear", "ridge"]},
     "best": {"learners": ["linear", {"forest": 5}]},
 }
@@ -199,7 +203,6 @@ def test_options_survive_being_written_and_read() -> None:
             "model.estimator.stacking.forest.trees",
             "greater than",
         ),
-        ("lightgbm", "model.estimator", "announced but not built"),
         ({"forest": 5, "lasso": {}}, "model.estimator", "a learner is"),
     ],
 )
@@ -286,3 +289,24 @@ def test_a_foreign_learner_is_part_of_what_a_number_depends_on(
 
 
 _load = registry.load
+
+
+@pytest.mark.parametrize("name", ["lightgbm", "xgboost"])
+def test_a_package_that_is_not_there_is_named(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, name, None)  # as if it were not installed
+    learner: Any = choices.build("learner", {"name": name})
+    with pytest.raises(EstimandError, match="which is not installed") as caught:
+        learner.build("regression", 1)
+    assert "estimand[boosting]" in str(caught.value)
+
+
+def test_lightgbm_is_the_algorithm_of_boosting() -> None:
+    """The same trees on the same bins, but for ties and rounding of the bins."""
+    X, y = curved()
+    one, two = (
+        choices.build("learner", {"name": name}).build("regression", 1).fit(X, y)  # type: ignore[attr-defined]  # a learner
+        for name in ("lightgbm", "boosting")
+    )
+    assert np.corrcoef(one.predict(X), two.predict(X))[0, 1] > 0.999
