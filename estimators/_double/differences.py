@@ -14,6 +14,7 @@ import numpy as np
 
 from estimators._double.nuisance import Task, cross_fit, loss
 from estimators._double.report import (
+    BAND_DRAWS,
     POOR_OVERLAP,
     by_tenth,
     propensity_plot,
@@ -179,6 +180,7 @@ def differences(
                 *_said(panel, options, plan, found, clipped, one_date),
             ),
         ),
+        bootstrap=0 if cells is None else BAND_DRAWS,
     )
     if "overlap" not in figures:
         return made_of

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from estimators._double.confounding import benchmarks, contour, frame_of
-from estimators._double.sample import BINARY, Sample
+from estimators._double.sample import BINARY, MOST_GROUPS, Sample
 from estimators._double.scores import Plan, Repetition, clipped
-from estimators._math.orthogonal import median_of, robustness
+from estimators._math.multiplier import simultaneous
+from estimators._math.orthogonal import Solved, median_of, robustness
 from estimators._math.projection import Floats
 from framework.errors import IdentificationError
 from framework.result import COEFFICIENT_COLUMNS, Plot, Result, Test
@@ -29,6 +30,10 @@ POOR_OVERLAP = 0.1
 FEW_SPLITS = 5
 #: Learners that are linear in the columns they are given.
 LINEAR = ("Linear", "Lasso", "Ridge", "ElasticNet")
+#: Multiplier draws of joint bands; 999 give a critical value to about 0.02.
+BAND_DRAWS = 999
+#: Points of the effect along a moderator.
+ALONG = 41
 #: Covariates that the figure of the nuisances names; the frame has all.
 MOST_DRAWN = 20
 
@@ -84,6 +89,12 @@ def report(
         frames["carried"] = _carried(sample, found)
     if found[0].propensity is not None:
         frames["overlap"] = _overlap(sample, found)
+    joint = bands(table, psi.to_numpy(), request)
+    if joint is not None:
+        frames["bands"] = joint
+    curve = _along(sample, found, request)
+    if curve is not None:
+        frames["cate"] = curve
     scalars = _scalars(sample, plan, found, table, rows[0], share)
     notes = [*sample.notes, *_split_notes(sample, plan, found, rows[0])]
     if share:
@@ -102,6 +113,12 @@ def report(
         frames["confounding"] = contour(estimate, scale, robust, marks)
         if marks:
             frames["benchmarks"] = frame_of(marks, estimate, scale)
+    if joint is not None:
+        critical = float(joint["critical"].iloc[0])
+        notes.append(
+            f"frame bands: {request.confidence:.0%} intervals for all rows at once reach "
+            f"{critical:.2f} standard errors"
+        )
     notes += _transform_notes(sample, plan)
     notes += dict.fromkeys(n for r in found for n in r.notes)
     return Result(
@@ -115,6 +132,82 @@ def report(
     )
 
 
+def bands(table: pd.DataFrame, psi: Floats, request: Request) -> pd.DataFrame | None:
+    """Intervals that hold for all rows of an estimand at once; None = one row each.
+
+    Multiplier bootstrap of the influence functions (Semenova and Chernozhukov 2021).
+
+    Args:
+        psi: (G, rows) influence functions.
+    """
+    import pandas as pd
+
+    made = []
+    for estimand in dict.fromkeys(table["estimand"]):
+        some = np.flatnonzero(table["estimand"] == estimand)
+        if len(some) == 1:
+            continue  # its interval is its band
+        critical = simultaneous(
+            psi[:, some], request.confidence, BAND_DRAWS, request.seed
+        )
+        part = table.iloc[some]
+        reach = critical * part["std_error"]
+        index = [c for c in ("group", "quantile") if c in part]
+        made.append(
+            part[["estimand", "term", *index, "estimate"]].assign(
+                conf_low=part["estimate"] - reach,
+                conf_high=part["estimate"] + reach,
+                critical=critical,
+            )
+        )
+    return pd.concat(made, ignore_index=True) if made else None
+
+
+def _along(
+    sample: Sample, found: Sequence[Repetition], request: Request
+) -> pd.DataFrame | None:
+    """Effect along a moderator with many values: the best linear predictor's line.
+
+    None without such a moderator. Semenova and Chernozhukov (2021), with the moderator
+    itself as their basis.
+    """
+    import pandas as pd
+    from scipy.special import ndtri
+
+    if len(sample.moderator_terms) != 1 or len(sample.products) != 1:
+        return None
+    m = sample.moderators[:, 0]
+    if len(np.unique(m)) <= MOST_GROUPS:
+        return None
+    at = np.linspace(*np.quantile(m, [0.01, 0.99]), ALONG)
+    if "interaction" in found[0].solved:
+        key, combine = "interaction", np.column_stack([np.ones_like(at), at])
+    else:  # plr: the product first, the treatment after it
+        key, combine = "coefficient", np.zeros((ALONG, len(sample.treatments)))
+        combine[:, 0], combine[:, sample.main] = at, 1.0
+    lines = [
+        Solved(combine @ r.solved[key].theta, r.solved[key].influence @ combine.T)
+        for r in found
+    ]
+    medians = [median_of(lines, i) for i in range(ALONG)]
+    estimate, error = (np.array([x[j] for x in medians]) for j in (0, 1))
+    psi = np.column_stack([x[2] for x in medians])
+    critical = simultaneous(psi, request.confidence, BAND_DRAWS, request.seed)
+    z = float(ndtri(0.5 + request.confidence / 2))
+    return pd.DataFrame(
+        {
+            "moderator": sample.moderator_terms[0],
+            "value": at,
+            "estimate": estimate,
+            "std_error": error,
+            "conf_low": estimate - z * error,
+            "conf_high": estimate + z * error,
+            "band_low": estimate - critical * error,
+            "band_high": estimate + critical * error,
+        }
+    )
+
+
 def _plots(
     sample: Sample,
     plan: Plan,
@@ -123,6 +216,11 @@ def _plots(
     figures: frozenset[str],
 ) -> Iterator[Plot]:
     """Figures that are asked for and that there is something to show in."""
+    if "cate" in frames:
+        moderator = sample.moderator_terms[0]
+        yield Plot(
+            "along", "cate", f"the effect along {moderator}", {"moderator": moderator}
+        )
     if "overlap" in figures and "overlap" in frames:
         arm = (sample.instruments or sample.treatments)[0].term
         yield propensity_plot(arm, plan.trimming)

@@ -11,7 +11,11 @@ from framework.render.content import curves_of, file_stem
 from framework.render.curve_figures import curve_sketch
 from framework.render.draw_figures import density_sketches, scatter_sketches
 from framework.render.estimate_figures import coefficient_sketches, event_sketches
-from framework.render.learned_figures import confounding_sketches, propensity_sketches
+from framework.render.learned_figures import (
+    along_sketches,
+    confounding_sketches,
+    propensity_sketches,
+)
 from framework.render.map_figures import map_sketches
 from framework.render.matched_figures import balance_sketches, overlap_sketches
 from framework.render.run import Heading, RunFolder
@@ -32,6 +36,7 @@ def sketches_of(run: RunFolder, heading: Heading) -> tuple[Sketch, ...]:
         *sensitivity_sketches(run, heading),
         *propensity_sketches(run, heading),
         *confounding_sketches(run, heading),
+        *along_sketches(run, heading),
         *map_sketches(run, heading),
         *ordered_sketches(run, heading),
     ]
@@ -58,6 +63,7 @@ def undrawn(heading: Heading) -> tuple[str, ...]:
         "ordered",
         "propensity",
         "confounding",
+        "along",
         "map",
         "sensitivity",
         "trajectories",

@@ -288,6 +288,58 @@ def _place(
     )
 
 
+# --- an effect along a moderator -----------------------------------------------------
+
+_ALONG = ("value", "estimate", "conf_low", "conf_high", "band_low", "band_high")
+
+
+def along_sketches(run: RunFolder, heading: Heading) -> Iterator[Sketch]:
+    """The effect by the value of a moderator, its intervals and its joint band."""
+    for column, plot, frame in _drawn(run, heading, "along"):
+        if not {*_ALONG} <= {*frame.columns}:
+            continue
+        rows = [
+            row
+            for row in zip(*(frame.numbers(c) for c in _ALONG), strict=True)
+            if all_finite(*row)
+        ]
+        if not rows:
+            continue
+        moderator = run.label(str(plot.options.get("moderator", "")))
+        yield Sketch(
+            stem=_stem(heading, column, plot),
+            caption=f"{heading.title}, {_called(run, column)}: effect along {moderator}",
+            description="; ".join(
+                f"{numbers.plain(value)}: {numbers.plain(estimate)}"
+                for value, estimate, *_ in (rows[0], rows[-1])
+            ),
+            draw=partial(_draw_along, run, column, moderator, rows),
+            wide=is_wide([moderator]),
+        )
+
+
+def _draw_along(
+    run: RunFolder, column: Column, moderator: str, rows: Sequence[tuple[float, ...]]
+) -> Drawn:
+    figure, axes = canvas(3.4)
+    value, estimate, low, high, band_low, band_high = map(list, zip(*rows, strict=True))
+    axes.fill_between(value, band_low, band_high, color=BLUE, alpha=0.12, lw=0)
+    axes.fill_between(value, low, high, color=BLUE, alpha=0.22, lw=0)
+    axes.plot(value, estimate, color=BLUE, lw=1.6)
+    axes.axhline(0, color=GREY, lw=0.8, zorder=0)
+    axes.set_xlim(value[0], value[-1])
+    axes.set_xlabel(in_lines(moderator, 70))
+    label = f"Effect of {estimated_term(run, column)} on {run.label(column.outcome)}"
+    axes.set_ylabel(in_lines(label, 38))
+    axes.grid(axis="y", color=FAINT, lw=0.5)
+    level = f"{100 * column.confidence:g}%"
+    said_above(
+        axes, f"dark: {level} intervals; light: {level} band for all values at once"
+    )
+    bare(axes, "x")
+    return figure
+
+
 # --- both --------------------------------------------------------------------------
 
 
@@ -311,4 +363,4 @@ def _called(run: RunFolder, column: Column) -> str:
     return ", ".join(word for word in words if word)
 
 
-__all__ = ["confounding_sketches", "propensity_sketches"]
+__all__ = ["along_sketches", "confounding_sketches", "propensity_sketches"]
