@@ -179,7 +179,8 @@ def _along(
     m = sample.moderators[:, 0]
     if len(np.unique(m)) <= MOST_GROUPS:
         return None
-    at = np.linspace(*np.quantile(m, [0.01, 0.99]), ALONG)
+    low, high = (float(x) for x in np.quantile(m, [0.01, 0.99]))
+    at = np.linspace(low, high, ALONG)
     if "interaction" in found[0].solved:
         key, combine = "interaction", np.column_stack([np.ones_like(at), at])
     else:  # plr: the product first, the treatment after it
