@@ -41,7 +41,7 @@ LEAST_WEIGHT = 1e-6
 SPAN = 1e-3
 
 
-class PenalisedLeastSquares(RegressorMixin, BaseEstimator):
+class PenalisedLeastSquares(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # untyped
     """Least squares with an elastic net, as scikit-learn's `ElasticNetCV`.
 
     Args:
@@ -116,7 +116,7 @@ def _solved(
     return np.asarray(coefs)
 
 
-class PenalisedLogit(ClassifierMixin, BaseEstimator):
+class PenalisedLogit(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # untyped
     """Logit with an elastic net; the constant is not penalised.
 
     Args:
@@ -144,10 +144,10 @@ class PenalisedLogit(ClassifierMixin, BaseEstimator):
         Raises:
             ValueError: there are not two classes.
         """
-        self.classes_, d = np.unique(y, return_inverse=True)
+        self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) != 2:  # noqa: PLR2004 - it is binary
             raise ValueError(f"a logit has two classes, here are {len(self.classes_)}")
-        X, d = np.asfortranarray(X), d.astype(np.float64)
+        X, d = np.asfortranarray(X), codes.astype(np.float64)
         with config_context(skip_parameter_validation=True, assume_finite=True):
             alphas = self._alphas(X, d)
             *_, (constant, coef) = _logits(X, d, alphas, self.l1_ratio)

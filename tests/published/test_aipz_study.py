@@ -103,7 +103,9 @@ def test_every_printed_number_stands_beside_one_of_ours(compared) -> None:
     assert alone == {}
     errors = [row for row in compared.values() if row.ours["std_error"] is not None]
     assert len(errors) > 60
-    assert sum(row.agrees is True for row in compared.values()) > 40  # Table 2 and all N
+    assert (
+        sum(row.agrees is True for row in compared.values()) > 40
+    )  # Table 2 and all N
 
 
 def test_every_table_is_there(compared) -> None:
