@@ -391,20 +391,8 @@ def label_problems(study: Study) -> list[Problem]:
     written = study.document.tree.get("labels")
     if not isinstance(written, Mapping) or (header := _header(study)) is None:
         return []
-    known = set(study.tree["data"].get("groups") or {})
-    for variation in unfold(study):
-        if EVERY_VALUE in variation.value:
-            return []  # values of a column may be labelled, too
-        tree = variation.tree
-        columns = _columns_after_steps(tree, header, [])
-        if columns is None:
-            return []
-        known |= {*columns, *(tree["data"].get("steps") or {})}
-        known |= {*(tree["data"].get("spatial_weights") or {})}
-        known |= {variation.heading, variation.line, variation.value}
-        known |= {*variation.value.split(".")}
-    known |= {*COLUMNS, *ESTIMANDS, *SCALARS, *TESTS}
-    known |= {name for kind in _NAMED_IN_TABLES for name in choices.names(kind)}
+    if (known := _words(study, header)) is None:
+        return []
     columns_ = [*header, *(study.tree["data"].get("steps") or {})]
     found = []
     for name in map(str, written):
@@ -415,6 +403,31 @@ def label_problems(study: Study) -> list[Problem]:
         problem = no_column(name, f"labels.{name}", columns_)
         found.append(problem.at(place=origin.place(key=True)))
     return found
+
+
+def words_of(study: Study) -> frozenset[str] | None:
+    """What tables can name, as far as the text and the header tell; None: unknown."""
+    header = _header(study)
+    known = None if header is None else _words(study, header)
+    return None if known is None else frozenset(known)
+
+
+def _words(study: Study, header: tuple[str, ...]) -> set[str] | None:
+    known = set(study.tree["data"].get("groups") or {})
+    for variation in unfold(study):
+        if EVERY_VALUE in variation.value:
+            return None  # values of a column may be labelled, too
+        tree = variation.tree
+        columns = _columns_after_steps(tree, header, [])
+        if columns is None:
+            return None
+        known |= {*columns, *(tree["data"].get("steps") or {})}
+        known |= {*(tree["data"].get("spatial_weights") or {})}
+        known |= {variation.heading, variation.line, variation.value}
+        known |= {*variation.value.split(".")}
+    known |= {*COLUMNS, *ESTIMANDS, *SCALARS, *TESTS}
+    known |= {name for kind in _NAMED_IN_TABLES for name in choices.names(kind)}
+    return known
 
 
 def _columns_after_steps(

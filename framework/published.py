@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -34,6 +34,7 @@ _PRINTED = re.compile(
     rf"(?:\s*\[\s*(?P<p_value>{_NUMBER})\s*\])?"
 )
 _LEADING_ZERO_GROUP = re.compile(r"[+-]?0\d*,")
+_SHORTEST_GUESSED = 3
 _INDEXED = re.compile(r"(?P<name>.+?)\[(?P<index>[^\]]*)\]")
 
 
@@ -66,7 +67,7 @@ class Compared:
         stars: ours, as printed (`"**"`); None for a number that has none.
         difference: ours minus printed.
         agrees: number, standard error and stars, as far as they are printed; None where
-            there is nothing of ours to compare with.
+            there is no number of ours to compare.
         text: in words.
     """
 
@@ -221,6 +222,60 @@ def faults(published: Any) -> list[Problem]:
         except SpecError as error:
             found += [p.at(path=".".join(path)) for p in error.problems]
     return found
+
+
+def misplaced(published: Mapping[str, Any], columns: Sequence[str]) -> list[Problem]:
+    """Printed numbers at values that no line has; their headings and lines are known.
+
+    Args:
+        published: the block of the study.
+        columns: addresses of all estimations. A line whose values only the data tell is
+            not in it, and neither are its numbers judged here.
+    """
+    lines = {tuple(c.split(".")[:2]) for c in columns}
+    found: dict[str, Problem] = {}
+    for path, _ in _leaves(_numbers(published), ()):
+        column = ".".join(path[:-1])
+        if column in columns or tuple(column.split(".")[:2]) not in lines:
+            continue
+        beside = [c for c in columns if c.split(".")[:2] == column.split(".")[:2]]
+        found[column] = Problem(
+            Phase.SPEC,
+            "X30",
+            f"there is no column '{column}'",
+            fix=did_you_mean(column, beside),
+            path=".".join(("published", *path[:-1])),
+        )
+    return list(found.values())
+
+
+def unknown_words(
+    published: Mapping[str, Any], words: Collection[str]
+) -> list[tuple[str, str, list[str]]]:
+    """Names of printed numbers that look misspelt: name, guess, the columns it is in.
+
+    Args:
+        published: the block of the study.
+        words: columns, groups, steps and the words of the glossary. An estimator may
+            report terms of its own (`rho`), so a name that is like none of them need
+            not be wrong: the run tells.
+    """
+    found: dict[tuple[str, str], list[str]] = {}
+    for path, _ in _leaves(_numbers(published), ()):
+        match = _INDEXED.fullmatch(path[-1])
+        # A term at an index, a term of an equation, a cell of a table.
+        either = (match["name"], match["index"]) if match else (path[-1],)
+        if any(_known(name, words) for name in either):
+            continue
+        guess = did_you_mean(either[0], sorted(words))
+        # Short names are like many: Moran's `I` is no misspelt column.
+        if guess.startswith("did you mean") and len(either[0]) >= _SHORTEST_GUESSED:
+            found.setdefault((path[-1], guess), []).append(".".join(path[:-1]))
+    return [(*said, places) for said, places in found.items()]
+
+
+def _known(name: str, words: Container[str]) -> bool:
+    return name in words or all(p in words for p in name.replace("×", " ").split())
 
 
 def _leaves(

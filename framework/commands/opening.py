@@ -11,6 +11,7 @@ from framework.errors import BAD_VALUE, NO_COLUMN, EstimandError, Problem, SpecE
 from framework.spec.study import Override, Reading, Study, open_study, read_study
 
 if TYPE_CHECKING:
+    from framework.plan import Estimation
     from framework.settings import Settings
 
 
@@ -69,8 +70,8 @@ def survey(path: Path, args: Sequence[str] = ()) -> list[Problem]:
         return list(error.problems)
     found = list(reading.problems)
     if reading.study is not None:
-        found += _of_plan(reading.study)
-        found += beside(reading.study)
+        planned, more = _planned(reading.study)
+        found += [*more, *beside(reading.study, planned)]
     else:
         found += hidden(reading)
     found += data_problems(reading)
@@ -86,37 +87,58 @@ def hidden(reading: Reading) -> list[Problem]:
         return []
     return [
         p
-        for p in _of_plan(reading.rest)
+        for p in _planned(reading.rest)[1]
         if p.path == "data.source"
         or p.code == NO_COLUMN
         or (p.code == BAD_VALUE and not p.what.endswith("is missing"))
     ]
 
 
-def _of_plan(study: Study) -> list[Problem]:
+def _planned(study: Study) -> tuple[tuple[Estimation, ...], list[Problem]]:
     from framework.plan import plan
 
     try:
-        return [p for e in plan(study) for p in e.problems]
+        planned = plan(study)
     except EstimandError as error:
-        return list(error.problems)
+        return (), list(error.problems)
+    return planned, [p for e in planned for p in e.problems]
 
 
-def beside(study: Study) -> list[Problem]:
-    """What stands beside the checks: labels of nothing, printed numbers that are none."""
+def beside(study: Study, planned: Sequence[Estimation] = ()) -> list[Problem]:
+    """What stands beside the checks: labels of nothing, printed numbers that are none.
+
+    Args:
+        study: as opened.
+        planned: its estimations, for the addresses of printed numbers.
+    """
     from framework.plan import label_problems
-    from framework.published import faults
+    from framework.published import faults, misplaced
     from framework.spec.tree import Origin
+    from framework.vary import EVERY_VALUE
 
     found: list[Problem] = []
     if isinstance(study.published, Mapping):
-        for problem in faults(study.published):
+        open_ = {(e.heading, e.line) for e in planned if EVERY_VALUE in e.value}
+        columns = [e.address for e in planned if (e.heading, e.line) not in open_]
+        wrong = [*faults(study.published), *misplaced(study.published, columns)]
+        for problem in wrong:
             origin = Origin(study.document, tuple(problem.path.split(".")))
             found.append(problem.at(place=origin.place()))
     # What is wrong with the checks or the source is said where it belongs.
     with contextlib.suppress(EstimandError):
         found += label_problems(study)
     return found
+
+
+def misspelt(study: Study) -> list[tuple[str, str, list[str]]]:
+    """Names of printed numbers that look misspelt: name, guess, their columns."""
+    from framework.plan import words_of
+    from framework.published import unknown_words
+
+    if not isinstance(study.published, Mapping):
+        return []
+    words = words_of(study)
+    return [] if words is None else unknown_words(study.published, words)
 
 
 def distinct(found: Iterable[Problem]) -> list[Problem]:

@@ -252,6 +252,8 @@ def plan_run(
     if unread := beside(study):
         raise EstimandError(unread)
     planned = plan(study, levels=levels_of(study, prepared, build=build), only=only)
+    if not only and (unread := beside(study, planned)):
+        raise EstimandError(unread)  # the values of `every` are known by now
     for estimation in planned:
         ready = estimation.runs and (build or is_built(study, estimation, prepared))
         work.estimations.append(_prepare(work, estimation) if ready else estimation)

@@ -12,6 +12,7 @@ from framework.commands.opening import (
     changes_typed,
     distinct,
     hidden,
+    misspelt,
     open_with,
     read_overrides,
     survey,
@@ -72,7 +73,7 @@ def _validated(path: Path, *, data: bool) -> _Report:
         planned = plan_study(study)
     except EstimandError as error:
         return path, [*error.problems, *beside(study)], None, ()
-    problems = [p for e in planned for p in e.problems] + beside(study)
+    problems = [p for e in planned for p in e.problems] + beside(study, planned)
     return path, problems, study, planned
 
 
@@ -83,6 +84,12 @@ def _say_valid(path: Path, study: Study, planned: tuple[Estimation, ...]) -> Non
     printing.out(f"{path}: valid, {len(shown)} estimations{spread}")
     if not columns_checked(study):
         printing.out("  columns are not checked: this source needs reading (--data)")
+    for name, guess, places in misspelt(study):
+        said = (
+            f"published: nothing is called '{name}' ({', '.join(places[:3])}); {guess} "
+            "It is compared only if the estimator reports it."
+        )
+        printing.out(*printing.wrapped(said, "    ", "  "))
     needs: dict[str, list[str]] = {}
     for estimation in waiting:
         for what in estimation.not_built:

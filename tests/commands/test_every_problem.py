@@ -217,6 +217,56 @@ def test_what_an_estimator_needs_is_missed_before_the_data_are_read(
     assert f"{estimator} needs model.{needed} (X20)" in err
 
 
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("two: {thrid: {d: '0.1'}}", "no column 'main.two.thrid'"),
+        ("two: {d: '0.1'}", "no column 'main.two'"),
+        ("plain: {first: {d: '0.1'}}", "no column 'main.plain.first'"),
+        ("two: {first: {deep: {d: '0.1'}}}", "no column 'main.two.first.deep'"),
+    ],
+)
+def test_a_printed_number_at_no_value_of_its_line_is_refused(validated, path, said):
+    err = validated(
+        HEAD
+        + "checks: {main: {plain: {}, two: {each: {outcome: {first: y, second: x1}}}}}\n"
+        f"published: {{main: {{{path}}}}}\n"
+    )
+    assert f"there is {said}" in err
+    assert "study.yaml:12:" in err
+
+
+def test_a_value_that_only_the_data_know_is_asked_for_with_them(lab):
+    lab.data(lab.frame())
+    lab.study(
+        HEAD + "checks: {main: {by: {each: {only.region: every}}}}\n"
+        "published: {main: {by: {r0: {d: '0.1'}, r99: {d: '0.1'}}}}\n"
+    )
+    assert main(["validate", "study.yaml"]) == 0
+    refused = lab.refused()
+    assert "there is no column 'main.by.r99'" in refused.err
+    assert "'main.by.r0'" not in refused.err
+
+
+def test_a_printed_name_that_there_is_not_is_told_and_never_differs(lab):
+    lab.data(lab.frame())
+    lab.study(
+        HEAD + "checks: {main: {plain: {}}}\n"
+        "published: {main: {plain: {n_obss: '320', rho: '1.0', d: '7.0', n_obs: '320'}}}\n"
+    )
+    assert main(["validate", "study.yaml"]) == 0
+    out = " ".join(lab.capture.readouterr().out.split())
+    assert "nothing is called 'n_obss' (main.plain); did you mean 'n_obs'" in out
+    assert out.count("nothing is called") == 1  # an estimator might report `rho`
+    ran = lab.run()
+    told = {row["address"]: row for row in ran.manifest["published"]}
+    for name in ("n_obss", "rho"):
+        assert told[f"main.plain.{name}"]["agrees"] is None
+        assert f"main.plain has no '{name}'" in told[f"main.plain.{name}"]["text"]
+    assert told["main.plain.d"]["agrees"] is False
+    assert told["main.plain.n_obs"]["agrees"] is True
+
+
 def test_what_tables_hold_may_be_labelled(lab: Lab):
     lab.data(lab.frame())
     lab.study(

@@ -138,7 +138,7 @@ def test_a_number_alone_makes_no_claim_about_stars():
 
 def test_what_is_not_there_is_said_with_a_guess():
     (lost,) = compared({"n_ob": "2,574"})
-    assert lost.agrees is None  # it does not differ: there is nothing to compare with
+    assert lost.agrees is None
     assert "did you mean 'n_obs'" in lost.text
     (column,) = compare({"baseline": {"bth": {"ai": "1"}}}, [BASELINE])
     assert "did you mean 'baseline.both'" in column.text
