@@ -562,16 +562,19 @@ def _resampled(result: Result, judged: Row, frame: pd.DataFrame, column: str) ->
         },
     )
     note = (
-        f"standard error from {len(frame)} resamples of {column}: {error:.6g} "
+        f"standard error from {frame['estimate'].count()} resamples of {column}: "
+        f"{error:.6g} "
         f"(analytic {judged.std_error:.6g})"
     )
     scalars = {"std_error_resampled": error}
     if "estimate_as_given" in frame:
-        given = float(frame["estimate_as_given"].std(ddof=1))
+        # A resample that gave a number only one way says nothing about the difference.
+        both = frame[["estimate", "estimate_as_given"]].dropna()
+        anew, given = (float(error) for error in both.std(ddof=1))
         scalars["std_error_as_given"] = given
         note += (
             f"; of the same resamples with the outcome as given: {given:.6g}, so that "
-            f"making it anew multiplies the error by {error / given:.3g}"
+            f"making it anew multiplies the error by {anew / given:.3g}"
         )
     return replace(
         result,

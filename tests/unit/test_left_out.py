@@ -17,7 +17,7 @@ from estimators.steps.radial import Radial
 from estimators.steps.sbm import Sbm
 from estimators.steps.winsorize import Winsorize
 from framework import run
-from framework.errors import EstimandError
+from framework.errors import EstimandError, NumericalError
 from framework.panel import Panel
 
 CITIES, YEARS = 9, (2011, 2012, 2014)
@@ -312,6 +312,37 @@ def test_standard_errors_with_and_without_the_step(
     table = done.table("a", 200)
     assert "Resampled standard error" in table
     assert "Same, outcome as given" in table
+
+
+def test_a_resample_that_could_not_be_made_anew_is_in_neither_error(
+    tmp_path: Path, frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its outcome as given has a number, which has nothing to be compared with."""
+    from framework.data.prepare import apply_steps
+
+    made: list[int] = []
+
+    def fails_once(*args: Any) -> Any:
+        made.append(len(made))
+        if len(made) == 3:
+            raise NumericalError("L01", "no solution")
+        return apply_steps(*args)
+
+    monkeypatch.setattr("framework.execute.draws.apply_steps", fails_once)
+    again = {"resample": "unit", "times": 8, "rebuild": True}
+    path = study(tmp_path, frame.assign(y=frame["y"].clip(upper=1)), a={"draws": again})
+    done = run(path, *QUICK, track=False, report=False, only=("a.a",)).result("a.a")
+    draws = done.frames["draws"]
+    assert list(draws.index[draws["estimate"].isna()]) == [2]
+    both = draws.dropna(subset=["estimate"])
+    for name, column in (
+        ("std_error_as_given", "estimate_as_given"),
+        ("std_error_resampled", "estimate"),
+    ):
+        assert done.scalars[name] == pytest.approx(both[column].std(ddof=1), rel=1e-12)
+    (note,) = [n for n in done.notes if "as given" in n]
+    assert "standard error from 7 resamples" in note
+    assert any("1 draws gave no number" in n for n in done.notes)
 
 
 def test_with_and_without_the_steps_the_same_units_are_drawn(
