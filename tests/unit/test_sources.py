@@ -370,6 +370,44 @@ def test_excel_sheets_codes_and_duplicates(tmp_path: Path) -> None:
     assert list(mixed["c"]) == ["1", "."]
 
 
+def test_formulas_that_nobody_computed_are_refused(tmp_path: Path) -> None:
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    for row in (["a", "b"], [1, "=A2*2"], [2, "=A3*2"]):
+        book.active.append(row)
+    book.save(tmp_path / "x.xlsx")
+    found = refused(tmp_path, path="x.xlsx")
+    assert found.code == "D18"
+    assert "holds 2 formulas without a value (B2, B3)" in found.what
+    assert "save it again" in found.fix
+
+
+def test_a_formula_that_is_empty_on_purpose_is_a_missing_cell(tmp_path: Path) -> None:
+    import zipfile
+
+    sheet = (
+        '<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main">'
+        '<sheetData><row r="1"><c r="A1" t="inlineStr"><is><t>a</t></is></c>'
+        '<c r="B1" t="inlineStr"><is><t>b</t></is></c></row>'
+        '<row r="2"><c r="A2"><f>1+1</f><v>2</v></c><c r="B2"><v>5</v></c></row>'
+        '<row r="3"><c r="A3" t="str"><f>IF(1,"","")</f><v></v></c><c r="B3"><v>6</v></c></row>'
+        "</sheetData></worksheet>"
+    )
+    with pd.ExcelWriter(tmp_path / "y.xlsx") as made:
+        pd.DataFrame({"a": [1]}).to_excel(made, index=False)
+    with (
+        zipfile.ZipFile(tmp_path / "y.xlsx") as old,
+        zipfile.ZipFile(tmp_path / "x.xlsx", "w") as new,
+    ):
+        for item in old.namelist():
+            mine = item == "xl/worksheets/sheet1.xml"
+            new.writestr(item, sheet if mine else old.read(item))
+    values = read({"path": "x.xlsx"}, tmp_path).frame["a"]
+    assert values.isna().tolist() == [False, True]
+    assert float(values[0]) == 2
+
+
 @pytest.mark.parametrize(
     "name", ["x.parquet", "x.feather", "x.dta", "x.xlsx", "x.csv.gz"]
 )
@@ -769,12 +807,12 @@ def test_all_problems_at_once() -> None:
     frame["n"] = ["1", "."] * 4
     columns = {"x": Column(max=10), "n": Column(type="number"), "m": Column()}
     found = panel_problems(frame, PanelSpec("city", "year", columns))
-    assert sorted(p.code for p in found) == ["D07", "D15", "P01", "X01"]
+    assert sorted(p.code for p in found) == ["D07", "D15", "P01", "X51"]
 
 
 def test_misspelt_keys_and_no_rows() -> None:
     found = panel_problems(table().iloc[:0], PanelSpec("citty", "yaer"))
-    assert [p.code for p in found] == ["X01", "X01", "D05"]
+    assert [p.code for p in found] == ["X51", "X51", "D05"]
     assert "city" in found[0].fix
     assert panel_problems(table(), PanelSpec("city", None))[0].code == "P03"
     assert panel_problems(table(), PanelSpec("city", "city"))[0].code == "P03"
