@@ -41,7 +41,7 @@ LEAST_WEIGHT = 1e-6
 SPAN = 1e-3
 
 
-class PenalisedLeastSquares(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # untyped
+class PenalisedLeastSquares(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """Least squares with an elastic net, as scikit-learn's `ElasticNetCV`.
 
     Args:
@@ -116,7 +116,7 @@ def _solved(
     return np.asarray(coefs)
 
 
-class PenalisedLogit(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # untyped
+class PenalisedLogit(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """Logit with an elastic net; the constant is not penalised.
 
     Args:
