@@ -345,6 +345,10 @@ TESTS: Mapping[str, Word] = MappingProxyType(
             "the treatment does not move the mediator, or the mediator not the outcome"
         ),
         "linear_interaction": Word("the effect is one line in the moderator"),
+        "no_interference": Word(
+            "the treatment of neighbours does not move the outcome; where it does, what "
+            "compares units by their own treatment alone is flagged"
+        ),
         "difference": Word("two estimates are equal"),
         "equality": Word("several estimates are equal"),
         "rmspe_ratio": Word(

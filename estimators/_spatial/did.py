@@ -19,7 +19,7 @@ from estimators._spatial.panel import (
     survives,
     without,
 )
-from estimators._spatial.report import effects_in_words, tidy
+from estimators._spatial.report import effects_in_words, no_interference, tidy
 from estimators._spatial.summary import summary
 from framework.contract import Request
 from framework.errors import EstimandError
@@ -78,6 +78,7 @@ def spillover_did(
     influence = _influence(arrays, lines, errors)
     shares = {r.term: survives(r.values, lag.W, arrays) for r in treated}
     tests = [_contamination(lines, q, j, influence) for j in range(min(q, 1))]
+    tests.append(_interference(with_exposure, q, min(shares.values()), least_share))
     tests.append(dependence(both, request.seed))
     n, t = arrays.y.shape
     scalars = {
@@ -199,6 +200,13 @@ def _contamination(lines: list[_Line], q: int, j: int, influence: Any) -> Test:
         return Test(name, null, reason="the two estimates are the same")
     z = gap / error
     return Test(name, null, z, "", float(2 * ndtr(-abs(z))))
+
+
+def _interference(m: Estimated, q: int, share: float, least: float) -> Test:
+    """Whether W x treatment, which follows the `q` treatments, moves the outcome."""
+    R = np.zeros((q, len(m.V)))
+    R[:, q : 2 * q] = np.eye(q)
+    return no_interference(m.b[q : 2 * q], R, m.V, share, least)
 
 
 def _autocorrelation(arrays: Arrays, lag: Lag) -> Any:

@@ -270,6 +270,13 @@ def _tests(m: Estimated) -> tuple[Test, ...]:
     found = [] if m.lags.covariates is None else durbin_tests(m)
     if m.instruments is not None:
         found.append(_overidentified(m.instruments))
+    shares = _shares(m)
+    if shares:
+        # With a lag of the outcome W x treatment is one part of a spillover only.
+        rows = [r for r in impacts(m) if r.estimand == "indirect" and r.judged]
+        value = np.array([r.estimate for r in rows])
+        R = np.array([r.gradient for r in rows])
+        found.append(no_interference(value, R, m.V, min(shares.values())))
     return tuple(found)
 
 
@@ -324,6 +331,26 @@ def wald(name: str, null: str, value: Floats, R: Floats, V: Floats) -> Test:
     v = value / root
     statistic = float(v @ np.linalg.solve(scaled, v))
     return Test(name, null, statistic, f"{q}", float(chdtrc(q, statistic)))
+
+
+def no_interference(
+    value: Floats, R: Floats, V: Floats, share: float, least: float = LITTLE_LEFT
+) -> Test:
+    """Test that the neighbours' treatment does not move the outcome.
+
+    Args:
+        value: (q,) what it moves the outcome by, one per treatment.
+        R: (q, p) its derivative with respect to the parameters.
+        V: (p, p) their covariance.
+        share: of the variance of W x treatment, what fixed effects and regressors leave.
+        least: below this share nothing is shown.
+    """
+    name = "no_interference"
+    null = "the neighbours' treatment does not move the outcome"
+    if share < least:
+        reason = f"{share:.1%} of the variance of W × treatment is left to test it with"
+        return Test(name, null, reason=reason)
+    return wald(name, null, value, R, V)
 
 
 def effects_in_words(arrays: Arrays) -> str:

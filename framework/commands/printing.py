@@ -169,12 +169,28 @@ def verdicts(ran: Ran) -> None:
         for status, word in _COUNTED.items()
         if statuses.count(status)
     )
-    out(f"  {said}", "")
+    out(f"  {said}")
+    _flagged(found)
+    out("")
+
+
+def _flagged(found: Sequence[tuple[str, Verdict]]) -> None:
+    """What other lines say against numbers that were judged, once for all of them."""
+    held: dict[str, dict[str, None]] = {}
+    for address, verdict in found:
+        if verdict.flag:
+            held.setdefault(verdict.flag, {})[address] = None
+    for flag, addresses in held.items():
+        some = ", ".join(list(addresses)[:_MOST_VALUES])
+        more = len(addresses) - _MOST_VALUES
+        where = f"{some} and {more} more" if more > 0 else some
+        out(*wrapped(f"⚑ flagged: {where}: {flag}", "      ", "  "))
 
 
 def _verdict(address: str, verdict: Verdict) -> None:
     head = f"{_MARKS[verdict.status]} {address}: {verdict.expectation} — "
-    text = f"{head}{verdict.status}. {verdict.reason}"
+    flagged = ", flagged" if verdict.flag else ""
+    text = f"{head}{verdict.status}{flagged}. {verdict.reason}"
     out(*wrapped(text, indent="      ", first="  "))
 
 

@@ -31,7 +31,7 @@ from framework.errors import (
     Phase,
     Problem,
 )
-from framework.expect import Judged, Shift, judge, shifts
+from framework.expect import Judged, Shift, flags, judge, shifts
 from framework.families import adjust
 from framework.multiverse import Multiverse, Universe, multiverse
 from framework.plan import (
@@ -60,7 +60,7 @@ from framework.spec.study import Study, project_root
 
 if TYPE_CHECKING:
     from framework.execute import Executor, OnStart, Progress
-    from framework.expect import Verdict
+    from framework.expect import Adjusted, Verdict
     from framework.panel import Panel
     from framework.settings import Settings
 
@@ -174,15 +174,7 @@ def run_study(
     _stop_if_nothing(columns, book)
     judged = _judged(work, columns)
     adjusted = _adjusted(study, judged)
-    verdicts = judge(judged, adjusted)
-    columns = tuple(
-        replace(
-            c,
-            verdicts=verdicts.get(c.estimation.address, ()),
-            adjusted=adjusted.get(c.estimation.address),
-        )
-        for c in columns
-    )
+    columns = _with_verdicts(columns, judged, adjusted)
     multiverses = _multiverses(columns, judged)
     columns = _compared_with_others(work, columns, shifts(judged))
     compared = _compared(study, judged, changed=bool(only or overrides))
@@ -551,6 +543,38 @@ def _judged(work: _Work, columns: Sequence[Column]) -> list[Judged]:
             )
         )
     return found
+
+
+def _with_verdicts(
+    columns: Sequence[Column],
+    judged: Sequence[Judged],
+    adjusted: Mapping[str, Adjusted],
+) -> tuple[Column, ...]:
+    """Columns with their verdicts and with what other columns say against them."""
+    verdicts = judge(judged, adjusted)
+    owned = {c.estimation.address for c in columns if _is_own_effect(c.estimation)}
+    against = flags(judged, owned)
+    filled = []
+    for column in columns:
+        address = column.estimation.address
+        flag = against.get(address, "")
+        said = tuple(replace(v, flag=flag) for v in verdicts.get(address, ()))
+        filled.append(
+            replace(column, verdicts=said, adjusted=adjusted.get(address), flag=flag)
+        )
+    return tuple(filled)
+
+
+def _is_own_effect(estimation: Estimation) -> bool:
+    """Whether it takes a unit's outcome to depend on the unit's own treatment alone."""
+    if not estimation.runs:
+        return False
+    plugin = choices.build("estimator", estimation.model["estimator"])
+    return (
+        isinstance(plugin, Estimator)
+        and type(plugin).estimates == "treatment"
+        and "spatial_weights" not in plugin.demands().uses
+    )
 
 
 def _compared_with_others(

@@ -296,6 +296,7 @@ def _ran_as_dict(ran: Ran) -> dict[str, Any]:
                 "expectation": v.expectation,
                 "status": v.status,
                 "reason": v.reason,
+                "flag": v.flag,
             }
             for address, v in verdicts_of(ran)
         ],

@@ -8,6 +8,7 @@ each expectation takes to hold.
 from __future__ import annotations
 
 from framework.expect.comparison import Difference, Equality, difference, equality
+from framework.expect.interference import flags
 from framework.expect.judging import judge
 from framework.expect.rows import CannotBeJudged, Finished, Judged, Row, judged_row
 from framework.expect.scene import Adjusted, Status, Verdict
@@ -26,6 +27,7 @@ __all__ = [
     "Verdict",
     "difference",
     "equality",
+    "flags",
     "judge",
     "judged_row",
     "shifts",

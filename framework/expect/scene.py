@@ -42,12 +42,14 @@ class Verdict:
         expectation: in words.
         reason: in words, with the numbers.
         of_line: the same verdict holds for all values of the line; count it once.
+        flag: what another line of the study says against the number; may be empty.
     """
 
     expectation: str
     status: Status
     reason: str
     of_line: bool = False
+    flag: str = ""
 
 
 @dataclass(frozen=True, slots=True)

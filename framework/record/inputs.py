@@ -31,6 +31,7 @@ class Column:
         panel: key in `RunInputs.panels` of the data it used; "" = the base panel.
         shift: how far it is from what its expectations compare it with.
         adjusted: its p value across the columns of its family, where it has one.
+        flag: what another line of the study says against its numbers.
         change: how its outcome differs from that one's, where it was made anew.
     """
 
@@ -42,6 +43,7 @@ class Column:
     shift: Shift | None = None
     change: OutcomeChange | None = None
     adjusted: Adjusted | None = None
+    flag: str = ""
 
     @property
     def status(self) -> str:

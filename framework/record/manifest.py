@@ -133,9 +133,15 @@ def _column(column: Column) -> dict[str, Any]:
         "acknowledged": [NOT_IDENTIFIED] if column.unidentified else [],
         "problems": _problems(column),
         "verdicts": [
-            {"expectation": v.expectation, "status": v.status, "reason": v.reason}
+            {
+                "expectation": v.expectation,
+                "status": v.status,
+                "reason": v.reason,
+                "flag": v.flag,
+            }
             for v in column.verdicts
         ],
+        "flag": column.flag,
         "adjusted": asdict(column.adjusted) if column.adjusted else None,
         "shift": _shift(column),
         "plots": [],
@@ -183,6 +189,7 @@ def _asked(estimation: Estimation) -> dict[str, Any]:
         "outcome": _words(model.get("outcome")),
         "treatment": _list(_treatment(model.get("treatment"))),
         "controls": _list(model.get("controls")),
+        "mediators": _list(model.get("mediators")),
         "fixed_effects": _list(model.get("fixed_effects")),
         "inference": _words(model.get("inference")),
         "weights": _words(model.get("weights")),

@@ -206,6 +206,8 @@ def _tags(column: Mapping[str, Any], manifest: Mapping[str, Any]) -> dict[str, s
         (s for s in ("fails", "cannot be judged", "holds") if s in statuses),
         "no expectation",
     )
+    if column.get("flag") and statuses:
+        verdict = f"{verdict}, flagged"
     return {
         "study": manifest["study"],
         "kind": "estimation",

@@ -38,6 +38,8 @@ MOST_CONTROL_ROWS = 12
 _MOST_REASONS = 3
 #: Below this an estimate is printed in powers of ten.
 _TINY = 1e-3
+#: Beside the mark of a verdict that another column of the run speaks against.
+FLAG = "⚑"
 #: Rows of a frame that a page shows; the run's `frames/` has all of them.
 MOST_FRAME_ROWS = 60
 
@@ -48,7 +50,7 @@ _PLAIN_ESTIMANDS = frozenset(
 )
 _BLOCK_TITLES: Mapping[str, str] = {
     "direct": "Direct effects",
-    "indirect": "Indirect effects (spillovers)",
+    "indirect": "Indirect effects",
     "total": "Total effects",
     "ame": "Average marginal effects",
     "qte": "Effects on quantiles",
@@ -58,6 +60,15 @@ _BLOCK_TITLES: Mapping[str, str] = {
     "att_dose": "Effect on the treated by dose",
     "slope_dose": "Slope of the dose response",
     "dose_response": "Dose response",
+}
+#: The same where all columns of the block split an effect over mediators, and where none
+#: does: what is indirect goes over the mediators, or over the other units.
+_SPLIT_TITLES: Mapping[bool, Mapping[str, str]] = {
+    True: {
+        "direct": "Direct effects (not through the mediators)",
+        "indirect": "Indirect effects (through the mediators)",
+    },
+    False: {"indirect": "Indirect effects (spillovers)"},
 }
 #: Scalar, its label, its print; in this order, each only where a column has it.
 _SCALARS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
@@ -105,6 +116,7 @@ _TESTS: tuple[tuple[str, str], ...] = (
     ("implied_density", "Functional form, p"),
     ("joint_leads", "Leads, joint p"),
     ("randomization", "Randomization p"),
+    ("no_interference", "No spillovers, p"),
     ("kleibergen_paap_lm", "Underidentification p"),
     ("hansen_j", "Hansen J, p"),
     ("sargan", "Sargan, p"),
@@ -166,14 +178,14 @@ class Curve:
 
     def verdicts(self) -> tuple[Verdict, ...]:
         """One verdict per expectation and status, with how many values share it."""
-        grouped: dict[tuple[str, str], list[tuple[str, str]]] = {}
+        grouped: dict[tuple[str, str, str], list[tuple[str, str]]] = {}
         for column in self.columns:
             for verdict in column.verdicts:
-                key = (verdict.expectation, verdict.status)
+                key = (verdict.expectation, verdict.status, verdict.flag)
                 grouped.setdefault(key, []).append((column.value, verdict.reason))
         return tuple(
-            Verdict(expectation, status, self._reason(status, said))
-            for (expectation, status), said in grouped.items()
+            Verdict(expectation, status, self._reason(status, said), flag)
+            for (expectation, status, flag), said in grouped.items()
         )
 
     def _reason(self, status: str, said: Sequence[tuple[str, str]]) -> str:
@@ -479,11 +491,27 @@ def _coefficient_blocks(
         rows: list[Row] = []
         for key in keys:
             rows.extend(_two_rows(run, _row_label(run, key), key, found, columns))
-        title = _BLOCK_TITLES.get(name, spoken(name).capitalize())
-        if name == "event_time":
-            title = "Periods since treatment"
-        blocks.append(Block(tuple(rows), title if name else ""))
+        blocks.append(Block(tuple(rows), _block_title(name, found, columns)))
     return blocks
+
+
+def _block_title(
+    name: str,
+    found: Sequence[Mapping[_Key, Coefficient]],
+    columns: Sequence[Column],
+) -> str:
+    """What a block of rows is about, in the words of the columns that have one."""
+    if name in {"", "event_time"}:
+        return "Periods since treatment" if name else ""
+    mediated = {
+        bool(column.mediators)
+        for rows, column in zip(found, columns, strict=True)
+        if any(key.block == name for key in rows)
+    }
+    plain = _BLOCK_TITLES.get(name, spoken(name).capitalize())
+    if len(mediated) != 1:
+        return plain
+    return _SPLIT_TITLES[mediated.pop()].get(name, plain)
 
 
 def _ordered_leads(keys: Sequence[_Key]) -> list[_Key]:
@@ -673,7 +701,10 @@ def _statistic_rows(columns: Sequence[Column]) -> tuple[Row, ...]:
         )
         rows.append(Row("Adjusted p", tuple(p_values)))
     if any(column.verdicts for column in columns):
-        said = [" ".join(v.mark for v in column.verdicts) for column in columns]
+        said = [
+            " ".join(f"{v.mark}{FLAG if v.flag else ''}" for v in column.verdicts)
+            for column in columns
+        ]
         rows.append(_words("Expectations", columns, said))
     return tuple(rows)
 
@@ -744,6 +775,7 @@ def _notes(
         *said("", lambda c: c.notes if c.done else ()),
         *said("", _uncomputed),
         *said("", lambda c: [c.adjustment] if c.adjustment and c.done else ()),
+        *said("flagged: ", lambda c: [c.flag] if c.flag and c.done else ()),
         *said("no error of the difference: ", _errorless),
         *said("refusal knowingly overridden: ", lambda c: c.acknowledged),
         *said("", lambda c: () if c.done else (c.why_empty(),)),

@@ -115,6 +115,7 @@ def report(
             ],
             data_pictures=data,
             tally=_tally(run),
+            flagged=_flagged(run),
             missing=_missing(run),
             samples=_samples(run.columns),
             preparations=_preparations(run),
@@ -149,6 +150,18 @@ def _tally(run: RunFolder) -> list[tuple[str, str, int]]:
         ("unsure", "cannot be judged", "cannot be judged"),
     )
     return [(tone, said, counts.get(name, 0)) for tone, name, said in words]
+
+
+def _flagged(run: RunFolder) -> list[tuple[str, str, int]]:
+    """(what is said, of which columns, how many verdicts) by other columns of the run."""
+    found: dict[str, list[Column]] = {}
+    for column in run.columns:
+        if column.flag and column.verdicts:
+            found.setdefault(column.flag, []).append(column)
+    return [
+        (text, _named([c.address for c in held]), sum(len(c.verdicts) for c in held))
+        for text, held in found.items()
+    ]
 
 
 def _judgements(run: RunFolder, heading: Heading) -> list[_Judgement]:

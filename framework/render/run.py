@@ -115,6 +115,7 @@ class Verdict:
     expectation: str
     status: str
     reason: str
+    flag: str = ""
 
     @property
     def mark(self) -> str:
@@ -123,7 +124,8 @@ class Verdict:
     def sentence(self) -> str:
         """`✓ same_sign holds: both are positive`."""
         reason = f": {self.reason}" if self.reason else ""
-        return f"{self.mark} {self.expectation} {self.status}{reason}"
+        flagged = ", flagged" if self.flag else ""
+        return f"{self.mark} {self.expectation} {self.status}{flagged}{reason}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +231,7 @@ class Column:
         choices: path of `each` -> name of the value, as the study writes them.
         coefficients: rows in the engine's order, the judged one among them.
         frames: name -> file below the run folder, read on demand by `RunFolder.frame`.
+        flag: what another column of the run says against these numbers; may be empty.
         adjusted: p value across the columns of a family, None if there is none;
             `adjustment` how it was adjusted, or why there is none.
         about: estimand, term and index of the judged coefficient, as the run decided.
@@ -244,6 +247,7 @@ class Column:
     outcome: str = ""
     treatment: tuple[str, ...] = ()
     controls: tuple[str, ...] = ()
+    mediators: tuple[str, ...] = ()
     fixed_effects: tuple[str, ...] = ()
     inference: str = ""
     weights: str = ""
@@ -262,6 +266,7 @@ class Column:
     acknowledged: tuple[str, ...] = ()
     problems: tuple[Fault, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
+    flag: str = ""
     adjusted: float | None = None
     adjustment: str = ""
     shift: Shift | None = None
@@ -523,6 +528,7 @@ def _columns(path: Path, entries: Sequence[Mapping[str, Any]]) -> Iterator[Colum
             outcome=entry.get("outcome") or "",
             treatment=tuple(entry.get("treatment") or ()),
             controls=tuple(entry.get("controls") or ()),
+            mediators=tuple(entry.get("mediators") or ()),
             fixed_effects=tuple(entry.get("fixed_effects") or ()),
             inference=entry.get("inference") or "",
             weights=entry.get("weights") or "",
@@ -545,9 +551,11 @@ def _columns(path: Path, entries: Sequence[Mapping[str, Any]]) -> Iterator[Colum
                     str(v.get("expectation", "")),
                     str(v.get("status", "")),
                     str(v.get("reason") or ""),
+                    str(v.get("flag") or ""),
                 )
                 for v in entry.get("verdicts") or ()
             ),
+            flag=str(entry.get("flag") or ""),
             adjusted=(entry.get("adjusted") or {}).get("p_value"),
             adjustment=_adjustment(entry.get("adjusted") or {}),
             shift=_shift(entry.get("shift")),

@@ -113,10 +113,11 @@ class Lab:
         assert "Traceback" not in outcome.err
         assert outcome.exit not in (0, 9), outcome.out
         assert outcome.out == ""
-        # A prepared panel and the list of jobs may be kept; a cell, a run's folder or a
+        # A prepared panel, why a design was refused and the list of jobs may be kept; a
+        # cell, a run's folder or a
         # table may not.
         kept = [p for p in self.folder.glob("runs/**/*") if p.is_file()]
-        allowed = ("/.cells/panels/", "/.jobs/")
+        allowed = ("/.cells/panels/", "/.cells/refused/", "/.jobs/")
         assert all(any(a in p.as_posix() for a in allowed) for p in kept), kept
         return outcome
 
