@@ -27,6 +27,7 @@ COEFFICIENTS = [
     "event_time",
     "order",
     "variable",
+    "period",
 ]
 STATES = [
     "Alabama",

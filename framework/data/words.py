@@ -36,7 +36,10 @@ def labels(
         weights = f"{model.weights['name']} weights {model.weights['column']}"
     right = " + ".join([*treatment, *names(roles.controls)]) or "1"
     formula = f"{outcome} ~ {right}" if outcome else right
+    controls = names(roles.controls)
     if type(estimator).estimates == "diagnostic":
+        # Its rows are those of the model; what it reads may be less.
+        controls = controls if "controls" in estimator.demands().uses else []
         listed = [outcome, *treatment, *names(roles.controls)]
         formula = ", ".join(name for name in listed if name)
     elif effects:
@@ -44,7 +47,7 @@ def labels(
     return {
         "outcome": outcome,
         "treatment": treatment,
-        "controls": names(roles.controls),
+        "controls": controls,
         "fixed_effects": effects,
         "instruments": names(roles.instruments),
         "inference": inference,

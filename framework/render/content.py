@@ -60,7 +60,12 @@ _BLOCK_TITLES: Mapping[str, str] = {
     "att_dose": "Effect on the treated by dose",
     "slope_dose": "Slope of the dose response",
     "dose_response": "Dose response",
+    "morans_i": "Moran's I",
+    "gearys_c": "Geary's C",
+    "getis_ord_g": "Getis and Ord's G",
 }
+#: Of coefficients that stand below effects: those are not what they are.
+_COEFFICIENTS = "Coefficients"
 #: The same where all columns of the block split an effect over mediators, and where none
 #: does: what is indirect goes over the mediators, or over the other units.
 _SPLIT_TITLES: Mapping[bool, Mapping[str, str]] = {
@@ -116,7 +121,7 @@ _TESTS: tuple[tuple[str, str], ...] = (
     ("implied_density", "Functional form, p"),
     ("joint_leads", "Leads, joint p"),
     ("randomization", "Randomization p"),
-    ("no_interference", "No spillovers, p"),
+    ("no_interference", "Spillovers, p"),
     ("kleibergen_paap_lm", "Underidentification p"),
     ("hansen_j", "Hansen J, p"),
     ("sargan", "Sargan, p"),
@@ -491,8 +496,18 @@ def _coefficient_blocks(
         rows: list[Row] = []
         for key in keys:
             rows.extend(_two_rows(run, _row_label(run, key), key, found, columns))
-        blocks.append(Block(tuple(rows), _block_title(name, found, columns)))
+        title = _block_title(name, found, columns)
+        if not name and blocks:
+            title = _COEFFICIENTS
+        blocks.append(Block(tuple(rows), title))
     return blocks
+
+
+def block_word(estimand: str) -> str:
+    """What rows of an estimand are called above them; "" for plain coefficients."""
+    if estimand in _PLAIN_ESTIMANDS:
+        return ""
+    return _BLOCK_TITLES.get(estimand, spoken(estimand).capitalize())
 
 
 def _block_title(
@@ -508,7 +523,7 @@ def _block_title(
         for rows, column in zip(found, columns, strict=True)
         if any(key.block == name for key in rows)
     }
-    plain = _BLOCK_TITLES.get(name, spoken(name).capitalize())
+    plain = block_word(name)
     if len(mediated) != 1:
         return plain
     return _SPLIT_TITLES[mediated.pop()].get(name, plain)

@@ -8,7 +8,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from framework.render import numbers
-from framework.render.content import column_marks, file_stem, number_columns
+from framework.render.content import (
+    block_word,
+    column_marks,
+    file_stem,
+    number_columns,
+)
 from framework.render.run import Coefficient, Column, Heading, RunFolder, spoken
 from framework.render.style import (
     BLUE,
@@ -37,6 +42,15 @@ _TREND = frozenset({"power", "event_time", "trend", "after_pretest"})
 #: Columns of a frame of bands, and what a caption says of them.
 _BAND = frozenset({"event_time", "conf_low", "conf_high"})
 _BANDS = " (thin: bands that hold for all periods at once)"
+#: What stands before the term and before the outcome on the axis, by the estimand.
+_EFFECT = ("Effect of ", " on ")
+_IN_WORDS: Mapping[str, tuple[str, str]] = {
+    "description": ("", " of "),
+    "coefficient": ("Coefficient of ", ", outcome "),
+    "direct": ("Direct effect of ", " on "),
+    "indirect": ("Indirect effect of ", " on "),
+    "total": ("Total effect of ", " on "),
+}
 #: Fewer coefficients than this are better read in the table.
 _FEWEST_EVENT_TIMES = 3
 
@@ -44,7 +58,7 @@ _FEWEST_EVENT_TIMES = 3
 def coefficient_sketches(run: RunFolder, heading: Heading) -> Iterator[Sketch]:
     """Estimates of a heading below each other, with their intervals."""
     columns = [c for c in number_columns(run, heading) if c.done]
-    rows = [(c, c.judged) for c in columns if not c.event_times]
+    rows = [(c, c.judged) for c in columns if not (c.event_times or _periods(c))]
     shown = [(c, r) for c, r in rows if r is not None and is_drawable(r)]
     if len(shown) < 2:  # noqa: PLR2004 - one point is no figure
         return
@@ -74,13 +88,95 @@ def _draw_coefficients(
     axes.axvline(0, color=GREY, lw=0.8, zorder=0)
     terms = {run.label(row.term) for _, row in shown}
     outcomes = {run.label(column.outcome) for column, _ in shown}
-    described = all(row.estimand == "description" for _, row in shown)
-    said, on_ = ("", " of ") if described else ("Effect of ", " on ")
+    estimands = {row.estimand for _, row in shown}
+    said, on_ = _IN_WORDS.get(estimands.pop() if len(estimands) == 1 else "", _EFFECT)
     what = f"{said}{terms.pop()}" if len(terms) == 1 else "Estimate"
     on = f"{on_}{outcomes.pop()}" if len(outcomes) == 1 else ""
     axes.set_xlabel(in_lines(what + on, 70))
     bare(axes, "y")
     axes.grid(axis="x", color=FAINT, lw=0.5)
+    return figure
+
+
+def _periods(column: Column) -> tuple[Coefficient, ...]:
+    """Numbers of the judged estimand and equation by period, if it has several."""
+    judged = column.judged
+    if judged is None or judged.at("period") is None:
+        return ()
+    of = (judged.equation, judged.estimand, judged.term)
+    found = (
+        row
+        for row in column.coefficients
+        if (row.equation, row.estimand, row.term) == of and len(row.index) == 1
+    )
+    rows = tuple(r for r in found if r.at("period") is not None and is_drawable(r))
+    return rows if len(rows) >= _FEWEST_EVENT_TIMES else ()
+
+
+def period_sketches(run: RunFolder, heading: Heading) -> Iterator[Sketch]:
+    """What a line finds in every period, its values side by side."""
+    for line, columns in heading.lines().items():
+        usable = tuple(c for c in columns if c.done and _periods(c))[: len(SERIES)]
+        if not usable:
+            continue
+        what = _by_period(run, usable)
+        yield Sketch(
+            stem=f"{file_stem(heading.name)}_{file_stem(line)}",
+            caption=(
+                f"{heading.title}, {spoken(line)}: {what} by period, "
+                f"{level_of(usable)} intervals"
+            ),
+            description="; ".join(
+                f"{run.label(column.value) or spoken(line)}: "
+                + ", ".join(
+                    f"{row.at('period'):g} {numbers.plain(row.estimate)}"
+                    for row in _periods(column)
+                )
+                for column in usable
+            ),
+            draw=partial(_draw_periods, run, usable, what),
+        )
+
+
+def _by_period(run: RunFolder, columns: Sequence[Column]) -> str:
+    """What the numbers are: `Moran's I of ulgue`, `effect of ai on ulgue`."""
+    outcomes = {run.label(column.outcome) for column in columns}
+    outcome = outcomes.pop() if len(outcomes) == 1 else ""
+    rows = {(r.estimand, run.label(r.term)) for c in columns for r in _periods(c)[:1]}
+    estimand, term = rows.pop() if len(rows) == 1 else ("", "")
+    word = block_word(estimand)
+    if word:
+        return f"{word} of {outcome}" if outcome else word
+    what = f"Effect of {term}" if term else "Estimate"
+    return f"{what} on {outcome}" if outcome else what
+
+
+def _draw_periods(run: RunFolder, columns: Sequence[Column], what: str) -> Drawn:
+    figure, axes = canvas(3.2)
+    axes.axhline(0, color=GREY, lw=0.8, zorder=0)
+    spread = 0.12 if len(columns) > 1 else 0.0
+    times: set[float] = set()
+    for number, column in enumerate(columns):
+        rows = _periods(column)
+        at = [float(row.at("period") or 0.0) for row in rows]
+        times |= set(at)
+        shift = spread * (number - (len(columns) - 1) / 2)
+        place = [x + shift for x in at]
+        axes.vlines(
+            place,
+            [row.conf_low for row in rows],
+            [row.conf_high for row in rows],
+            color=SERIES[number],
+            lw=1.3,
+        )
+        axes.plot(
+            place, [row.estimate for row in rows], "o", color=SERIES[number], ms=4.5
+        )
+    _name_series(axes, run, columns)
+    axes.set_xticks(sorted(times), [f"{time:g}" for time in sorted(times)])
+    axes.set_ylabel(in_lines(what, 34))
+    axes.grid(axis="y", color=FAINT, lw=0.5)
+    bare(axes, "x")
     return figure
 
 

@@ -10,7 +10,11 @@ from dataclasses import replace
 from framework.render.content import curves_of, file_stem
 from framework.render.curve_figures import curve_sketch
 from framework.render.draw_figures import density_sketches, scatter_sketches
-from framework.render.estimate_figures import coefficient_sketches, event_sketches
+from framework.render.estimate_figures import (
+    coefficient_sketches,
+    event_sketches,
+    period_sketches,
+)
 from framework.render.learned_figures import (
     along_sketches,
     confounding_sketches,
@@ -27,6 +31,7 @@ def sketches_of(run: RunFolder, heading: Heading) -> tuple[Sketch, ...]:
     """The figures of a heading that show something; nothing is drawn yet."""
     found = [
         *coefficient_sketches(run, heading),
+        *period_sketches(run, heading),
         *event_sketches(run, heading),
         *(curve_sketch(run, heading, curve) for curve in curves_of(heading)),
         *density_sketches(run, heading),

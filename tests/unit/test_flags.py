@@ -12,7 +12,9 @@ from tests.build_judged import estimation, row
 
 
 def asked(p, address="spill.report.near", **more):
-    numbers = {"reason": "0.1% of the variance is left"} if p is None else {"p_value": p}
+    numbers = (
+        {"reason": "0.1% of the variance is left"} if p is None else {"p_value": p}
+    )
     test = Test(NO_INTERFERENCE, "nothing", **numbers)
     donut = {**row(0.5, 0.1), "equation": "donut"}
     return estimation(address, row(0.7, 0.1), donut, tests=(test,), **more)
