@@ -39,6 +39,7 @@ class EventStudy(Estimator):
                 "hetero",
                 "cluster",
                 "wild_bootstrap",
+                "ferman_pinto",
                 "newey_west",
                 "driscoll_kraay",
                 "conley",

@@ -46,6 +46,7 @@ class Twfe(Estimator):
                 "hetero",
                 "cluster",
                 "wild_bootstrap",
+                "ferman_pinto",
                 "newey_west",
                 "driscoll_kraay",
                 "conley",

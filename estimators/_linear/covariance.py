@@ -66,7 +66,7 @@ class _Term:
 
 def analytic(inference: Inference) -> Inference:
     """What the standard errors are: a bootstrap's stand on its clusters."""
-    if inference.name == "wild_bootstrap":
+    if inference.name in {"wild_bootstrap", "ferman_pinto"}:
         return Inference("cluster", inference.clusters)
     return inference
 

@@ -337,8 +337,8 @@ def _guard(request: Request, design: Design, min_clusters: int) -> Design:
         problems += _few_treated(request, design, min_clusters)
     if problems:
         raise EstimandError(problems)
-    bootstrap = request.inference.name == "wild_bootstrap"
-    return replace(design, notes=(*design.notes, *_notes(design, bootstrap=bootstrap)))
+    notes = _notes(design, request.inference.name)
+    return replace(design, notes=(*design.notes, *notes))
 
 
 def _not_finite(design: Design) -> Iterator[Problem]:
@@ -426,13 +426,15 @@ def _inference_unfit(request: Request, design: Design) -> Iterator[Problem]:
             why="It leaves out one cluster at a time, of one clustering.",
             fix="inference: {cluster: {by: the coarser one, type: CV3}}",
         ).problems
-    if name == "wild_bootstrap" and len(design.clusters) != 1:
+    if name in {"wild_bootstrap", "ferman_pinto"} and len(design.clusters) != 1:
         yield from IdentificationError(
             "I09",
-            f"wild_bootstrap by {len(design.clusters)} clusterings",
-            why="One multiplier is drawn per cluster, of one clustering.",
-            fix="inference: {wild_bootstrap: the coarser one}",
+            f"{name} by {len(design.clusters)} clusterings",
+            why="One multiplier or donor is drawn per cluster, of one clustering.",
+            fix=f"inference: {{{name}: the coarser one}}",
         ).problems
+    if name == "ferman_pinto" and design.time is None:
+        yield from _no_periods().problems
     if name not in {"newey_west", "driscoll_kraay"}:
         return
     if design.time is None:
@@ -553,6 +555,17 @@ def _few_treated(request: Request, design: Design, fewest: int) -> Iterator[Prob
     if not design.binary or "few_treated" in request.acknowledge:
         return
     treated, of, what = treated_groups(design)
+    if request.inference.name == "ferman_pinto":
+        if of - treated < fewest <= of:
+            yield from IdentificationError(
+                "I05",
+                f"{of - treated} untreated {what} of {of} (fewer than {fewest})",
+                why="Their residuals stand for those of the treated; with few of them "
+                "the draws know little.",
+                fix="more untreated clusters, or a permutation of the treatment",
+                acknowledge="few_treated",
+            ).problems
+        return
     # With few groups in all, I05 has spoken.
     if treated < FEW_TREATED and of >= fewest:
         yield from IdentificationError(
@@ -560,12 +573,13 @@ def _few_treated(request: Request, design: Design, fewest: int) -> Iterator[Prob
             f"{treated} treated {what} of {of} (fewer than {FEW_TREATED})",
             why="With so few treated the interval covers far too rarely (28 % with "
             "one, 68 % with two, where it says 95 %).",
-            fix="draws: {permute: treatment, times: 500}, or a synthetic control",
+            fix="inference: {ferman_pinto: …}, draws: {permute: treatment, times: 500}, "
+            "or a synthetic control",
             acknowledge="few_treated",
         ).problems
 
 
-def _notes(design: Design, *, bootstrap: bool) -> list[str]:
+def _notes(design: Design, inference: str) -> list[str]:
     notes = []
     if design.n_singletons:
         notes.append(
@@ -590,12 +604,12 @@ def _notes(design: Design, *, bootstrap: bool) -> list[str]:
         )
     if design.binary:
         treated, of, what = treated_groups(design)
-        if treated < SOME_TREATED:
+        if treated < SOME_TREATED and inference != "ferman_pinto":
             notes.append(
                 f"{treated} treated {what} of {of}: standard errors are too small "
                 "with few treated; read them beside a permutation of the treatment."
             )
-            if bootstrap:
+            if inference == "wild_bootstrap":
                 notes.append(
                     "With few treated clusters the bootstrap rejects too rarely with "
                     "the null imposed, and too often without (MacKinnon and Webb 2017)."

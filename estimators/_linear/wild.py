@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from estimators._linear.across import crossing
+from estimators._linear.few_treated import few_treated_inference
 from estimators._math.wild_bootstrap import Multipliers, Sums, draw, multipliers
 from framework.errors import IdentificationError
 
@@ -39,6 +40,8 @@ def bootstrapped(
         NumericalError: N04 too many levels across clusters.
     """
     inference = request.inference
+    if inference.name == "ferman_pinto":
+        return few_treated_inference(result, fitted, rows, request)
     if inference.name != "wild_bootstrap":
         return result
     design = fitted.design

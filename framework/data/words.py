@@ -10,6 +10,12 @@ from framework.data.working import HIDDEN, Roles, Working, inference_of
 from framework.spec.model import Model
 from framework.spec.restrictions import RESTRICTIONS
 
+#: What p values come from that are not those of a t distribution.
+_DRAWN = {
+    "wild_bootstrap": "wild bootstrap",
+    "ferman_pinto": "Ferman and Pinto's draws",
+}
+
 
 def labels(
     model: Model, roles: Roles, work: Working, request: Request, estimator: Estimator
@@ -65,10 +71,10 @@ def said_inference(flat: Mapping[str, Any]) -> str:
         said = [" × ".join(b) if isinstance(b, list) else str(b) for b in by]
         jackknife = ", jackknifed (CV3)" if flat.get("type") == "CV3" else ""
         return f"clustered by {' and '.join(said)}{jackknife}"
-    if name == "wild_bootstrap":
+    if name in _DRAWN:
         by = flat["cluster"] if isinstance(flat["cluster"], list) else [flat["cluster"]]
         said = [" × ".join(b) if isinstance(b, list) else str(b) for b in by]
-        return f"clustered by {' and '.join(said)}, p by wild bootstrap"
+        return f"clustered by {' and '.join(said)}, p by {_DRAWN[name]}"
     if name == "conley":
         lags = f", {flat['lags']} lags" if flat.get("lags") else ""
         kernel = flat.get("kernel", "bartlett").capitalize()

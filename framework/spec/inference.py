@@ -76,6 +76,24 @@ class WildBootstrap(Plugin):
     )
 
 
+class FermanPinto(Plugin):
+    """p values and intervals of effects that rest on few treated clusters.
+
+    Residuals of all clusters stand for those of the treated, rescaled by a variance
+    that falls with the rows behind a cluster. Needs many untreated clusters, each seen
+    in every period, and regressors that are alike within a cluster and period.
+    """
+
+    main: ClassVar[str | None] = "cluster"
+    paper: ClassVar[str] = "Ferman and Pinto (2019), REStat 101(3)"
+    cluster: str | list[list[str]] = Field(
+        description="a column, or [[a, b]] for the cells of a and b"
+    )
+    draws: Annotated[int, Field(ge=99)] = Field(
+        default=9_999, description="random draws of whose residuals stand for whose"
+    )
+
+
 class NeweyWest(Plugin):
     """Heteroskedasticity- and autocorrelation-consistent standard errors."""
 
@@ -149,12 +167,13 @@ INFERENCE: dict[str, type[Plugin]] = {
     "hetero": Hetero,
     "cluster": Cluster,
     "wild_bootstrap": WildBootstrap,
+    "ferman_pinto": FermanPinto,
     "newey_west": NeweyWest,
     "driscoll_kraay": DriscollKraay,
     "conley": Conley,
 }
 #: Inference whose p values are shares of draws, not of a t distribution.
-BOOTSTRAPS = frozenset({"wild_bootstrap"})
+BOOTSTRAPS = frozenset({"wild_bootstrap", "ferman_pinto"})
 #: Inference that draws no random number; any other may, so that its seed counts.
 NOT_RANDOM = frozenset(INFERENCE) - BOOTSTRAPS
 WEIGHTS: dict[str, type[Plugin]] = {

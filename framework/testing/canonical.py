@@ -44,6 +44,7 @@ SEED = 20260301
 _INFERENCE: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "wild_bootstrap": {"cluster": "region", "draws": 199},
+        "ferman_pinto": {"cluster": "city", "draws": 199},
         "conley": {"cutoff_km": 300.0},
     }
 )
