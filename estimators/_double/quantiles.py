@@ -33,6 +33,9 @@ ESTIMANDS: Mapping[Quantity, str] = {
     "cvar": "tail_effect",
 }
 
+#: Share of rows at one value of the outcome from which a note says so.
+MASS = 0.05
+
 
 @dataclass(frozen=True, slots=True)
 class Halves:
@@ -229,8 +232,17 @@ def _root(
             "side.",
             fix="a quantile nearer to the median, or another learner",
         )
+    # A root of a step function is found to 2e-12 of the outcome's range.
+    tied = np.isclose(y, theta, rtol=0, atol=1e-9 * float(np.ptp(y)))
+    held = float(np.abs(weights) @ tied / np.abs(weights).sum())
+    if held > MASS:
+        split.notes.append(
+            f"{held:.0%} of the weight of {what} is on one value: a standard error of a "
+            "quantile presumes a density"
+        )
     slope = density(y - theta, weights)
-    influence = influence_of(-psi(theta)[:, None], np.array([[slope]]), fold, group)
+    J = np.array([[slope * w.sum()]])
+    influence = influence_of(-psi(theta)[:, None], J, fold, group)
     return _Potential(theta, influence[:, 0])
 
 
@@ -262,7 +274,10 @@ def _tail(split: Splitting, parts: Halves) -> Repetition:
             level = arm * (own - g) / (p if a else 1 - p) + g
             theta = float(w @ level / w.sum())
             influence = influence_of(
-                (level - theta)[:, None], np.eye(1), split.fold, sample.cluster
+                (level - theta)[:, None],
+                np.array([[w.sum()]]),
+                split.fold,
+                sample.cluster,
             )
             sides.append(_Potential(theta, influence[:, 0]))
         found.append((sides[0], sides[1]))

@@ -480,7 +480,11 @@ def _vary(sample: Sample) -> list[Problem]:
             fix="kind: irm, or leave the cells of unseen outcomes empty",
             path="model.estimator.kind",
         ).problems
-    if not np.ptp(sample.outcome[sample.seen == 1]):
+    if not sample.seen.any():
+        problems += DataError(
+            "D05", f"outcome '{sample.outcome_term}' is observed in no row"
+        ).problems
+    elif not np.ptp(sample.outcome[sample.seen == 1]):
         problems += DataError(
             "D06", f"outcome '{sample.outcome_term}' does not vary in the sample"
         ).problems

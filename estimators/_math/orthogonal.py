@@ -182,7 +182,10 @@ def solve(score: Score, fold: Codes, group: Codes | None) -> Solved:
 
 
 def row_weights(fold: Codes, group: Codes | None) -> Floats:
-    """What each row counts for (n,) in the mean score; they add up to about one."""
+    """What each row counts for (n,) in the score, as in `solve`.
+
+    Without clusters they add up to one, with them to the mean rows of a cluster.
+    """
     if group is None:
         return np.full(len(fold), 1.0 / len(fold))
     sizes = np.bincount(_home(fold, group))

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from estimators._double.quantiles import Halves, quantile_effects
+from estimators._double.quantiles import Halves, _solved, quantile_effects
 from estimators._double.sample import Sample, read
 from estimators._double.scores import Splitting, repetition
 from estimators._double.transform import Transform
@@ -120,8 +120,12 @@ QUANTITIES: Mapping[str, tuple[str, str, Any]] = {
 
 @pytest.mark.parametrize("quantity", QUANTITIES)
 @pytest.mark.parametrize("normalise", [False, True])
+@pytest.mark.parametrize("by", [(), ("g",)], ids=["rows", "clusters"])
 def test_quantiles_are_doublemls(
-    quantity: str, normalise: bool, monkeypatch: pytest.MonkeyPatch
+    quantity: str,
+    normalise: bool,
+    by: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """With our first guess: theirs minimises the absolute value of a step function."""
     import doubleml
@@ -134,10 +138,9 @@ def test_quantiles_are_doublemls(
         monkeypatch.setattr(f"doubleml.irm.{module}._solve_ipw_score", rooted)
 
     cls, key, learner = QUANTITIES[quantity]
-    made = request(
-        "iivm" if quantity == "lpq" else "irm",
-        rows(3_000 if quantity == "lpq" else 1_200),
-    )
+    data = rows(3_000 if quantity == "lpq" else 1_200)
+    fields = {"clusters": by} if by else {}
+    made = request("iivm" if quantity == "lpq" else "irm", data, **fields)
     how = plan(quantity=quantity, quantiles=(0.4, 0.6), normalise=normalise)
     sample = read(made, "qte", "none", how.folds)
     fold = sample.folds(how.folds, how.seed, 0)
@@ -148,8 +151,18 @@ def test_quantiles_are_doublemls(
         frame["z"] = sample.instruments[0].values
         strata = sample.d + 2 * frame["z"].to_numpy()
         roles["z_cols"] = "z"
+    if by:
+        frame["c"] = sample.cluster
+        roles["cluster_cols"] = "c"
     # doubleml trains its halves in the order they were drawn; logits do not mind.
     halves = doublemls_halves(fold, strata)
+    kept: list[Any] = []
+
+    def solved(found: Any) -> Any:
+        kept.extend(found)
+        return _solved(found)
+
+    monkeypatch.setattr("estimators._double.quantiles._solved", solved)
     found = quantile_effects(Splitting(sample, how, 0, fold), halves).solved[key]
     data = doubleml.DoubleMLData(frame, "y", "d", **roles)
     for i, q in enumerate(how.quantiles):
@@ -165,15 +178,26 @@ def test_quantiles_are_doublemls(
                 normalize_ipw=normalise,
                 draw_sample_splitting=False,
             )
-            model.set_sample_splitting([splits(fold)])
+            parts = splits(fold)
+            if by:
+                model.set_sample_splitting(
+                    [parts], all_smpls_cluster=[clusters(sample, parts)]
+                )
+            else:
+                model.set_sample_splitting([parts])
             model.fit()
+            own = kept[i][a]
+            error = np.sqrt(own.influence @ own.influence)
+            # A root of a step function is found to 2e-12 of the outcome's range.
+            assert own.theta == pytest.approx(float(model.coef[0]), rel=SAME)
+            assert error == pytest.approx(float(model.se[0]), rel=SAME)
             sides.append(model.framework)
         theirs = sides[1] - sides[0]
-        # A root of a step function is found to 2e-12; sums of logits round alike.
         assert found.theta[i] == pytest.approx(float(theirs.thetas[0]), rel=SAME)
-        assert np.sqrt(found.covariance[i, i]) == pytest.approx(
-            float(theirs.ses[0]), rel=1e-9
-        )
+        if not by:  # doubleml's difference of two models forgets their clusters
+            assert np.sqrt(found.covariance[i, i]) == pytest.approx(
+                float(theirs.ses[0]), rel=SAME
+            )
 
 
 def test_the_kernel_density_is_statsmodels() -> None:

@@ -112,10 +112,40 @@ def test_what_the_kinds_cannot_do_is_refused() -> None:
     data = rows(1_500).assign(w=lambda held: 1 - held["w"])
     with pytest.raises(EstimandError, match="share of compliers -"):
         estimated(request("iivm", data), kind="qte", quantity="lpq")
+    with pytest.raises(EstimandError, match="observed in no row"):
+        estimated(request("irm", attrition().assign(yb=np.nan)), kind="ssm")
     few = attrition()
     few["yb"] = few["yb"].where((few["b"] == 0) | (few.index < 20))
     with pytest.raises(EstimandError, match="it is seen where fold"):
         estimated(request("irm", few), kind="ssm")
+
+
+def test_an_outcome_in_steps_is_said_to_have_no_density() -> None:
+    data = rows(1_200)
+    result = estimated(request("irm", data), kind="qte")
+    assert not any("presumes a density" in note for note in result.notes)
+    stepped = estimated(request("irm", data.assign(yb=data["yb"].round())), kind="qte")
+    assert any("presumes a density" in note for note in stepped.notes)
+
+
+@pytest.mark.parametrize("quantity", ["pq", "cvar"])
+def test_clusters_of_one_row_are_no_clusters(quantity: str) -> None:
+    data = rows(1_200)
+    alone = estimated(
+        request("irm", data.assign(g=np.arange(1_200)), clusters=("g",)),
+        kind="qte",
+        quantity=quantity,
+    )
+    plain = estimated(request("irm", data), kind="qte", quantity=quantity)
+    # Other names, other folds: the same size of error, not the same number.
+    ratio = alone.coefficients["std_error"] / plain.coefficients["std_error"]
+    assert ratio.between(0.8, 1.25).all()
+    many = estimated(
+        request("irm", data, clusters=("g",)), kind="qte", quantity=quantity
+    )
+    ratio = many.coefficients["std_error"] / plain.coefficients["std_error"]
+    # Rows of a cluster have nothing in common: 40 clusters know the error to a tenth.
+    assert ratio.between(0.6, 1.6).all()
 
 
 def test_memory_is_shared_with_the_average_effect() -> None:
