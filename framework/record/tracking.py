@@ -18,7 +18,7 @@ import sqlite3
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from filecmp import cmp
@@ -296,6 +296,7 @@ def _open(tracking: TrackingConfig) -> Iterator[MlflowClient]:
 
         try:
             if tracking.is_ours:
+                _await_others(tracking)
                 _make_or_upgrade(tracking)
             else:
                 _demand_answer(tracking.store)
@@ -307,13 +308,39 @@ def _open(tracking: TrackingConfig) -> Iterator[MlflowClient]:
             sqlite3.Error,
             OSError,
         ) as error:
-            raise StorageError(
-                "R22",
-                f"MLflow at {_masked(tracking.store)} refused: "
-                f"{_masked(_first_line(error))}",
-                why="MLflow shows runs, it does not hold them.",
-                fix=_REBUILD,
-            ) from error
+            raise _refused(tracking, error) from error
+
+
+def _refused(tracking: TrackingConfig, error: Exception) -> StorageError:
+    return StorageError(
+        "R22",
+        f"MLflow at {_masked(tracking.store)} refused: {_masked(_first_line(error))}",
+        why="MLflow shows runs, it does not hold them.",
+        fix=_REBUILD,
+    )
+
+
+def _await_others(tracking: TrackingConfig) -> None:
+    """Wait until no other program (a viewer of databases, a backup) holds our database.
+
+    MLflow itself waits for 20 seconds at every statement and then gives up.
+
+    Raises:
+        StorageError: R22 it is held for longer than another run of ours might.
+    """
+    if not tracking.database.exists():
+        return
+    connection = sqlite3.connect(
+        tracking.database, timeout=_LOCK_SECONDS, isolation_level=None
+    )
+    with closing(connection):
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+        except sqlite3.Error as error:
+            # What else is wrong with it is found, and said, by who uses it.
+            if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+                raise _refused(tracking, error) from error
 
 
 def _demand_answer(store: str) -> None:
@@ -529,6 +556,7 @@ def _added(tracking: TrackingConfig, recorded: Recorded, note: str) -> bool:
     with exclusive(tracking.lock, seconds=_LOCK_SECONDS):
         if not _is_current(tracking):
             return False
+        _await_others(tracking)
         others = _others(tracking, recorded)
         try:
             with bulk.writing(tracking.database) as store:

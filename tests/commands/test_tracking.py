@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 from dataclasses import replace
 from pathlib import Path
@@ -487,6 +488,29 @@ def test_a_locked_store_is_said_and_nothing_is_lost(runs, monkeypatch, capfd):
     assert "Traceback" not in capfd.readouterr().err
     assert rebuild(config) == 1
     assert statuses(runs) == ["FINISHED"] * 3
+
+
+def test_our_store_is_waited_for_while_another_program_holds_it(runs, monkeypatch):
+    config = TrackingConfig(runs)
+    sync(write_run(build_run(), runs), config)
+    folder = write_run(build_run(seed=2), runs)
+    database = runs / ".mlflow" / "mlflow.db"
+    other = sqlite3.connect(database, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN EXCLUSIVE")
+    monkeypatch.setattr(tracking, "_LOCK_SECONDS", 0.3)
+    begun = time.monotonic()
+    with pytest.raises(StorageError, match="locked") as caught:
+        sync(folder, config)
+    # MLflow alone would have given up after 20 seconds.
+    assert time.monotonic() - begun < 10
+    assert caught.value.problems[0].code == "R22"
+    monkeypatch.setattr(tracking, "_LOCK_SECONDS", 60.0)
+    release = threading.Timer(1.0, other.execute, ["ROLLBACK"])
+    release.start()
+    sync(folder, config)
+    assert not release.is_alive()
+    other.close()
+    assert statuses(runs) == ["FINISHED"] * 6
 
 
 def test_a_server_that_is_down_is_said_without_its_password(runs, monkeypatch):
