@@ -64,6 +64,7 @@ def fault(error: EstimandError, *, json_wanted: bool) -> int:
     count = len(error.problems)
     if count > 1:
         log(f"{count} problems.")
+    log(*getattr(error, "__notes__", ()))
     return error.exit_code
 
 

@@ -500,7 +500,14 @@ def _stop_if_nothing(columns: Sequence[Column], book: JobBook) -> None:
     for problem in problems:
         key = (problem.code, problem.what, str(problem.place))
         unique.setdefault(key, problem)
-    raise EstimandError(unique.values())
+    error = EstimandError(unique.values())
+    if len(columns) > 1:
+        error.add_note(
+            f"None of {len(columns)} estimations has numbers; what became of each: "
+            f"{book.folder}"
+        )
+        error.add_note(f"All of them again: {book.command.again('--retry-failed')}")
+    raise error
 
 
 def problems_of(column: Column) -> tuple[Problem, ...]:

@@ -63,21 +63,23 @@ class Bar:
         self._done += 1
         self._failed += not ok
         if self._bar is not None:
-            failed = f", {self._failed} failed" if self._failed else ""
             self._bar.update(
-                self._task, advance=1, description=f"estimated {address}{failed}"
+                self._task, advance=1, description=f"estimated {address}{self._fallen}"
             )
         elif not self.quiet and time.monotonic() - self._said > _BETWEEN:
             self._said = time.monotonic()
             print(self._how_far(), file=sys.stderr, flush=True)
 
+    @property
+    def _fallen(self) -> str:
+        return f", {self._failed} failed" if self._failed else ""
+
     def _how_far(self) -> str:
-        failed = f", {self._failed} failed" if self._failed else ""
         pace = (time.monotonic() - self._started) / (self._done - self._cached)
         left = pace * (self._total - self._done)
         return (
-            f"{self._done} of {self._total} estimations{failed}, about {_clock(left)} "
-            "left"
+            f"{self._done} of {self._total} estimations{self._fallen}, about "
+            f"{_clock(left)} left"
         )
 
     @contextmanager
@@ -110,8 +112,8 @@ class Bar:
         took = time.monotonic() - self._started
         if not self.quiet and not sys.stderr.isatty() and took > _PATIENCE:
             print(
-                f"{self._done} of {self._total} estimations ({self._cached} from earlier "
-                f"runs) in {took:.1f} s",
+                f"{self._done} of {self._total} estimations{self._fallen} "
+                f"({self._cached} from earlier runs) in {took:.1f} s",
                 file=sys.stderr,
             )
 

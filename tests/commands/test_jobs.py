@@ -98,6 +98,12 @@ def test_only_what_failed_is_retried(study: Lab):
     retried = study.run("--retry-failed")
     assert fate() == {"main.late.one": "failed", "main.late.two": "failed"}
     assert "--resume" in retried.err
+    # Where nothing has a number, what failed is listed, and how it is tried again.
+    assert retried.codes == ["D05", "D05"]
+    assert f"None of 2 estimations has numbers; what became of each: {book()}" in (
+        retried.err
+    )
+    assert f"All of them again: {COMMAND.again()} " in retried.err
     # It is mended: the filter is, and what had failed gives numbers now.
     study.study(STUDY.replace("> 9100", "> 2").replace("> 9200", "> 3"))
     assert study.run("--retry-failed").exit == 0
@@ -253,3 +259,8 @@ def test_a_log_is_told_how_long_it_still_takes(
     assert told == f"1 of 11 estimations, 1 failed, about {said} left\n"
     bar.advance("h.b", 1.0, ok=True)
     assert capsys.readouterr().err == ""
+    bar.stop()
+    told = capsys.readouterr().err
+    assert (
+        told == f"2 of 11 estimations, 1 failed (0 from earlier runs) in {now:.1f} s\n"
+    )
