@@ -321,3 +321,5 @@ def test_the_report_needs_no_other_file_and_no_network(run: Path):
     for text in ("Laws &amp; &lt;homicide&gt;", "pyfixest", "late", "positive", "Ünïc"):
         assert text in page
     assert "<homicide>" not in page
+    # The page is drawn before the folder has its name.
+    assert f"estimand report {run.parent.name}/{run.name} " in page
