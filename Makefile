@@ -65,7 +65,7 @@ wheel: $(UV) ## dist/estimand-*.whl
 	@$(UV) build --wheel --quiet --out-dir dist && ls dist/*.whl
 
 clean: ## remove what make installed and built; runs/ stays
-	@rm -rf .venv .tools .bench dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf .venv .tools .bench .screenshots dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	@find bench estimators framework hydra_plugins tests -name __pycache__ \
 	  -type d -prune -exec rm -rf {} +
 

@@ -1,7 +1,8 @@
-"""`estimand ui` in a real browser: the page that opens shows the study's numbers."""
+"""MLflow's page and the report in a real browser: both show the study's numbers."""
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import re
@@ -18,7 +19,7 @@ import psutil
 import pytest
 
 from framework.record import read_table
-from tests.real_command import Folder, alive_after, descendants, ended
+from tests.real_command import PROJECT, Folder, alive_after, descendants, ended
 from tests.system.debian import program
 
 pytestmark = pytest.mark.system
@@ -46,6 +47,17 @@ BROWSER = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
     "--disable-background-networking --disable-component-update --disable-sync"
 )
+#: The beginning of the report's own rule of what a browser may load.
+POLICY = "default-src &#39;none&#39;;"
+#: Where the screenshots are kept; git ignores it.
+SCREENSHOTS = Path(os.environ.get("ESTIMAND_SCREENSHOTS", PROJECT / ".screenshots"))
+_MEASURE = """
+const drawn = [...document.querySelectorAll('img, svg')];
+const empty = drawn.filter(d => d.tagName === 'IMG'
+  ? !(d.complete && d.naturalWidth) : !d.getBoundingClientRect().width);
+document.body.dataset.pictures = drawn.length;
+document.body.dataset.broken = empty.length;
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +96,8 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pages]:
         assert alive_after(children) == 0
 
 
-def browse(pages: Pages, tmp_path: Path, *wish: str) -> str:
-    """What the browser prints; a new profile each time."""
+def browse(pages: Pages, tmp_path: Path, *wish: str, url: str = "") -> str:
+    """What the browser prints of a page, MLflow's or another; a new profile each time."""
     chromium = program("chromium", "chromium")
     command = [
         str(chromium),
@@ -94,7 +106,7 @@ def browse(pages: Pages, tmp_path: Path, *wish: str) -> str:
         f"--virtual-time-budget={PATIENCE_MS}",
         "--window-size=1900,900",
         *wish,
-        pages.url,
+        url or pages.url,
     ]
     done = subprocess.run(
         command,
@@ -106,6 +118,22 @@ def browse(pages: Pages, tmp_path: Path, *wish: str) -> str:
     )
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
+
+
+def seen(document: str) -> str:
+    """The text of a page, a line per element."""
+    text = re.sub(r"<(style|script).*?</\1>", "", document, flags=re.DOTALL)
+    return html.unescape(re.sub(r"<[^>]+>", "\n", text))
+
+
+def kept(picture: Path, name: str) -> None:
+    """A screenshot that shows something, left for whoever wants to look."""
+    content = picture.read_bytes()
+    assert content.startswith(b"\x89PNG")
+    # An empty page of this size has some 10 kB.
+    assert len(content) > 40_000
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    (SCREENSHOTS / name).write_bytes(content)
 
 
 def test_only_this_machine_can_reach_the_pages(pages: Pages):
@@ -132,9 +160,7 @@ def test_another_host_cannot_be_asked_for(pages: Pages):
 
 
 def test_the_page_lists_the_runs_with_their_numbers(pages: Pages, tmp_path: Path):
-    document = browse(pages, tmp_path, "--dump-dom")
-    text = re.sub(r"<(style|script).*?</\1>", "", document, flags=re.DOTALL)
-    words = re.sub(r"<[^>]+>", "\n", text)
+    words = seen(browse(pages, tmp_path, "--dump-dom"))
     for column in ("estimate", "std_error", "p_value", "n_obs", "verdict", "outcome"):
         assert re.search(rf"^\s*{column}\s*$", words, re.MULTILINE)
     for address in ADDRESSES:
@@ -153,13 +179,63 @@ def test_the_page_lists_the_runs_with_their_numbers(pages: Pages, tmp_path: Path
 def test_the_page_can_be_looked_at(pages: Pages, tmp_path: Path):
     picture = tmp_path / "page.png"
     browse(pages, tmp_path, f"--screenshot={picture}")
-    content = picture.read_bytes()
-    assert content.startswith(b"\x89PNG")
-    # An empty page of this size has some 10 kB.
-    assert len(content) > 40_000
-    keep = os.environ.get("ESTIMAND_SCREENSHOTS")
-    if keep:
-        (Path(keep) / "mlflow.png").write_bytes(content)
+    kept(picture, "mlflow.png")
+
+
+def test_the_report_shows_the_numbers_verdicts_and_figures(
+    pages: Pages, tmp_path: Path
+):
+    report = pages.run / "report.html"
+    document = browse(pages, tmp_path, "--dump-dom", url=report.as_uri())
+    words = [word.strip() for word in seen(document).split("\n") if word.strip()]
+    table = read_table(pages.run / "coefficients.csv")
+    # Estimates, their stars and errors, column by column, as the table prints them.
+    treated = table[table.term == "d"]
+    assert len(treated) == len(ADDRESSES)
+    row = words[words.index("d") + 1 :]
+    printed = [float(word) for word in row if re.fullmatch(r"\d\.\d{3}", word)][:6]
+    for number, exact in zip(
+        printed, [*treated.estimate, *treated.std_error], strict=True
+    ):
+        assert abs(number - exact) <= 0.0005  # half of the last printed digit
+    assert row[1:6:2] == ["***"] * 3
+    assert row[row.index("Observations") + 1 :][:3] == ["320"] * 3
+    # `expect: negative` fails, the two `same_sign` hold.
+    assert words[words.index("expectations hold") - 1] == "2"
+    assert words[words.index("fail") - 1] == "1"
+    assert (words.count("fails"), words.count("holds")) == (1, 2)
+    assert words.count("same sign as main.plain") == 2
+    assert "Main: estimates with 95% intervals" in words
+    # Commands that can be copied: the run's own name, not the draft's.
+    again = f"estimand report laws/{pages.run.name} "
+    assert any(again in word for word in words)
+    picture = tmp_path / "report.png"
+    browse(pages, tmp_path, f"--screenshot={picture}", url=report.as_uri())
+    kept(picture, "report.png")
+
+
+def test_the_report_is_one_file_whose_pictures_are_drawn(pages: Pages, tmp_path: Path):
+    written = (pages.run / "report.html").read_text(encoding="utf-8")
+    assert "<script" not in written
+    assert not re.findall(r"(?:src|href)=\"(?!data:|#)", written)
+    assert POLICY in written
+    # Only the browser knows what it drew. A copy, elsewhere, lets it write that down;
+    # what may be loaded stays as it was.
+    copy = tmp_path / "elsewhere" / "looked.html"
+    copy.parent.mkdir()
+    copy.write_text(
+        written.replace(
+            POLICY, f"{POLICY} script-src &#39;unsafe-inline&#39;;"
+        ).replace("</body>", f"<script>{_MEASURE}</script></body>"),
+        encoding="utf-8",
+    )
+    document = browse(pages, tmp_path, "--dump-dom", url=copy.as_uri())
+    found = re.search(
+        r"<body[^>]* data-pictures=\"(\d+)\" data-broken=\"(\d+)\"", document
+    )
+    assert found, "the page was not measured"
+    assert int(found[1]) >= 1
+    assert int(found[2]) == 0
 
 
 def test_the_report_is_an_artifact_of_the_parent(pages: Pages):
