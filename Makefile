@@ -25,7 +25,7 @@ export DO_NOT_TRACK := 1
 unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-system lint format types schema bench wheel clean
+.PHONY: help install run test test-system kills lint format types schema bench wheel clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | \
@@ -42,6 +42,9 @@ test: $(INSTALLED) ## the tests that need nothing but this checkout
 test-system: $(INSTALLED) ## the wheel, PostgreSQL, LaTeX, a browser, clusters, kills
 	@$(UV) sync --frozen --quiet --inexact --extra data --extra test --extra cluster
 	@$(BIN)/python -m pytest -m system -rs
+
+kills: $(INSTALLED) ## kill -9 at 100 random instants of a sweep (about 20 minutes)
+	@ESTIMAND_KILLS=100 $(BIN)/python -m pytest tests/system/test_kill_sweep.py -s
 
 lint: $(INSTALLED) ## ruff, its formatting, and that the lock is current
 	@$(UV) lock --check --quiet
