@@ -21,6 +21,7 @@ MEASUREMENTS = (
     "recording",
     "rerun",
     "memory",
+    "thousand",
     "cold",
     "efficiency",
     "spatial",
