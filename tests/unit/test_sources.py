@@ -391,7 +391,8 @@ def test_a_formula_that_is_empty_on_purpose_is_a_missing_cell(tmp_path: Path) ->
         '<sheetData><row r="1"><c r="A1" t="inlineStr"><is><t>a</t></is></c>'
         '<c r="B1" t="inlineStr"><is><t>b</t></is></c></row>'
         '<row r="2"><c r="A2"><f>1+1</f><v>2</v></c><c r="B2"><v>5</v></c></row>'
-        '<row r="3"><c r="A3" t="str"><f>IF(1,"","")</f><v></v></c><c r="B3"><v>6</v></c></row>'
+        '<row r="3"><c r="A3" t="str"><f>IF(1,"","")</f><v></v></c>'
+        '<c r="B3"><v>6</v></c></row>'
         "</sheetData></worksheet>"
     )
     with pd.ExcelWriter(tmp_path / "y.xlsx") as made:
