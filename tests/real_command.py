@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,7 @@ class Folder:
     def run(self, *args: str, **env: str) -> Done:
         """`estimand run study.yaml --json …`, to its end."""
         with self.start("--json", *args, **env) as process:
-            out, err = process.communicate(timeout=300)
+            out, err = process.communicate(timeout=patience(300))
         # Nothing but the document is on stdout: json.loads refuses anything beside it.
         return Done(self.path, process.returncode, json.loads(out), err)
 
@@ -176,12 +177,32 @@ def descendants(pid: int) -> list[psutil.Process]:
         return []
 
 
+#: Seconds that a free core needs to start Python and import pandas.
+_START = 1.0
+
+
+@cache
+def _pace() -> float:
+    start = time.monotonic()
+    subprocess.run([sys.executable, "-c", "import pandas"], check=True)
+    return (time.monotonic() - start) / _START
+
+
+def patience(seconds: float) -> float:
+    """A deadline for this machine as busy as it is now: longer, never shorter.
+
+    Ask again while waiting: others may have begun to work.
+    """
+    per_core = os.getloadavg()[0] / (os.cpu_count() or 1)
+    return seconds * max(1.0, per_core, _pace())
+
+
 def alive_after(processes: Sequence[psutil.Process], seconds: float = 10.0) -> int:
     """How many are still there, given the seconds that they need to notice."""
-    deadline = time.monotonic() + seconds
+    start = time.monotonic()
     while True:
         living = [p for p in processes if _lives(p)]
-        if not living or time.monotonic() > deadline:
+        if not living or time.monotonic() > start + patience(seconds):
             return len(living)
         time.sleep(0.02)
 
@@ -226,10 +247,10 @@ def wait_for(
     moment: Moment, folder: Folder, before: int, process: subprocess.Popen[str]
 ) -> None:
     """Return once the moment is there; a run that ends without it fails the test."""
-    deadline = time.monotonic() + 120
+    start = time.monotonic()
     while not moment(folder, before):
         assert process.poll() is None, f"the run ended before it was {moment.__name__}"
-        assert time.monotonic() < deadline
+        assert time.monotonic() < start + patience(120)
         time.sleep(0.005)
 
 
@@ -252,7 +273,7 @@ def killed(
         time.sleep(delay)
         children = descendants(process.pid)
         process.send_signal(number)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=patience(60))
     assert alive_after(children) == 0
     after = folder.finished()
     assert before.items() <= after.items(), "a finished estimation was lost or redone"

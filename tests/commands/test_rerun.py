@@ -21,6 +21,7 @@ from tests.real_command import (
     killed,
     making_store,
     numbers,
+    patience,
     whole,
     writing,
 )
@@ -293,7 +294,7 @@ def test_neither_hash_seed_nor_order_moves_a_bit(tmp_path: Path):
 def test_two_runs_at_once_share_one_folder(tmp_path: Path):
     folder = castle(tmp_path / "both")
     with ended(folder.start("--json")) as one, ended(folder.start("--json")) as two:
-        said = [json.loads(p.communicate(timeout=300)[0]) for p in (one, two)]
+        said = [json.loads(p.communicate(timeout=patience(300))[0]) for p in (one, two)]
         assert (one.returncode, two.returncode) == (0, 0)
     first, second = (folder.path / s["folder"] for s in said)
     assert first != second

@@ -30,6 +30,7 @@ from framework.execute.worker import (
     job_to_bytes,
 )
 from framework.panel import Panel
+from tests.real_command import patience
 
 TASK = "tests.unit.toy_work:toy"
 KEY = "panel"
@@ -70,8 +71,8 @@ def descendants(pid: int) -> list[psutil.Process]:
 
 
 def gone(processes: list[psutil.Process], seconds: float = 10.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+    start = time.monotonic()
+    while time.monotonic() < start + patience(seconds):
         alive = [
             p
             for p in processes
@@ -481,7 +482,7 @@ def test_no_worker_outlives_its_parent(store: Store, number: int, status: int):
         workers = descendants(process.pid)
         assert workers
         process.send_signal(number)
-        assert process.wait(timeout=10) == status
+        assert process.wait(timeout=patience(10)) == status
     assert gone(workers)
     # What was finished is kept, and the next run does the rest only.
     log = store.root / "log"

@@ -20,6 +20,7 @@ from framework.spec.loader import (
     load,
     loads,
 )
+from tests.real_command import patience
 
 STUDY = """\
 study: laws
@@ -362,7 +363,7 @@ WORDS = st.text(
 )
 FUZZ = settings(
     max_examples=300,
-    deadline=2000,
+    deadline=2000 * patience(1),
     database=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
