@@ -10,7 +10,6 @@ import subprocess
 import sys
 from pathlib import Path
 from shutil import which
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,11 +17,11 @@ import pytest
 from framework.errors import SpecError, StorageError
 from framework.render import markdown_table, render, terminal_table
 from framework.render import numbers as n
-from framework.render.content import _shown_terms, regression_table, tables_of
+from framework.render.content import regression_table, tables_of
 from framework.render.figures import sketches_of, undrawn
 from framework.render.html import page
 from framework.render.plain import csv_text, harmless
-from framework.render.run import Coefficient, RunFolder
+from framework.render.run import RunFolder
 from framework.render.style import save
 from framework.render.table import Block, Cell, Head, Row, Table, merge_equal
 from framework.render.tex import document, escape, latex
@@ -161,20 +160,21 @@ def _rows(table: Table) -> dict[str, tuple[str, ...]]:
     }
 
 
-def test_many_controls_are_one_row_but_rho_and_the_lagged_treatment_stay() -> None:
-    def row(term: str, equation: str = "main") -> Coefficient:
-        return Coefficient(equation, "coefficient", term, 1.0, 1.0, 0.5, 0.0, 1.0)
-
-    lags = [row(f"{w}x{j}") for w in ("", "W × ") for j in range(8)]
-    column: Any = SimpleNamespace(
-        coefficients=(row("ai"), *lags, row("W × ai"), row("rho", "spatial")),
-        terms={},
-        treatment=("ai",),
-    )
-    heading: Any = SimpleNamespace(options=SimpleNamespace(rows=()))
-    shown, hidden = _shown_terms(SimpleNamespace(), heading, [column])  # type: ignore[arg-type]  # asks no run
-    assert [key.term for key in shown] == ["ai", "W × ai", "rho"]
-    assert hidden == {r.term for r in lags}
+def test_many_controls_are_one_row_but_rho_and_the_lagged_treatment_stay(
+    tmp_path: Path,
+) -> None:
+    lags = [f"{w}x{j}" for w in ("", "W × ") for j in range(8)]
+    m = Maker(tmp_path)
+    m.column("main", "durbin", treatment=["ai"], controls=[f"x{j}" for j in range(8)])
+    for term in ("ai", *lags, "W × ai"):
+        m.row(term, 1.0, 0.5, "coefficient")
+    m.row("rho", 0.5, 0.2, "coefficient", equation="spatial")
+    run = RunFolder.read(m.finish())
+    table = regression_table(run, run.heading("main"))
+    assert table is not None
+    labels = list(_rows(table))
+    assert labels[:3] == ["ai", "W × ai", "spatial: rho"]
+    assert not set(labels) & set(lags)
 
 
 def test_adjusted_p_values_have_a_row_and_a_note(tmp_path: Path) -> None:
