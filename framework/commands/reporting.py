@@ -70,7 +70,7 @@ def run_folder(name: str, runs: Path) -> Path:
     if (runs / name).is_dir():
         latest = read_latest(runs / name)
         if latest is not None:
-            return latest
+            return runs / name / latest.name  # as it was asked for, not resolved
         raise StorageError("R24", f"the study '{name}' has no finished run in {runs}")
     known = (
         [p.name for p in sorted(runs.iterdir()) if p.is_dir() and p.name[0] != "."]
