@@ -314,15 +314,19 @@ def _identified(
         spread = float(np.linalg.norm(r.values - r.values.mean()))
         norm = float(np.linalg.norm(x))
         largest = float(np.abs(r.values).max()) * np.sqrt(x.size)
-        if norm <= EXACT * spread or spread <= EXACT * largest:
+        constant = spread <= EXACT * largest
+        if constant or norm <= EXACT * spread:
+            why = "it is constant" if constant else "the fixed effects explain it"
             if r.judged:
                 raise IdentificationError(
                     "I02",
-                    f"'{r.term}' is not identified: the fixed effects explain it",
+                    f"'{r.term}' is not identified: {why}",
                     why="no comparison is left",
-                    fix="drop that fixed effect, or a treatment that varies within it",
+                    fix="a sample in which the treatment varies"
+                    if constant
+                    else "drop that fixed effect, or a treatment that varies within it",
                 )
-            notes.append(f"'{r.term}' is left out: the fixed effects explain it.")
+            notes.append(f"'{r.term}' is left out: {why}.")
             continue
         left = x / norm
         for q in (*basis, *basis):  # twice: what one pass leaves is rounding

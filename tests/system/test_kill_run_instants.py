@@ -47,11 +47,9 @@ from framework.execute.estimation import estimate
 from framework.execute.warm_up import warm_up
 from tests.killed_at import children, forked
 from tests.real_command import Folder
-import mlflow, mlflow.store.tracking.sqlalchemy_store, framework.record.tracking
+import framework.record.tracking
 import framework.render, framework.commands.running
 from framework.commands.line import main
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
 warm_up("framework.execute.estimation:estimate", ["estimators.twfe:Twfe"])
 
 origin, at, first, step = Path(sys.argv[1]), Path(sys.argv[2]), *map(int, sys.argv[3:])
@@ -68,7 +66,6 @@ def again():
         raise SystemExit(code)
 
 def work(instants):
-    event.listen(Engine, "commit", instants.here)
     again()
 
 for number, died in children(at / "runs", work, first=first, step=step):
@@ -129,7 +126,9 @@ def test_every_write_of_a_run(tmp_path: Path):
         before = folder.finished()
         hits[f"{len(before)} cells"] += 1
         hits["a draft"] += bool(list((folder.runs / "laws").glob(".*.draft")))
-        hits["a run in MLflow"] += "RUNNING" in folder.statuses()
+        # MLflow has a run whole or not at all.
+        assert "RUNNING" not in folder.statuses(), number
+        hits["a run that MLflow lacks"] += len(folder.folders()) > len(shown(folder))
         for run in folder.folders():
             whole(run)
         assert folder.latest() in folder.folders(), number
@@ -151,4 +150,4 @@ def test_every_write_of_a_run(tmp_path: Path):
     # All kinds of instants were among them.
     assert set(hits) >= {f"{n} cells" for n in range(ESTIMATIONS + 1)}
     assert hits["a draft"] > 2
-    assert hits["a run in MLflow"] > 2
+    assert hits["a run that MLflow lacks"] > 2

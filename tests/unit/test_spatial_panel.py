@@ -229,6 +229,37 @@ def test_a_repeated_control_is_left_out_with_a_note():
     assert "twice" not in set(result.coefficients["term"])
 
 
+def test_why_a_control_is_left_out_is_said_as_it_is():
+    data, W = made()
+    data["same"], data["own"] = 1.0, data["unit"].astype("category").cat.codes
+    for effects, name, why in (
+        ((), "same", "it is constant"),
+        (("unit", "time"), "same", "it is constant"),
+        (("unit", "time"), "own", "the fixed effects explain it"),
+    ):
+        asked = request(data, W, controls=["x2", name], effects=effects)
+        notes = SpatialPanel(lag="outcome").estimate(asked).notes
+        assert f"'{name}' is left out: {why}." in notes
+
+
+@pytest.mark.parametrize("lag", ["covariates", "all"])
+def test_a_spillover_of_the_treatment_is_tested(lag):
+    data, W = made(n=60, t=8, theta=(1.0, 0.0))
+    result = SpatialPanel(lag=lag).estimate(request(data, W))
+    (test,) = (t for t in result.tests if t.name == "no_interference")
+    rows = rows_of(result)
+    # One treatment: the Wald statistic is the square of the impact's z.
+    assert test.statistic == pytest.approx(rows.statistic["indirect", "x1"] ** 2)
+    assert test.p_value == pytest.approx(rows.p_value["indirect", "x1"])
+    assert test.p_value < 0.01
+
+
+def test_what_ties_spillovers_to_the_effect_does_not_test_them():
+    data, W = made(n=60, t=8)
+    tests = SpatialPanel(lag="outcome").estimate(request(data, W)).tests
+    assert "no_interference" not in {t.name for t in tests}
+
+
 def test_moran_of_residuals_is_not_that_of_the_outcome():
     data, W = made()
     raw, within = (

@@ -52,6 +52,9 @@ def test_a_spillover_is_found_and_what_it_did_is_said(inference):
     assert "spillovers found" in said
     assert "is not the effect on the treated" in said
     assert result.tests[0].name == "difference"
+    (test,) = (t for t in result.tests if t.name == "no_interference")
+    assert test.p_value == pytest.approx(rows.p_value["main", "W × x1"])
+    assert test.p_value < 0.05
 
 
 def test_controls_that_gain_from_treated_neighbours_hide_the_effect():
@@ -114,6 +117,8 @@ def test_little_variance_left_is_flagged_and_not_judged():
     assert "no spillover" not in said
     assert "no donut" in said
     assert "donut" not in set(result.coefficients["equation"])
+    (test,) = (t for t in result.tests if t.name == "no_interference")
+    assert "is left to test it with" in test.reason
 
 
 def test_influence_of_the_report_is_its_covariance():
