@@ -82,7 +82,8 @@ def spatial_panel(
         rows = in_order([*rows, *without_zero(impacts(m))], request.estimand)
     table = table_of(m, rows, request.confidence)
     frames = {"spatial_weights": summary(used)} if used else {}
-    notes = _notes(m, used, correction)
+    shares = _shares(m)
+    notes = _notes(m, used, correction, shares)
     if m.trace_error:
         notes.append(
             f"{len(arrays.ids):,} units: one trace of the information matrix by {PROBES} "
@@ -101,8 +102,8 @@ def spatial_panel(
     return Result(
         coefficients=table,
         influence=_influence(m, rows, clustered=clustered),
-        scalars=_scalars(m, clustered=clustered),
-        tests=_tests(m),
+        scalars=_scalars(m, shares, clustered=clustered),
+        tests=_tests(m, rows, shares),
         frames=frames,
         notes=tuple(notes),
     )
@@ -191,7 +192,9 @@ def _influence(
     return pd.DataFrame(m.psi @ R, index=index, columns=at)
 
 
-def _scalars(m: Estimated, *, clustered: bool) -> dict[str, float]:
+def _scalars(
+    m: Estimated, shares: Mapping[str, float], *, clustered: bool
+) -> dict[str, float]:
     arrays = m.arrays
     n, t = arrays.y.shape
     p = m.parameters
@@ -221,7 +224,6 @@ def _scalars(m: Estimated, *, clustered: bool) -> dict[str, float]:
         on = treated[0] != 0
         found["n_treated_obs"] = int(on.sum())
         found["n_treated_units"] = int(on.any(axis=1).sum())
-    shares = _shares(m)
     if shares:
         found["lagged_treatment_residual_share"] = min(shares.values())
     return {name: float(value) for name, value in found.items()}
@@ -266,16 +268,17 @@ def _shares(m: Estimated) -> dict[str, float]:
     }
 
 
-def _tests(m: Estimated) -> tuple[Test, ...]:
+def _tests(
+    m: Estimated, rows: Sequence[Row], shares: Mapping[str, float]
+) -> tuple[Test, ...]:
     found = [] if m.lags.covariates is None else durbin_tests(m)
     if m.instruments is not None:
         found.append(_overidentified(m.instruments))
-    shares = _shares(m)
     if shares:
         # With a lag of the outcome W x treatment is one part of a spillover only.
-        rows = [r for r in impacts(m) if r.estimand == "indirect" and r.judged]
-        value = np.array([r.estimate for r in rows])
-        R = np.array([r.gradient for r in rows])
+        over = [r for r in rows if r.estimand == "indirect" and r.judged]
+        value = np.array([r.estimate for r in over])
+        R = np.array([r.gradient for r in over])
         found.append(no_interference(value, R, m.V, min(shares.values())))
     return tuple(found)
 
@@ -362,7 +365,9 @@ def effects_in_words(arrays: Arrays) -> str:
     return "no fixed effects"
 
 
-def _notes(m: Estimated, used: Used, correction: Correction) -> list[str]:
+def _notes(
+    m: Estimated, used: Used, correction: Correction, shares: Mapping[str, float]
+) -> list[str]:
     how = "maximum likelihood"
     if m.instruments is not None:
         how = (
@@ -390,7 +395,7 @@ def _notes(m: Estimated, used: Used, correction: Correction) -> list[str]:
             "rows of the weights do not sum to one: impacts are means over units of the "
             "exact multipliers, not beta / (1 - rho)"
         )
-    for term, share in _shares(m).items():
+    for term, share in shares.items():
         if share < LITTLE_LEFT:
             notes.append(
                 f"only {share:.1%} of the variance of W × {term} is left after the fixed "
