@@ -73,12 +73,10 @@ def paths(D: Floats, seen: Flags, onset: Codes | None = None) -> Paths:
     moved = above | below
     shown = np.where(moved.any(axis=1), np.argmax(moved, axis=1), T)
     first = shown.copy()
-    if onset is None:
-        before = np.clip(first - 1, 0, T - 1)
-        dated = (first == T) | seen[own, before]
-    else:
+    if onset is not None:
         first = np.where((onset > entry) & (onset <= shown), onset, first)
-        dated = np.ones(N, dtype=bool)
+    # An onset may itself have been read off the rows, so it dates nothing alone.
+    dated = (first == T) | seen[own, np.clip(first - 1, 0, T - 1)]
     usable = seen & ~(above & below)
     usable &= dated[:, None] | (at < first[:, None])
     sign = np.where(shown < T, np.sign(_at(D, shown) - baseline), 0.0)

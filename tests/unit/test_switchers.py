@@ -251,6 +251,9 @@ def test_a_change_in_a_gap_has_no_date():
     # a declared period of adoption dates it
     known = sw.paths(D[:1], seen[:1], np.array([2]))
     assert known.first.tolist() == [2]
+    # one that is only where the rows begin again does not
+    read_off = sw.paths(D[:1], seen[:1], np.array([3]))
+    assert not read_off.dated[0]
     data = switching(11)
     assert "gap" not in " ".join(estimate(data).notes)
     moved = data.groupby("unit").d.apply(
