@@ -239,6 +239,20 @@ SCALARS: Mapping[str, Word] = MappingProxyType(
             "rank Wald F of the first stages under homoskedastic errors (Cragg and "
             "Donald 1993)"
         ),
+        "critical_cragg_donald_f": Word(
+            "what cragg_donald_f exceeds if a nominal 5% test rejects a true null at most "
+            "10% of the time, homoskedastic errors (Stock and Yogo 2005)"
+        ),
+        "plausible_low": Word(
+            "lower end of the union of intervals over direct effects of the instrument",
+            "as the estimate",
+        ),
+        "plausible_high": Word("its upper end", "as the estimate"),
+        "direct_effect_breakdown": Word(
+            "smallest direct effect of the instrument, in size, with which the interval "
+            "holds zero; 0 if it does without one",
+            "outcome units per unit of the instrument",
+        ),
         "tf_critical": Word(
             "critical value of |t| at 5%, adjusted for the first-stage F (Lee et al. "
             "2022)"

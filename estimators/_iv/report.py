@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from estimators._iv.plausible import plausibly_exogenous
 from estimators._iv.stages import Stages, estimate_stages
 from estimators._iv.strength import WEAK, Strength, judge
 from estimators._linear.engine import Fit
 from estimators._linear.report import influence_of, joint, rows_of, scalars, table
+from estimators._math.stock_yogo import SIZES, stock_yogo
 from framework.result import Plot, Result
 
 if TYPE_CHECKING:
@@ -25,16 +27,32 @@ NORMAL = 1.959963984540054
 
 
 def instrumented(
-    request: Request, small_sample: SmallSample, *, min_clusters: int = 10
+    request: Request,
+    small_sample: SmallSample,
+    *,
+    direct_effect: tuple[float, float] | None = None,
+    min_clusters: int = 10,
 ) -> Result:
     """Second stage, first stages and reduced form with all that judges them.
 
+    Args:
+        request: the estimation.
+        small_sample: convention of the covariance.
+        direct_effect: bounds of the instrument's own effect on the outcome.
+        min_clusters: fewest clusters accepted without `acknowledge: few_clusters`.
+
     Raises:
-        DataError, IdentificationError, NumericalError: see `estimate_stages`.
+        DataError, IdentificationError, NumericalError: see `estimate_stages`; V05
+            `direct_effect` with several treatments or instruments.
     """
     import pandas as pd
 
     stages = estimate_stages(request, small_sample, min_clusters)
+    plausible = None
+    if direct_effect is not None:
+        plausible = plausibly_exogenous(
+            request, stages, small_sample, direct_effect, min_clusters
+        )
     strength = judge(stages, request, small_sample)
     rows = rows_of(stages.main)
     main = table(stages.main, rows, request.confidence)
@@ -57,14 +75,20 @@ def instrumented(
         null = "all treatment coefficients are 0"
         tests.append(joint(stages.main, "joint_treatment", null, rows[: stages.p]))
     found = dict(scalars(stages.main, rows)) | dict(_numbers(stages, strength))
+    frames_ = _frames(strength, stages)
+    notes = [*stages.main.design.notes, *_notes(stages, strength, request)]
+    if plausible is not None:
+        found |= plausible.scalars
+        frames_["plausibly_exogenous"] = plausible.frame
+        notes.append(plausible.note(request.confidence))
     return Result(
         coefficients=pd.concat([main, *frames], ignore_index=True),
         influence=influence_of(stages.main, rows),
         scalars={name: float(value) for name, value in found.items()},
         tests=tuple(tests),
-        frames=_frames(strength),
+        frames=frames_,
         plots=(Plot("coefficients", "coefficients"),),
-        notes=(*stages.main.design.notes, *_notes(stages, strength, request)),
+        notes=tuple(notes),
     )
 
 
@@ -79,6 +103,9 @@ def _numbers(stages: Stages, strength: Strength) -> Iterator[tuple[str, float]]:
     if len(fs) == stages.p:
         yield "first_stage_f", min(fs)
     yield "cragg_donald_f", strength.cragg_donald_f
+    for c in stock_yogo(stages.p, stages.q):
+        if c.criterion == "size" and c.threshold == min(SIZES):
+            yield "critical_cragg_donald_f", c.value
     for name in ("kleibergen_paap_f", "effective_f", "critical_effective_f"):
         value = getattr(strength, name)
         if value is not None:
@@ -91,7 +118,7 @@ def _numbers(stages: Stages, strength: Strength) -> Iterator[tuple[str, float]]:
     yield "ols_std_error", float(np.sqrt(stages.ols.covariance[0, 0]))
 
 
-def _frames(strength: Strength) -> dict[str, pd.DataFrame]:
+def _frames(strength: Strength, stages: Stages) -> dict[str, pd.DataFrame]:
     import pandas as pd
 
     first = pd.DataFrame(
@@ -105,6 +132,16 @@ def _frames(strength: Strength) -> dict[str, pd.DataFrame]:
         }
     )
     frames = {"first_stage": first}
+    critical = stock_yogo(stages.p, stages.q)
+    if critical:
+        frames["stock_yogo"] = pd.DataFrame(
+            {
+                "criterion": [c.criterion for c in critical],
+                "threshold": [c.threshold for c in critical],
+                "critical_value": [c.value for c in critical],
+                "exceeded": [strength.cragg_donald_f > c.value for c in critical],
+            }
+        )
     if strength.robust_set is not None:
         ends = np.array(strength.robust_set, dtype=np.float64).reshape(-1, 2)
         frames["anderson_rubin"] = pd.DataFrame(
