@@ -119,7 +119,9 @@ def _iterate(design: Design) -> tuple[Floats, Floats]:
     for _ in range(STEPS):
         mu = np.exp(eta)
         z = eta + (y - mu) / mu
-        new = _fitted(replace(design, outcome=z, weights=mu, weight_kind="analytic"))
+        new = fitted_values(
+            replace(design, outcome=z, weights=mu, weight_kind="analytic")
+        )
         moved = new - eta
         eta = eta + np.clip(moved, -5.0, 5.0)
         if np.abs(moved).max() < STILL:
@@ -146,7 +148,7 @@ def _iterate(design: Design) -> tuple[Floats, Floats]:
     )
 
 
-def _fitted(design: Design) -> Floats:
+def fitted_values(design: Design) -> Floats:
     """Fitted values of the weighted regression, collinear columns or not."""
     columns = prepare(design)
     root = np.sqrt(design.scaled_weights())

@@ -100,6 +100,7 @@ ARGUMENTS: Mapping[tuple[str, str], tuple[Mapping[str, Any], ...]] = {
     ("estimator", "leave_one_out"): ({"drop": "cohorts"},),
     # The kit's outcome has negative values, which an exponential mean cannot give.
     ("estimator", "poisson"): ({"model": {"outcome": "count"}},),
+    ("estimator", "logit"): ({"model": {"outcome": "binary", "fixed_effects": []}},),
     ("estimator", "twfe"): (
         {},
         {"leads": [1, 2], "lags": [1], "kinds": ["panel"]},
