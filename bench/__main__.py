@@ -28,6 +28,7 @@ MEASUREMENTS = (
     "staggered",
     "honest",
     "double_ml",
+    "double_ml_study",
 )
 
 

@@ -56,18 +56,18 @@ def measure() -> list[Figure]:
     ]
 
 
-def _panel(seed: int) -> tuple[Request, pd.DataFrame]:
+def _panel(seed: int, units: int = _UNITS) -> tuple[Request, pd.DataFrame]:
     """A staggered panel with a curved confounder, and its frame."""
     rng = np.random.default_rng(seed)
-    n = _UNITS * _YEARS
+    n = units * _YEARS
     unit, time_ = (
-        np.repeat(np.arange(_UNITS), _YEARS),
-        np.tile(np.arange(_YEARS), _UNITS),
+        np.repeat(np.arange(units), _YEARS),
+        np.tile(np.arange(_YEARS), units),
     )
     X = rng.normal(size=(n, _CONTROLS))
     wave = np.sin(2 * X[:, 0])
     d = (wave + 0.5 * X[:, 1] + rng.normal(size=n) > 0.5).astype(float)
-    own = 0.5 * rng.normal(size=_UNITS)[unit]
+    own = 0.5 * rng.normal(size=units)[unit]
     y = _EFFECT * d + wave + 0.3 * X[:, 2] + own + rng.normal(size=n)
     columns = {f"x{j}": X[:, j] for j in range(_CONTROLS)}
     frame = pd.DataFrame({"y": y, "d": d, **columns, "u": unit, "t": time_})
@@ -80,7 +80,7 @@ def _panel(seed: int) -> tuple[Request, pd.DataFrame]:
         unit="u",
         time="t",
         labels={c: c for c in frame},
-        ids={"u": np.arange(_UNITS)},
+        ids={"u": np.arange(units)},
         estimand=("coefficient",),
         seed=seed,
     )
