@@ -175,12 +175,14 @@ def _estimation(variation: Variation, header: tuple[str, ...] | None) -> Estimat
     problems = list(variation.problems)
     if not problems:
         _, faults = read_data(tree["data"])
-        _, more = read_model(tree["model"], tree["data"])
+        kept = tree["model"]
+        model, more = read_model(kept, tree["data"])
         if not _inherits_estimand(variation):
             more += estimand_problems(tree["model"])
         found = [*faults, *more]
         if not faults:
-            kept, model = salvage(tree["model"], tree["data"], more)
+            if more:
+                kept, model = salvage(kept, tree["data"], more)
             if model is not None:  # what is wrong with some hides no column of others
                 found += _column_problems({**tree, "model": kept}, header)
                 found += [] if more else _unwritten(model)

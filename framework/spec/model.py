@@ -218,8 +218,6 @@ def salvage(
 
     For finding the faults of a design beside those of the text; never estimated.
     """
-    if not problems:
-        return dict(tree), Model.model_validate(tree)
     kept: Any = copy.deepcopy(dict(tree))
     # The last items of lists first: those before them keep their places.
     for problem in sorted(problems, key=lambda p: p.path, reverse=True):
