@@ -22,7 +22,7 @@ CLAIMS = {
     "algorithms": {
         "algorithms.learner.forest", "algorithms.learner.boosting",
         "algorithms.learner.neural_net", "algorithms.learner.stacking",
-        "algorithms.interactive",
+        "algorithms.interactive", "algorithms.levels",
     },
     "folds": {"algorithms.folds.3", "algorithms.folds.8", "algorithms.splits"},
     "variable definitions": {
@@ -84,7 +84,8 @@ def truth() -> dict[str, float]:
     for mediator, effect in estimands["on_mediators"].items():
         made[f"mechanisms.two_step.{mediator}"] = effect
     for name, mediator in (("innovation", "green_patents"), ("structure", "structure")):
-        made[f"mechanisms.mediation.{name}"] = estimands["indirect"][mediator]
+        for line in ("mediation", "mediation_linear"):
+            made[f"mechanisms.{line}.{name}"] = estimands["indirect"][mediator]
     return made
 
 
