@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,11 +12,14 @@ from scipy import sparse
 from scipy.sparse import csgraph
 
 Floats = NDArray[np.float64]
+T = TypeVar("T")
 
 #: Mean radius of the earth (IUGG), km.
 EARTH_KM = 6371.0088
 #: Largest matrix whose eigenvalues are computed densely where a bound will do.
 _DENSE = 1000
+#: Matrices, or pairs of them, whose answers are remembered at a time.
+_ANSWERS_KEPT = 8
 
 
 def on_sphere(latitude: Floats, longitude: Floats) -> Floats:
@@ -80,6 +85,27 @@ def normalised(W: Any, transform: str) -> Any:
     if transform == "spectral":
         return sparse.csr_array(W / spectral_radius(W))
     return sparse.csr_array(W)
+
+
+def remembered(answer: Callable[..., T]) -> Callable[..., T]:
+    """Keep the answers to the matrices that were asked about last.
+
+    A matrix is known by its identity, so a caller must not change one that it has
+    asked about; several models of a process share theirs.
+    """
+    kept: dict[tuple[int, ...], tuple[tuple[Any, ...], T]] = {}
+
+    @wraps(answer)
+    def found(*matrices: Any) -> T:
+        key = tuple(map(id, matrices))
+        if key not in kept:
+            while len(kept) >= _ANSWERS_KEPT:
+                del kept[next(iter(kept))]
+            # Held beside the answer, so that no other matrix gets its identity.
+            kept[key] = matrices, answer(*matrices)
+        return kept[key][1]
+
+    return found
 
 
 def spectral_radius(W: Any) -> float:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from estimators._math.spatial_effects import along, powers
+from estimators._math.neighbours import remembered
+from estimators._math.spatial_effects import Powers, along, powers
 from estimators._math.spatial_ml import Floats
 from estimators._spatial.model import Estimated, Row, impacts, without_zero
 from framework.errors import NumericalError
@@ -27,9 +28,9 @@ def by_order(m: Estimated) -> pd.DataFrame:
     import pandas as pd
 
     lag = m.lags.covariates
-    n, count, k = m.arrays.y.shape[0], len(m.arrays.regressors), len(m.b)
+    count, k = len(m.arrays.regressors), len(m.b)
     W1 = None if m.lags.outcome is None else m.lags.outcome.W
-    sums = powers(n, W1, None if lag is None else lag.W, _ORDERS)
+    sums = _sums(W1, None if lag is None else lag.W)
     whole = {(r.estimand, r.term): r for r in impacts(m)}
     rows = []
     for j, regressor in enumerate(m.arrays.regressors):
@@ -62,6 +63,13 @@ def by_order(m: Estimated) -> pd.DataFrame:
             rest |= _cell(m, kind, left[kind].estimate, left[kind].gradient)
         rows.append(rest)
     return pd.DataFrame(rows)
+
+
+@remembered
+def _sums(outcome: Any, covariates: Any) -> Powers:
+    """Sums over the powers of the matrices; at least one is there."""
+    n = (covariates if outcome is None else outcome).shape[0]
+    return powers(n, outcome, covariates, _ORDERS)
 
 
 def _cell(m: Estimated, kind: str, value: float, g: Floats) -> dict[str, object]:

@@ -66,6 +66,10 @@ class Judged:
     problem: str = ""
     draws: Mapping[str, Any] | None = None
     panel: str = ""
+    # Not part of what is said: a replaced copy reads its rows anew.
+    _rows: list[Row] = field(
+        default_factory=list, init=False, repr=False, compare=False
+    )
 
     @property
     def heading(self) -> str:
@@ -292,6 +296,8 @@ def all_rows(judged: Judged) -> list[Row]:
     Raises:
         CannotBeJudged: no result, or one without coefficients.
     """
+    if judged._rows:
+        return list(judged._rows)
     cell = judged.finished()
     frame = cell.result.coefficients
     df = float(cell.result.scalars.get("df_t", math.inf))
@@ -318,6 +324,7 @@ def all_rows(judged: Judged) -> list[Row]:
         )
     if not rows:
         raise CannotBeJudged(f"{judged.address} has no coefficients")
+    judged._rows.extend(rows)
     return rows
 
 

@@ -7,7 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 
+from estimators._math import neighbours
 from estimators.weights.block import Block
 from estimators.weights.contiguity import Contiguity
 from estimators.weights.economic_distance import EconomicDistance
@@ -337,3 +339,23 @@ def test_no_column_of_the_file():
 def test_options_that_do_not_go_together(matrix, options):
     with pytest.raises(ValueError, match=matrix.__name__):
         matrix(**options)
+
+
+def test_what_is_remembered_is_the_answer_to_the_same_matrices():
+    asked = []
+
+    @neighbours.remembered
+    def links(one, other):
+        asked.append((one, other))
+        return one.nnz + (0 if other is None else other.nnz)
+
+    matrices = [sparse.csr_array(np.eye(n)) for n in range(1, 12)]
+    for _ in range(2):
+        # Equal matrices are two, and each answer belongs to its own.
+        assert [links(m, None) for m in matrices[:3]] == [1, 2, 3]
+        assert links(matrices[0], matrices[2]) == 4
+        assert links(matrices[2].copy(), None) == 3
+    assert len(asked) == 6
+    # However many are asked about, answers stay right.
+    assert [links(m, None) for m in matrices] == list(range(1, 12))
+    assert [links(m, None) for m in matrices] == list(range(1, 12))
