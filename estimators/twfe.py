@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import Field, field_validator
 
 from estimators._linear.options import SmallSample
-from framework.contract import Estimator, Needs, Request
+from framework.contract import Assignments, Estimator, Needs, Request
 from framework.result import Result
 
 if TYPE_CHECKING:
@@ -90,6 +90,21 @@ class Twfe(Estimator):
             request,
             self.small_sample,
             orders=[*(-k for k in self.leads), *self.lags],
+            min_clusters=self.needs.min_clusters,
+        )
+
+    def estimate_assignments(
+        self, request: Request, assignments: Assignments
+    ) -> np.ndarray[Any, Any] | None:
+        """Unit by unit where unit and period effects are all (see `reassign`)."""
+        if self.leads or self.lags:
+            return None
+        from estimators._linear.reassign import reassign
+
+        return reassign(
+            request,
+            self.small_sample,
+            assignments,
             min_clusters=self.needs.min_clusters,
         )
 

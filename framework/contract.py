@@ -229,6 +229,20 @@ class Request:
     acknowledge: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class Assignments:
+    """Treatment paths permuted between units in B draws, absorbing treatments only.
+
+    Attributes:
+        first: (C,) first treated periods, ascending; inf = never.
+        of_unit: (B, N) position in `first`, units in the order of their codes; every
+            row holds each position as often as the first.
+    """
+
+    first: np.ndarray[Any, Any]
+    of_unit: np.ndarray[Any, Any]
+
+
 class Shelf(Protocol):
     """Where an estimation may leave parts of its work for later ones.
 
@@ -298,6 +312,21 @@ class Estimator(Plugin):
             IdentificationError: the design can't give the estimand; says which.
             NumericalError: no trustworthy number came out.
         """
+
+    def estimate_assignments(
+        self, request: Request, assignments: Assignments
+    ) -> np.ndarray[Any, Any] | None:
+        """As `estimate_draws`, from what units get, where no rows need to be made.
+
+        Args:
+            request: as in `estimate_draws`.
+            assignments: which unit gets which path, draw by draw.
+
+        Returns:
+            As `estimate_draws`, which is asked where this is None.
+        """
+        del request, assignments
+        return None
 
     def estimate_draws(
         self, request: Request, treatments: np.ndarray[Any, Any]

@@ -137,6 +137,15 @@ def covariance(
     )
 
 
+def cluster_factor(design: Design, small: SmallSample, k: int) -> float:
+    """Small-sample factor of errors with one clustering and k regressors, no slopes."""
+    (factor,) = design.clusters
+    inference = Inference("cluster", ("",))
+    K = _counted(design, inference, small, k, 0)[1]
+    term = _Term(1, np.empty((0, k)), factor.n_levels)
+    return _factor(inference, small, design.n_copies, K, term, [term])
+
+
 def _spatial(
     design: Design, inference: Inference, found: Covariance, X: Floats, u: Floats
 ) -> Covariance:

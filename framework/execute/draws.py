@@ -12,7 +12,6 @@ draws (folds, starting values of learners) from another seed.
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from framework.cache import Job
 from framework.condition import parse as parse_condition
-from framework.contract import Estimator, Request, Step
+from framework.contract import Assignments, Estimator, Request, Step
 from framework.data.design import build
 from framework.data.prepare import apply_steps
 from framework.data.selecting import plugins_of
@@ -33,6 +32,7 @@ from framework.errors import (
     NumericalError,
     SpecError,
 )
+from framework.execute import placing
 from framework.execute.left_out import each_left_out, told
 from framework.expect import CannotBeJudged, Judged, Row, judged_row
 from framework.panel import LedgerLine, Panel
@@ -46,8 +46,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _COLUMNS = ("draw", "estimate", "std_error", "statistic")
-#: More assignments than this are drawn, not enumerated.
-MAX_ENUMERATED = 20_000
+#: Rows times draws of which treatments are held at a time, 8 bytes each.
+_CELLS = 40_000_000
 
 
 def draw_all(
@@ -206,23 +206,42 @@ def _at_once(
         return []
     if request.unit is None or request.time is None:
         return []
-    units, _ = _units_of(panel, request)
+    units, cohort = _units_of(panel, request)
     code = {u: i for i, u in enumerate(request.ids[request.unit])}
-    frame = request.frame
-    first = frame.groupby(request.unit)[treatment.cohort].first().sort_index()
-    cohort = first.to_numpy()
-    rows, period = frame[request.unit].to_numpy(), frame[request.time].to_numpy()
-    columns = []
-    for reassign in _assignments(draws, panel, request, seed, named):
-        given = cohort.copy()
-        for unit in units:
-            given[code[unit]] = cohort[code[reassign.source[unit]]]
-        columns.append(period >= given[rows])
-    drawn = np.column_stack(columns).astype("float64")
-    found = estimator.estimate_draws(request, drawn)
-    if found is None:
-        return []
-    return [(i, b, se, b / se) for i, (b, se) in enumerate(found.tolist())]
+    at = np.argsort([code[u] for u in units])
+    first, path = np.unique(cohort, return_inverse=True)
+    path = path.astype(np.int16)  # there are fewer periods than that
+    found: list[tuple[float, float]] = []
+    for source in _sources(draws, panel, units, cohort, seed, named):
+        assignments = Assignments(first, path[source][:, at])
+        numbers = _numbers(estimator, request, assignments)
+        if numbers is None:
+            return []
+        found += numbers.tolist()
+    return [(i, b, se, b / se) for i, (b, se) in enumerate(found)]
+
+
+def _numbers(
+    estimator: Estimator, request: Request, assignments: Assignments
+) -> np.ndarray[Any, Any] | None:
+    """(draws, 2), by units if the estimator can, else by rows; None if by neither."""
+    import numpy as np
+
+    found = estimator.estimate_assignments(request, assignments)
+    if found is not None:
+        return found
+    rows = request.frame[request.unit].to_numpy()
+    period = request.frame[request.time].to_numpy()[:, None]
+    step = max(1, _CELLS // max(1, len(rows)))
+    parts = []
+    for start in range(0, len(assignments.of_unit), step):
+        some = assignments.first[assignments.of_unit[start : start + step].T]
+        drawn = (period >= some[rows]).astype("float64")
+        part = estimator.estimate_draws(request, drawn)
+        if part is None:
+            return None
+        parts.append(part)
+    return np.concatenate(parts)
 
 
 def _each_draw(
@@ -383,24 +402,35 @@ def _assignments(
     named: list[str],
 ) -> Iterator[Reassignment]:
     """The draws; `named` gets the name by which another estimation's are the same."""
+    units, cohort = _units_of(panel, request)
+    for source in _sources(draws, panel, units, cohort, seed, named):
+        for row in source.tolist():
+            given = {u: units[j] for u, j in zip(units, row, strict=True)}
+            yield Reassignment(given)
+
+
+def _sources(
+    draws: Mapping[str, Any],
+    panel: Panel,
+    units: list[Any],
+    cohort: np.ndarray[Any, Any] | None,
+    seed: int,
+    named: list[str],
+) -> Iterator[np.ndarray[Any, Any]]:
+    """Some draws at a time, (draws, n): position of the unit whose path a unit gets."""
     import numpy as np
 
-    units, cohort = _units_of(panel, request)
     blocks = _blocks(draws.get("within"), panel, units)
     kind = "every" if draws["times"] == "every" else "drawn"
     told = json.dumps([seed, kind, [str(u) for u in units], blocks])
     named.append(hashlib.sha256(told.encode()).hexdigest()[:16])
-    if draws["times"] == "every":
-        yield from _enumerated(units, cohort, blocks)
+    if kind == "every":
+        yield from placing.enumerated(cohort, blocks)
         return
-    for draw in range(int(draws["times"])):
-        generator = np.random.default_rng([seed, draw])
-        source: dict[Any, Any] = {}
-        for block in blocks:
-            members = [units[i] for i in block]
-            order = generator.permutation(len(members))
-            source |= {m: members[o] for m, o in zip(members, order, strict=True)}
-        yield Reassignment(source)
+    paths = np.arange(len(units))
+    if cohort is not None:
+        paths = np.unique(cohort, return_inverse=True)[1]
+    yield from placing.drawn(paths, blocks, int(draws["times"]), seed)
 
 
 def _units_of(
@@ -446,37 +476,6 @@ def _blocks(within: Any, panel: Panel, units: list[Any]) -> list[list[int]]:
     for index, value in enumerate(values):
         blocks.setdefault(value, []).append(index)
     return list(blocks.values())
-
-
-def _enumerated(
-    units: list[Any], cohort: np.ndarray[Any, Any] | None, blocks: list[list[int]]
-) -> Iterator[Reassignment]:
-    """Every distinct assignment but the true one, where they can be counted."""
-    finite = set() if cohort is None else {c for c in cohort if math.isfinite(c)}
-    if cohort is None or len(finite) != 1 or len(blocks) != 1:
-        raise SpecError(
-            "X24",
-            "draws.times: every enumerates designs with one cohort and no blocks",
-            fix="draws.times: 999",
-            path="draws.times",
-        )
-    treated = [i for i, c in enumerate(cohort) if math.isfinite(c)]
-    count = math.comb(len(units), len(treated))
-    if count > MAX_ENUMERATED:
-        raise SpecError(
-            "X24",
-            f"{count:,} assignments are too many to enumerate",
-            fix="draws.times: 999",
-            path="draws.times",
-        )
-    donors = [i for i, c in enumerate(cohort) if not math.isfinite(c)]
-    for chosen in itertools.combinations(range(len(units)), len(treated)):
-        if list(chosen) == treated:
-            continue
-        rest = [i for i in range(len(units)) if i not in set(chosen)]
-        source = {units[i]: units[t] for i, t in zip(chosen, treated, strict=True)}
-        source |= {units[i]: units[d] for i, d in zip(rest, donors, strict=True)}
-        yield Reassignment(source)
 
 
 def _randomization(result: Result, judged: Row, frame: pd.DataFrame) -> Result:

@@ -16,6 +16,7 @@ from framework.cache import Cell, Job
 from framework.data.prepare import Prepared
 from framework.errors import SpecError
 from framework.execute import draws as drawing
+from framework.execute import placing
 from framework.execute.estimation import estimate
 from framework.plan import panel_of, plan
 from framework.spec.study import open_study, project_root
@@ -41,11 +42,14 @@ def panel(*, unbalanced: bool = False, one_treated: bool = False) -> pd.DataFram
                 "d": int(year >= first),
                 "y": level + 0.4 * (year >= first) + rng.normal(),
                 "x": level + rng.normal(),
+                "z": level * year,
+                "region": unit // 3,
                 "w": 0.5 + rng.random(),
             }
             for year in PERIODS
         ]
     frame = pd.DataFrame(rows)
+    frame["copy"] = 3 * frame["x"] + frame["year"]
     return frame.sample(frac=0.85, random_state=3) if unbalanced else frame
 
 
@@ -86,6 +90,9 @@ def cell(tmp_path: Path) -> Any:
 MODELS = {
     "plain": {},
     "controls": {"controls": ["x"]},
+    "coarse": {"inference": {"cluster": "region"}, "controls": ["x", "z"], "acknowledge":
+        ["few_treated", "few_clusters"]},
+    "alike": {"controls": ["x", "copy"]},
     "weights": {"weights": {"analytic": "w"}, "controls": ["x"]},
     "two_way": {"inference": {"cluster": ["unit", "year"]}, "acknowledge": [
         "few_treated", "few_clusters"]},
@@ -111,39 +118,61 @@ def test_the_closed_form_is_the_estimation_draw_by_draw(
     assert at_once["estimate"].nunique() == 9
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_unit_by_unit_only_where_the_model_is_that(
+    name: str, cell: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from estimators.twfe import Twfe
+
+    found: list[bool] = []
+    plain = Twfe.estimate_assignments
+
+    def note(*given: Any) -> Any:
+        numbers = plain(*given)
+        found.append(numbers is not None)
+        return numbers
+
+    monkeypatch.setattr(Twfe, "estimate_assignments", note)
+    cell(panel(), MODELS[name], permute="treatment", times=3)
+    assert found == [name in {"plain", "controls", "coarse"}]
+
+
+def test_a_draw_that_a_control_absorbs_has_no_number(cell: Any) -> None:
+    """The control is the treatment of the true cohorts moved by one unit."""
+    data = panel(one_treated=True)
+    data["x"] = ((data.unit == "u09") & (data.year >= 2005)).astype(float)
+    found = cell(data, {"controls": ["x"]}, permute="treatment", times="every")
+    lost = found.draws[found.draws.estimate.isna()]
+    assert lost.index.tolist() == [8]  # u07 is the true one and left out
+    assert lost.std_error.isna().all()
+
+
 def test_draws_are_seeded_and_a_longer_run_begins_with_the_shorter(cell: Any) -> None:
     short = cell(panel(), {}, permute="treatment", times=5).draws
     long = cell(panel(), {}, permute="treatment", times=8).draws
     pd.testing.assert_frame_equal(short, long.head(5))
 
 
-def test_cohorts_keep_their_sizes_and_blocks_their_cohorts(cell: Any) -> None:
+def test_cohorts_keep_their_sizes_and_blocks_their_cohorts(
+    cell: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Assignment-faithful: what is permuted is who, never how many or when."""
-    data = panel()
-    seen: list[pd.Series] = []
-    true = data[data.d == 1].groupby("unit").year.min()
+    seen: list[np.ndarray] = []
+    drawn = placing.drawn
 
-    def assignments(**block: Any) -> list[dict[str, str]]:
-        found: list[dict[str, str]] = []
-        original = drawing.Reassignment.__init__
+    def note(*given: Any) -> Any:
+        for source in drawn(*given):
+            seen.append(source)
+            yield source
 
-        def note(self: Any, source: dict[str, str]) -> None:
-            found.append(source)
-            original(self, source)
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(drawing.Reassignment, "__init__", note)
-            cell(data, {}, **block)
-        return found
-
-    east = set(data[data.block == "east"].unit)
-    for source in assignments(permute="treatment", times=6, within="block"):
-        assert sorted(source) == sorted(source.values())
-        given = pd.Series({u: true.get(s, math.inf) for u, s in source.items()})
-        seen.append(given)
-        inside = given[given.index.isin(east)]
-        assert sorted(inside) == sorted(true.reindex(sorted(east)).fillna(math.inf))
-    assert any(not seen[0].equals(other) for other in seen[1:])
+    monkeypatch.setattr(placing, "drawn", note)
+    cell(panel(), {}, permute="treatment", times=6, within="block")
+    (source,) = seen
+    assert source.shape == (6, N_UNITS)
+    # Units u00 to u11 are the east.
+    assert (np.sort(source[:, :12], axis=1) == np.arange(12)).all()
+    assert (np.sort(source[:, 12:], axis=1) == np.arange(12, 24)).all()
+    assert any((source[0] != other).any() for other in source[1:])
 
 
 def test_every_assignment_of_one_treated_unit(cell: Any) -> None:
