@@ -240,16 +240,18 @@ def _cohort_column(panel: Panel, spec: TreatmentSpec) -> np.ndarray[Any, Any]:
     name = str(spec.first_treated)
     series = panel.frame[name]
     never = spec.never
-    if never is not None and never != "missing":
-        series = series.mask(series == never)
-    elif never is None and series.isna().any():
+    if never != "missing" and series.isna().any():
+        marked = "" if never is None else f", and never treated is marked by {never}"
         raise DataError(
             "E03",
-            f"'{name}' is missing in {int(series.isna().sum())} rows",
+            f"'{name}' is missing in {int(series.isna().sum())} rows{marked}",
             why="a missing first treated period may mean never treated, or unknown",
-            fix="treatment.never: missing if those units are never treated",
+            fix="treatment.never: missing if those units are never treated"
+            + ("" if never is None else "; else leave those rows out (model.sample)"),
             path="model.treatment.never",
         )
+    if never is not None and never != "missing":
+        series = series.mask(series == never)
     numbers = pd.to_numeric(series, errors="coerce")
     odd = series.notna() & ~np.isfinite(numbers.astype("float64"))
     if odd.any():

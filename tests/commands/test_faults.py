@@ -453,6 +453,14 @@ def row_42_never_treated_left_empty(lab: Lab) -> None:
     lab.study(model={"treatment": {"first_treated": "first"}})
 
 
+@fault(3, "E03", "never treated is marked by 0", "leave those rows out")
+def row_42_some_left_empty_beside_a_mark(lab: Lab) -> None:
+    frame = lab.frame()
+    first = frame["first"].replace(np.inf, 0.0).mask(frame.unit == "u001")
+    lab.data(frame.assign(first=first))
+    lab.study(model={"treatment": {"first_treated": "first", "never": 0}})
+
+
 @fault(3, "T03", "'first' is not a period in 112 rows (inf)", "missing: inf")
 def row_42_never_treated_as_infinity(lab: Lab) -> None:
     lab.data(lab.frame())
