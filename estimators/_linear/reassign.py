@@ -257,5 +257,5 @@ def _draw(
         from scipy.sparse import csr_array
 
         summed = csr_array((np.ones(N), (cluster, np.arange(N))))
-        score = (summed @ score.T).T
+        score = np.asarray((summed @ score.T).T)
     return b, np.square(score).sum(axis=1), left

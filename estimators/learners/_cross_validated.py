@@ -112,6 +112,7 @@ def _solved(
         check_input=False,
         tol=tolerance,
         max_iter=SWEEPS,
+        random_state=0,  # unused, but None would draw from the numbers that all share
     )
     return np.asarray(coefs)
 

@@ -207,6 +207,8 @@ def _at_once(
     if request.unit is None or request.time is None:
         return []
     units, cohort = _units_of(panel, request)
+    if cohort is None:
+        return []
     code = {u: i for i, u in enumerate(request.ids[request.unit])}
     at = np.argsort([code[u] for u in units])
     first, path = np.unique(cohort, return_inverse=True)
