@@ -25,7 +25,8 @@ export DO_NOT_TRACK := 1
 unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-system kills lint format types schema bench wheel clean
+.PHONY: help install run test test-system kills lint format types schema bench
+.PHONY: simulations wheel clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | \
@@ -63,6 +64,9 @@ schema: $(INSTALLED) ## schemas/study.json, from which editors complete a study
 
 bench: $(INSTALLED) ## what it costs beside its peers; ONLY="startup cold" for a few
 	@$(BIN)/python -m bench $(ONLY)
+
+simulations: $(INSTALLED) ## double machine learning on panels with known effects; SEEDS="1060 1160"
+	@$(BIN)/python -m bench.double_ml_simulation $(SEEDS)
 
 wheel: $(UV) ## dist/estimand-*.whl
 	@$(UV) build --wheel --quiet --out-dir dist && ls dist/*.whl
