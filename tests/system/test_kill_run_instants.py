@@ -150,4 +150,4 @@ def test_every_write_of_a_run(tmp_path: Path):
     # All kinds of instants were among them.
     assert set(hits) >= {f"{n} cells" for n in range(ESTIMATIONS + 1)}
     assert hits["a draft"] > 2
-    assert hits["a run that MLflow lacks"] > 2
+    assert hits["a run that MLflow lacks"] > 0
