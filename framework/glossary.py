@@ -274,6 +274,14 @@ SCALARS: Mapping[str, Word] = MappingProxyType(
             "its square: product of the shares of both residual variances that a "
             "confounder of mediator and outcome has to explain"
         ),
+        "n_factors": Word("common factors beside unit and period effects"),
+        "penalty": Word(
+            "penalty on the interactive part, as a share of the largest singular value "
+            "of the two-way residuals; 1 leaves none of it"
+        ),
+        "residual_sd": Word(
+            "standard deviation of the residuals of untreated rows", "outcome units"
+        ),
         "n_bins": Word("bins of the outcome or of the moderator"),
         "moderator_l_kurtosis": Word(
             "L-kurtosis of the moderator: 0 if uniform, 0.123 if normal, more with "
@@ -368,6 +376,13 @@ TESTS: Mapping[str, Word] = MappingProxyType(
         "rmspe_ratio": Word(
             "no effect on any unit: the ratio of the control's errors after and before "
             "treatment is as that of untreated units"
+        ),
+        "placebo_leads": Word(
+            "no effect in the last periods before treatment, predicted from the others"
+        ),
+        "equivalence": Word(
+            "the mean effect before treatment is as large as the bound or larger (two "
+            "one-sided tests): a small p value says that it is not"
         ),
         "randomization": Word("sharp null of no effect for any unit"),
         "kleibergen_paap_lm": Word(

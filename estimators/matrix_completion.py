@@ -1,0 +1,98 @@
+"""Matrix completion as a counterfactual (Athey et al. 2021; Liu, Wang and Xu 2024)."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from framework.contract import Estimator, Needs, Request
+from framework.result import Result
+
+#: Penalties that cross-validation tries, from none of the interactive part on.
+_PENALTIES = (1.0, 0.7, 0.5, 0.35, 0.25, 0.17, 0.12, 0.08, 0.05, 0.03)
+
+
+class MatrixCompletion(Estimator):
+    """Outcome less what effects and a matrix of low rank predict for it, averaged.
+
+    Unit and period effects and a matrix whose singular values are penalised are fitted
+    to the untreated rows; a treated row's effect is its distance from the fit. With
+    the largest penalty it is `imputation`.
+    """
+
+    main: ClassVar[str | None] = "penalty"
+    paper: ClassVar[str] = (
+        "Athey, Bayati, Doudchenko, Imbens and Khosravi (2021), JASA 116(536); Liu, Wang "
+        "and Xu (2024), AJPS 68(1)"
+    )
+    estimands: ClassVar[tuple[str, ...]] = (
+        "att",
+        "by_event_time",
+        "by_cohort",
+        "by_period",
+    )
+    needs: ClassVar[Needs] = Needs(
+        uses=frozenset({"controls", "inference", "fixed_effects"}),
+        inference=frozenset({"cluster"}),
+        binary=True,
+        absorbing=True,
+    )
+
+    penalty: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="Lambda as a share of the largest singular value of the two-way "
+        "residuals of untreated rows (1 leaves nothing but the effects); none = "
+        "cross-validated.",
+    )
+    pretrends: int = Field(
+        default=3,
+        ge=1,
+        description="Leads before treatment (and anticipation) that are held out: one at "
+        "a time for the effects shown and for cross-validation, together for the "
+        "placebo and equivalence tests.",
+    )
+    equivalence: float = Field(
+        default=0.36,
+        gt=0,
+        description="Largest irrelevant effect before treatment in the equivalence "
+        "test, in standard deviations of the two-way residuals.",
+    )
+    window: tuple[int, int] | None = Field(
+        default=None, description="First and last event time shown; none = all."
+    )
+    always_treated: Literal["drop"] | None = Field(
+        default=None,
+        description="Units treated in all their periods: the study must say that they "
+        "are dropped.",
+    )
+
+    def estimate(self, request: Request) -> Result:
+        """Rows of the estimands asked for; effects by cohort and period in a frame.
+
+        Raises:
+            DataError: D03, D05, D06, D08, E01, E06.
+            IdentificationError: E05 too few untreated periods, E10 no effect, E11 other
+                fixed effects, I01, I05, I08, I09.
+            NumericalError: N02 the iterations do not end, or there is no error.
+        """
+        from estimators._staggered.counterfactual import (
+            CounterfactualOptions,
+            counterfactual,
+        )
+
+        return counterfactual(
+            request,
+            CounterfactualOptions(
+                "penalty",
+                self.penalty,
+                _PENALTIES,
+                self.pretrends,
+                self.equivalence,
+                self.window,
+                self.always_treated,
+            ),
+            min_clusters=self.needs.min_clusters,
+        )
