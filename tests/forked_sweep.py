@@ -30,6 +30,7 @@ class Forked:
     @classmethod
     def start(cls, folder: Folder, *options: str) -> Self:
         said = folder.path / "said.txt"
+        said.write_text("", encoding="utf-8")  # it may be killed before it says a word
         pid = os.fork()
         if pid == 0:
             _become(folder, said, options)
