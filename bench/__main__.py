@@ -25,6 +25,7 @@ MEASUREMENTS = (
     "cold",
     "efficiency",
     "spatial",
+    "placebo",
     "staggered",
     "honest",
     "double_ml",
