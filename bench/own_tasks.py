@@ -39,3 +39,20 @@ def durbin(
         return {}
 
     return fit
+
+
+def saturated(
+    data: Mapping[str, np.ndarray], about: Mapping[str, Any]
+) -> Callable[[], dict[str, float]]:
+    """Sun and Abraham's event study; rows by unit, then period."""
+    from bench.staggered import request_of
+    from estimators.sun_abraham import SunAbraham
+
+    del about
+    request = request_of(pd.DataFrame(dict(data)))
+
+    def fit() -> dict[str, float]:
+        rows = SunAbraham().estimate(request).coefficients
+        return {"estimate": float(rows.estimate[rows.event_time == 0].iloc[0])}
+
+    return fit

@@ -32,6 +32,7 @@ def measure() -> list[Figure]:
         _against(GoodmanBacon(), *long, "5,000 x 40", 1 / 300, _ONE),
         _against(never, *large, "10,000 x 20", 1.2, _MANY),
         _against(SunAbraham(), *large, "10,000 x 20", 1 / 20, _ONE),
+        _memory(large[1]),
         _against(Imputation(pretrends=0), *large, "10,000 x 20", 1.0, _MANY),
     ]
 
@@ -60,6 +61,23 @@ def _against(
     return ratio(name, own, other, bound)
 
 
+def _memory(frame: pd.DataFrame) -> Figure:
+    """Peaks of two processes that do nothing else, imports and data counted."""
+    columns = {column: frame[column].to_numpy() for column in frame}
+    peaks, estimates = [], []
+    for name in (peer.OURS, "pyfixest"):
+        with peer.asked(name, "saturated", columns) as asked:
+            reply = asked.run()
+        peaks.append(reply.peak / 1e6)
+        estimates.append(reply.values["estimate"])
+    task = f"memory of sun_abraham / {peer.label('pyfixest')}, 10,000 x 20"
+    # the effect in the first period of treatment, means of 7,000 units
+    if not abs(estimates[0] - estimates[1]) < 1e-8:
+        raise RuntimeError(f"{task}: {estimates}")
+    parts = " / ".join(f"{peak:.0f} MB" for peak in peaks)
+    return Figure(task, peaks[0] / peaks[1], "x", 1 / 10, parts)
+
+
 def _same(name: str, ours: Result, theirs: float) -> None:
     if len(ours.coefficients):
         own = ours.coefficients.estimate[0]
@@ -81,9 +99,23 @@ def _panel(units: int, periods: int) -> tuple[Request, pd.DataFrame]:
     d = (t >= first[unit]).astype(float)
     y = rng.normal(size=units)[unit] + 0.1 * t + d + rng.normal(size=len(t))
     frame = pd.DataFrame({"unit": unit, "time": t, "y": y, "d": d})
-    request = Request(
+    known = np.where(np.isinf(first), 0, first).astype(int)
+    frame = frame.assign(first=known[unit])
+    return request_of(frame), frame
+
+
+def request_of(frame: pd.DataFrame) -> Request:
+    """The request of rows `unit, time, y, d, first` (0 = never), clustered by unit."""
+    start = frame["first"].to_numpy().astype(float)
+    return Request(
         frame=pd.DataFrame(
-            {"v000": y, "v001": d, "v002": first[unit], "v003": unit, "v004": t}
+            {
+                "v000": frame["y"],
+                "v001": frame["d"],
+                "v002": np.where(start == 0, np.inf, start),
+                "v003": frame["unit"],
+                "v004": frame["time"],
+            }
         ),
         outcome="v000",
         treatment=Treatment(
@@ -96,5 +128,3 @@ def _panel(units: int, periods: int) -> tuple[Request, pd.DataFrame]:
         labels={"v001": "d", "v003": "unit", "v004": "time"},
         estimand=("att", "by_event_time"),
     )
-    known = np.where(np.isinf(first), 0, first).astype(int)
-    return request, frame.assign(first=known[unit])
