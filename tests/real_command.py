@@ -78,7 +78,6 @@ class Folder:
         }
         return subprocess.Popen(
             [sys.executable, "-m", "framework", *verb, *args],
-            preexec_fn=_heed,  # noqa: PLW1509 - it sets a handler, nothing else
             cwd=self.path,
             env=environment,
             stdout=subprocess.PIPE,
@@ -126,11 +125,6 @@ class Folder:
         hour_ago = time.time() - 3600
         for folder in (self.runs / ".cells").glob(".writing-*"):
             os.utime(folder, (hour_ago, hour_ago))
-
-
-def _heed() -> None:
-    """A shell starts what follows `&` with interruptions ignored, its children too."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @dataclass(frozen=True, slots=True)

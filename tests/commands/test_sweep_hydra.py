@@ -126,7 +126,7 @@ def test_own_conf_comes_first_and_builds_on_the_packaged_one():
         (
             "defaults: [estimand, _self_]\nexecutor: {workers: true}\n",
             "X15",
-            "should be a whole number, got True",
+            "should be a whole number, got true",
         ),
         ("runs: here\n", "X18", "defaults: [estimand, _self_]"),
         ("defaults: [estimand, {override tracking: lab}]\n", "X13", "tracking/lab"),
