@@ -96,7 +96,13 @@ class Shot:
 
 
 def shoot(
-    folder: Folder, who: str, rng: random.Random, longest: float, start: Start
+    folder: Folder,
+    who: str,
+    rng: random.Random,
+    longest: float,
+    start: Start,
+    *,
+    at_work: bool,
 ) -> Shot | None:
     """Start the sweep, kill somebody at a random instant, wait for the rest, count.
 
@@ -107,6 +113,8 @@ def shoot(
         rng: draws the instant and the worker.
         longest: seconds that the sweep takes.
         start: starts it.
+        at_work: as soon as it has finished an estimation instead, if one is left: on an
+            idle machine that time is short, and random instants seldom fall into it.
 
     Returns:
         None when at that instant there was nobody to kill any more.
@@ -115,11 +123,17 @@ def shoot(
     # Where all is estimated, half of the time is left: the record and MLflow.
     at = rng.uniform(0, longest if len(before) < JOBS else longest / 2)
     command = start(folder)
-    if who == "worker":
-        at /= 2
-        while not (descendants(command.pid) or command.is_over()):
-            time.sleep(0.01)
-    time.sleep(at)
+    if at_work and len(before) < JOBS:
+        started = time.monotonic()
+        while len(folder.finished()) == len(before) and not command.is_over():
+            time.sleep(0.005)
+        at = time.monotonic() - started
+    else:
+        if who == "worker":
+            at /= 2
+            while not (descendants(command.pid) or command.is_over()):
+                time.sleep(0.01)
+        time.sleep(at)
     children = descendants(command.pid)
     targets = children if who == "worker" else [psutil.Process(command.pid)]
     hit = bool(targets) and not command.is_over()
@@ -192,6 +206,8 @@ def killed(
 ) -> list[Shot]:
     """So many kills, five to a folder, each folder gone on with; every one counted.
 
+    Half of them at random instants, half as soon as an estimation is finished.
+
     A folder whose sweep ends before its instant has come is looked at, and the next
     kill is another folder's.
 
@@ -210,7 +226,8 @@ def killed(
             who = ("command", "worker")[len(found) % 2]
             if who == "worker" and len(folder.finished()) == JOBS:
                 break  # nothing is left for a worker to do
-            shot = shoot(folder, who, rng, longest, start)
+            work = len(found) % 4 > 1
+            shot = shoot(folder, who, rng, longest, start, at_work=work)
             if shot is None:
                 break
             found.append(shot)
