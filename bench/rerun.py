@@ -10,9 +10,12 @@ from framework.cache import source_hash
 
 
 def cells(folder: Path) -> dict[Path, int]:
-    """Finished estimations with the time they were written (ns)."""
+    """Finished estimations with their inodes: what is computed again replaces a file.
+
+    Being read again is no computation, though it sets a file's time.
+    """
     return {
-        path: path.stat().st_mtime_ns
+        path: path.stat().st_ino
         for path in (folder / "runs" / ".cells").rglob("*")
         if path.is_file()
     }

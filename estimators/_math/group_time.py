@@ -7,7 +7,7 @@ cluster whose plain sum of squares is the variance.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -179,11 +179,22 @@ class Averages:
 
     def over(self, chosen: Flags) -> tuple[float, Floats]:
         """Mean over cells, each weighing its cohort's share."""
-        return self.weighted(
-            self.effects.estimate[chosen],
-            self.effects.psi[:, chosen],
-            self.cells.cohort[chosen],
-        )
+        return self.over_each([chosen])[0]
+
+    def over_each(self, several: Sequence[Flags]) -> list[tuple[float, Floats]]:
+        """Means over several choices of cells, each cell weighing its cohort's share."""
+        if not several:
+            return []
+        chosen = np.column_stack(several)  # (m, q)
+        cohort, estimate = self.cells.cohort, self.effects.estimate
+        p = chosen * self.share[cohort][:, None]
+        mass = p.sum(axis=0)
+        p /= mass
+        theta = estimate @ p
+        by_share = np.zeros((len(self.share), len(several)))
+        np.add.at(by_share, cohort, chosen * (estimate[:, None] - theta) / mass)
+        psi = self.effects.psi @ p + self.psi_share @ by_share
+        return [(float(t), psi[:, q]) for q, t in enumerate(theta)]
 
     def weighted(
         self, estimate: Floats, psi: Floats, cohort: Codes

@@ -274,19 +274,22 @@ def rows_of(averages: Averages, panel: Grid) -> dict[str, list[Effect]]:
     """Effects by event time, cohort and period."""
     cells = averages.cells
     after = cells.event_time >= 0
-    events = [
-        Effect(*averages.over(cells.event_time == e), int(e))
-        for e in np.unique(cells.event_time)
-    ]
+    times = np.unique(cells.event_time)
+    when = np.unique(cells.t[after])
+    found = averages.over_each(
+        [cells.event_time == e for e in times] + [after & (cells.t == t) for t in when]
+    )
+    at = [int(e) for e in times] + [int(panel.periods[t]) for t in when]
+    means = [Effect(*mean, k) for mean, k in zip(found, at, strict=True)]
     cohorts = [
         Effect(*averages.of_cohort(int(j), after), int(panel.cohorts[j]))
         for j in np.unique(cells.cohort[after])
     ]
-    periods = [
-        Effect(*averages.over(after & (cells.t == t)), int(panel.periods[t]))
-        for t in np.unique(cells.t[after])
-    ]
-    return {"by_event_time": events, "by_cohort": cohorts, "by_period": periods}
+    return {
+        "by_event_time": means[: len(times)],
+        "by_cohort": cohorts,
+        "by_period": means[len(times) :],
+    }
 
 
 def overall_of(

@@ -222,21 +222,22 @@ def _support(grid: Grid) -> pd.DataFrame:
     """Rows, units and cohorts of the treated under every event time."""
     import pandas as pd
 
-    rows = []
     relative = grid.event_time
-    treated = grid.seen & np.isfinite(relative)
-    for k in np.unique(relative[treated]):
-        on = treated & (relative == k)
-        units = on.any(axis=1)
-        rows.append(
-            {
-                "event_time": int(k),
-                "n_units": int(units.sum()),
-                "n_obs": int(on.sum()),
-                "n_cohorts": len(np.unique(grid.cohort[units])),
-            }
-        )
-    return pd.DataFrame(rows)
+    unit, period = np.nonzero(grid.seen & np.isfinite(relative))
+    times, at = np.unique(relative[unit, period], return_inverse=True)
+    cohorts, cohort = np.unique(grid.cohort, return_inverse=True)
+    of_unit = np.zeros((len(relative), len(times)), dtype=bool)
+    of_cohort = np.zeros((len(cohorts), len(times)), dtype=bool)
+    of_unit[unit, at] = True
+    of_cohort[cohort[unit], at] = True
+    return pd.DataFrame(
+        {
+            "event_time": times.astype(int),
+            "n_units": of_unit.sum(axis=0),
+            "n_obs": np.bincount(at, minlength=len(times)),
+            "n_cohorts": of_cohort.sum(axis=0),
+        }
+    )
 
 
 def _thin(
