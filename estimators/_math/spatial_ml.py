@@ -160,8 +160,10 @@ class Lag:
 
     def inverse(self, rho: float) -> Floats:
         """(I - rho W)^-1, dense (N, N)."""
-        n = self.W.shape[0]
-        return np.asarray(np.linalg.inv(np.eye(n) - rho * self.W.toarray()))
+        from scipy.linalg import inv  # from its LU factors: numpy's solves for I
+
+        A = np.eye(self.W.shape[0]) - rho * self.W.toarray()
+        return np.asarray(inv(A, overwrite_a=True, check_finite=False))
 
 
 @dataclass(frozen=True, slots=True)
