@@ -42,14 +42,14 @@ class _Kept:
     detail: str
 
 
-def apply_restriction(
+def kept_rows(
     panel: Panel,
     name: str,
     kind: str,
     options: Mapping[str, Any],
     cohort: pd.Series[Any] | None = None,
-) -> Panel:
-    """The panel without the rows that the restriction leaves out.
+) -> tuple[Flags, LedgerLine]:
+    """Which rows the restriction keeps, and its line of the ledger.
 
     Args:
         panel: prepared by all steps.
@@ -60,7 +60,7 @@ def apply_restriction(
             NaN = unknown), for `event_window`.
 
     Returns:
-        A new panel with a fresh index and one more ledger line.
+        (n,) booleans; the line.
 
     Raises:
         SpecError: X01 no such restriction, option or column.
@@ -94,18 +94,7 @@ def apply_restriction(
             fix="weaken the restriction, or take out another one",
             path=f"model.sample.{name}",
         )
-    line = LedgerLine("sample", name, rows_in, rows_out, 0, detail)
-    frame = panel.frame.loc[kept.rows].reset_index(drop=True)
-    return panel.with_frame(frame, line)
-
-
-def restriction_columns(kind: str, options: Mapping[str, Any]) -> tuple[str, ...]:
-    """Columns that a restriction names, to check them before data are read."""
-    if kind == "where":
-        return parse(str(options["where"])).columns()
-    if kind in {"only", "without"}:
-        return (str(options["column"]),)
-    return tuple(options.get("columns", ())) if kind == "complete" else ()
+    return kept.rows, LedgerLine("sample", name, rows_in, rows_out, 0, detail)
 
 
 def _where(panel: Panel, options: Mapping[str, Any], _: pd.Series[Any] | None) -> _Kept:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from framework.data.restrictions import apply_restriction, restriction_columns
+from framework.data.restrictions import kept_rows
 from framework.data.selecting import Selected, choose, resolve
 from framework.data.treatment import Assigned
 from framework.data.working import COHORT, HIDDEN, Roles, Working, where
@@ -18,7 +18,7 @@ from framework.spec.model import Data, Model
 _SMALLEST, _LARGEST = 1e-75, 1e75
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 
 def restrict(
@@ -47,30 +47,15 @@ def restrict(
         cohort = None
         if assigned is not None and assigned.cohort is not None:
             cohort = pd.Series(work.held[work.hidden[COHORT]])
-        counted = _needed(work.panel, flat["name"], options)
-        counted = counted.assign(**{HIDDEN: np.arange(work.n)})
         try:
-            restricted = apply_restriction(
-                replace(work.panel, frame=counted), name, flat["name"], options, cohort
-            )
+            kept, line = kept_rows(work.panel, name, flat["name"], options, cohort)
         except EstimandError as error:
             work.problems += [p.at(path=f"model.sample.{name}") for p in error.problems]
             continue
-        rows = restricted.frame[HIDDEN].to_numpy()
-        plain = work.panel.frame.take(rows).reset_index(drop=True)
-        work.keep(replace(restricted, frame=plain), rows)
+        rows = np.flatnonzero(kept)
+        frame = work.panel.frame.take(rows).reset_index(drop=True)
+        work.keep(work.panel.with_frame(frame, line), rows)
     return list(work.panel.ledger[before:]), selected
-
-
-def _needed(panel: Panel, kind: str, options: Mapping[str, Any]) -> pd.DataFrame:
-    """The columns a restriction looks at: a wide frame is not copied for each."""
-    if kind == "where":  # a bare word of a condition is held against every column
-        return panel.frame
-    named = (panel.unit, panel.time, *restriction_columns(kind, options))
-    wanted = [name for name in dict.fromkeys(named) if name]
-    if all(name in panel.frame.columns for name in wanted):
-        return panel.frame[wanted]
-    return panel.frame
 
 
 def complete(

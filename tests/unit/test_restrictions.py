@@ -10,8 +10,7 @@ import pytest
 
 from framework.data.restrictions import (
     OPTIONS,
-    apply_restriction,
-    restriction_columns,
+    kept_rows,
 )
 from framework.errors import DataError, EstimandError, SpecError
 from framework.panel import Panel
@@ -37,12 +36,11 @@ def panel() -> Panel:
 
 def kept(panel: Panel, kind: str, cohort: Any = None, **options: Any) -> Panel:
     before = panel.frame.copy(deep=True)
-    result = apply_restriction(panel, "r", kind, options, cohort)
+    rows, line = kept_rows(panel, "r", kind, options, cohort)
     pd.testing.assert_frame_equal(panel.frame, before)
-    line = result.ledger[-1]
+    result = panel.with_frame(panel.frame.loc[rows].reset_index(drop=True), line)
     assert (line.stage, line.name, line.cells) == ("sample", "r", 0)
     assert (line.rows_in, line.rows_out) == (len(before), len(result.frame))
-    assert list(result.frame.index) == list(range(line.rows_out))
     return result
 
 
@@ -127,15 +125,8 @@ def test_nothing_left_is_refused(panel: Panel) -> None:
 )
 def test_misspellings(panel: Panel, kind: str, options: dict[str, Any]) -> None:
     with pytest.raises(EstimandError) as caught:
-        apply_restriction(panel, "r", kind, options)
+        kept_rows(panel, "r", kind, options)
     assert caught.value.problems[0].code == "X01"
-
-
-def test_columns_are_known_before_the_data() -> None:
-    assert restriction_columns("where", {"where": "a = 1 and b > 2"}) == ("a", "b")
-    assert restriction_columns("only", {"column": "a", "values": 1}) == ("a",)
-    assert restriction_columns("complete", {"columns": ["a", "b"]}) == ("a", "b")
-    assert restriction_columns("balanced", {}) == ()
 
 
 def test_options_are_those_of_the_study() -> None:
