@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from pydantic import Field
 
-from framework.contract import Estimator, Needs, Request
+from estimators._staggered.options import Counterfactual
+from framework.contract import Request
 from framework.result import Result
 
 
-class InteractiveFe(Estimator):
+class InteractiveFe(Counterfactual):
     """Outcome less what effects and common factors of untreated rows predict, averaged.
 
     Common shocks may hit units differently: unit effects, period effects and r factors
@@ -23,19 +24,6 @@ class InteractiveFe(Estimator):
         "Gobillon and Magnac (2016), REStat 98(3); Xu (2017), Political Analysis 25(1); "
         "Liu, Wang and Xu (2024), AJPS 68(1)"
     )
-    estimands: ClassVar[tuple[str, ...]] = (
-        "att",
-        "by_event_time",
-        "by_cohort",
-        "by_period",
-    )
-    needs: ClassVar[Needs] = Needs(
-        uses=frozenset({"controls", "inference", "fixed_effects"}),
-        inference=frozenset({"cluster"}),
-        binary=True,
-        absorbing=True,
-    )
-
     factors: int | None = Field(
         default=None,
         ge=0,
@@ -44,27 +32,6 @@ class InteractiveFe(Estimator):
     )
     max_factors: int = Field(
         default=5, ge=0, description="Most factors that cross-validation tries."
-    )
-    pretrends: int = Field(
-        default=3,
-        ge=1,
-        description="Leads before treatment (and anticipation) that are held out: one at "
-        "a time for the effects shown and for cross-validation, together for the "
-        "placebo and equivalence tests.",
-    )
-    equivalence: float = Field(
-        default=0.36,
-        gt=0,
-        description="Largest irrelevant effect before treatment in the equivalence "
-        "test, in standard deviations of the two-way residuals.",
-    )
-    window: tuple[int, int] | None = Field(
-        default=None, description="First and last event time shown; none = all."
-    )
-    always_treated: Literal["drop"] | None = Field(
-        default=None,
-        description="Units treated in all their periods: the study must say that they "
-        "are dropped.",
     )
 
     def estimate(self, request: Request) -> Result:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from pydantic import Field
 
-from framework.contract import Estimator, Needs, Request
+from estimators._staggered.options import Counterfactual
+from framework.contract import Request
 from framework.result import Result
 
 #: Penalties that cross-validation tries, from none of the interactive part on.
 _PENALTIES = (1.0, 0.7, 0.5, 0.35, 0.25, 0.17, 0.12, 0.08, 0.05, 0.03)
 
 
-class MatrixCompletion(Estimator):
+class MatrixCompletion(Counterfactual):
     """Outcome less what effects and a matrix of low rank predict for it, averaged.
 
     Unit and period effects and a matrix whose singular values are penalised are fitted
@@ -26,19 +27,6 @@ class MatrixCompletion(Estimator):
         "Athey, Bayati, Doudchenko, Imbens and Khosravi (2021), JASA 116(536); Liu, Wang "
         "and Xu (2024), AJPS 68(1)"
     )
-    estimands: ClassVar[tuple[str, ...]] = (
-        "att",
-        "by_event_time",
-        "by_cohort",
-        "by_period",
-    )
-    needs: ClassVar[Needs] = Needs(
-        uses=frozenset({"controls", "inference", "fixed_effects"}),
-        inference=frozenset({"cluster"}),
-        binary=True,
-        absorbing=True,
-    )
-
     penalty: float | None = Field(
         default=None,
         gt=0,
@@ -46,27 +34,6 @@ class MatrixCompletion(Estimator):
         description="Lambda as a share of the largest singular value of the two-way "
         "residuals of untreated rows (1 leaves nothing but the effects); none = "
         "cross-validated.",
-    )
-    pretrends: int = Field(
-        default=3,
-        ge=1,
-        description="Leads before treatment (and anticipation) that are held out: one at "
-        "a time for the effects shown and for cross-validation, together for the "
-        "placebo and equivalence tests.",
-    )
-    equivalence: float = Field(
-        default=0.36,
-        gt=0,
-        description="Largest irrelevant effect before treatment in the equivalence "
-        "test, in standard deviations of the two-way residuals.",
-    )
-    window: tuple[int, int] | None = Field(
-        default=None, description="First and last event time shown; none = all."
-    )
-    always_treated: Literal["drop"] | None = Field(
-        default=None,
-        description="Units treated in all their periods: the study must say that they "
-        "are dropped.",
     )
 
     def estimate(self, request: Request) -> Result:

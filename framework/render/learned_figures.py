@@ -9,8 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from framework.render import numbers
-from framework.render.content import file_stem
-from framework.render.run import Column, Drawing, Frame, Heading, RunFolder, spoken
+from framework.render.plotted import called, plotted, stem_of
+from framework.render.run import Column, Drawing, Frame, Heading, RunFolder
 from framework.render.style import (
     BLUE,
     FAINT,
@@ -38,7 +38,7 @@ _Z = 1.96
 
 def propensity_sketches(run: RunFolder, heading: Heading) -> Iterator[Sketch]:
     """Both arms by predicted probability, and how often it came true."""
-    for column, plot, frame in _drawn(run, heading, "propensity"):
+    for column, plot, frame in plotted(run, heading, "propensity"):
         if not {*_PROPENSITY} <= {*frame.columns}:
             continue
         bins = [
@@ -50,8 +50,8 @@ def propensity_sketches(run: RunFolder, heading: Heading) -> Iterator[Sketch]:
             continue
         arm = run.label(str(plot.options.get("arm", "")))
         yield Sketch(
-            stem=_stem(heading, column, plot),
-            caption=f"{heading.title}, {_called(run, column)}: overlap and calibration "
+            stem=stem_of(heading, column, plot.kind),
+            caption=f"{heading.title}, {called(run, column)}: overlap and calibration "
             f"of the propensity of {arm}",
             description="; ".join(
                 f"{b.low:.1f} to {b.high:.1f}: {b.off:.0f} without, {b.on:.0f} with, "
@@ -176,13 +176,13 @@ class _Mark:
 
 def confounding_sketches(run: RunFolder, heading: Heading) -> Iterator[Sketch]:
     """Contours of the estimate under a confounder of either strength."""
-    for column, plot, frame in _drawn(run, heading, "confounding"):
+    for column, plot, frame in plotted(run, heading, "confounding"):
         if not {*_CONTOUR} <= {*frame.columns}:
             continue
         marks = _marks(run, column, str(plot.options.get("points", "")))
         yield Sketch(
-            stem=_stem(heading, column, plot),
-            caption=f"{heading.title}, {_called(run, column)}: {plot.title}",
+            stem=stem_of(heading, column, plot.kind),
+            caption=f"{heading.title}, {called(run, column)}: {plot.title}",
             description="; ".join(
                 f"as strong as {m.name}: {numbers.plain(m.bound)}" for m in marks
             )
@@ -295,7 +295,7 @@ _ALONG = ("value", "estimate", "conf_low", "conf_high", "band_low", "band_high")
 
 def along_sketches(run: RunFolder, heading: Heading) -> Iterator[Sketch]:
     """The effect by the value of a moderator, its intervals and its joint band."""
-    for column, plot, frame in _drawn(run, heading, "along"):
+    for column, plot, frame in plotted(run, heading, "along"):
         if not {*_ALONG} <= {*frame.columns}:
             continue
         rows = [
@@ -307,8 +307,8 @@ def along_sketches(run: RunFolder, heading: Heading) -> Iterator[Sketch]:
             continue
         moderator = run.label(str(plot.options.get("moderator", "")))
         yield Sketch(
-            stem=_stem(heading, column, plot),
-            caption=f"{heading.title}, {_called(run, column)}: effect along {moderator}",
+            stem=stem_of(heading, column, plot.kind),
+            caption=f"{heading.title}, {called(run, column)}: effect along {moderator}",
             description="; ".join(
                 f"{numbers.plain(value)}: {numbers.plain(estimate)}"
                 for value, estimate, *_ in (rows[0], rows[-1])
@@ -338,29 +338,6 @@ def _draw_along(
     )
     bare(axes, "x")
     return figure
-
-
-# --- both --------------------------------------------------------------------------
-
-
-def _drawn(
-    run: RunFolder, heading: Heading, kind: str
-) -> Iterator[tuple[Column, Drawing, Frame]]:
-    for column in heading.columns:
-        for plot in column.plots:
-            frame = run.frame(column, plot.frame) if plot.kind == kind else None
-            if frame is not None and frame.rows:
-                yield column, plot, frame
-
-
-def _stem(heading: Heading, column: Column, plot: Drawing) -> str:
-    words = [heading.name, column.line, column.value, plot.kind]
-    return "_".join(file_stem(word) for word in words if word)
-
-
-def _called(run: RunFolder, column: Column) -> str:
-    words = [spoken(column.line), run.label(column.value) if column.value else ""]
-    return ", ".join(word for word in words if word)
 
 
 __all__ = ["along_sketches", "confounding_sketches", "propensity_sketches"]

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from framework.render.content import file_stem
-from framework.render.run import Column, Drawing, Frame, Heading, RunFolder, spoken
+from framework.render.plotted import called, plotted, stem_of
+from framework.render.run import Frame, Heading, RunFolder
 from framework.render.style import (
     BLUE,
     FAINT,
@@ -34,14 +34,14 @@ _LINE = 0.24
 
 def balance_sketches(run: RunFolder, heading: Heading) -> Iterator[Sketch]:
     """Love's plot: standardised differences of the covariates before and after."""
-    for column, plot, frame in _drawn(run, heading, "balance"):
+    for column, plot, frame in plotted(run, heading, "balance"):
         before = frame.numbers("difference_before")
         after = frame.numbers("difference_after")
         names = [run.label(name) for name in frame.text("variable")]
         worst = max((abs(x) for x in after if math.isfinite(x)), default=0.0)
         yield Sketch(
-            stem=_stem(heading, column, plot),
-            caption=f"{heading.title}, {_called(run, column)}: {plot.title}",
+            stem=stem_of(heading, column, plot.frame),
+            caption=f"{heading.title}, {called(run, column)}: {plot.title}",
             description=f"{len(names)} covariates; largest standardised difference "
             f"after matching {worst:.2f}",
             draw=partial(
@@ -53,34 +53,14 @@ def balance_sketches(run: RunFolder, heading: Heading) -> Iterator[Sketch]:
 
 def overlap_sketches(run: RunFolder, heading: Heading) -> Iterator[Sketch]:
     """Scores of both groups, back to back, before and after."""
-    for column, plot, frame in _drawn(run, heading, "overlap"):
+    for column, plot, frame in plotted(run, heading, "overlap"):
         yield Sketch(
-            stem=_stem(heading, column, plot),
-            caption=f"{heading.title}, {_called(run, column)}: {plot.title}",
+            stem=stem_of(heading, column, plot.frame),
+            caption=f"{heading.title}, {called(run, column)}: {plot.title}",
             description=f"shares of both groups in {len(frame.rows)} intervals of the "
             "score, before and after matching",
             draw=partial(_draw_overlap, frame),
         )
-
-
-def _drawn(
-    run: RunFolder, heading: Heading, kind: str
-) -> Iterator[tuple[Column, Drawing, Frame]]:
-    for column in heading.columns:
-        for plot in column.plots:
-            frame = run.frame(column, plot.frame) if plot.kind == kind else None
-            if frame is not None and frame.rows:
-                yield column, plot, frame
-
-
-def _stem(heading: Heading, column: Column, plot: Drawing) -> str:
-    words = [heading.name, column.line, column.value, plot.frame]
-    return "_".join(file_stem(word) for word in words if word)
-
-
-def _called(run: RunFolder, column: Column) -> str:
-    words = [spoken(column.line), run.label(column.value) if column.value else ""]
-    return ", ".join(word for word in words if word)
 
 
 def _draw_balance(
