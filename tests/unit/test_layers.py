@@ -110,7 +110,7 @@ ALSO_WORDS = {
 #: Objects of these that a declared dependency hands out or demands; it pins them.
 COMES_WITH = {"omegaconf": "hydra-core", "alembic": "mlflow", "markupsafe": "jinja2"}
 #: Distributions that ship public data as well: a source of rows, not an engine there.
-DATA_PACKAGES = {"framework/data/sources.py": {"linearmodels", "pyfixest"}}
+DATA_PACKAGES = {"framework/data/packages.py": {"linearmodels", "pyfixest"}}
 
 
 @dataclass(frozen=True)

