@@ -156,7 +156,8 @@ def _with_failures(said: Result, failed: Sequence[EstimandError]) -> Result:
     if not failed:
         return said
     what = failed[0].problems[0].what
-    note = f"{len(failed)} draws gave no number (the first: {what})"
+    draws = "1 draw" if len(failed) == 1 else f"{len(failed)} draws"
+    note = f"{draws} gave no number (the first: {what})"
     return replace(said, notes=(*said.notes, note))
 
 

@@ -342,7 +342,7 @@ def test_a_resample_that_could_not_be_made_anew_is_in_neither_error(
         assert done.scalars[name] == pytest.approx(both[column].std(ddof=1), rel=1e-12)
     (note,) = [n for n in done.notes if "as given" in n]
     assert "standard error from 7 resamples" in note
-    assert any("1 draws gave no number" in n for n in done.notes)
+    assert any("1 draw gave no number" in n for n in done.notes)
 
 
 def test_with_and_without_the_steps_the_same_units_are_drawn(
