@@ -27,7 +27,7 @@ from framework.errors import (
 )
 from framework.override_values import read_values, write_value
 from framework.settings import Settings, unknown_setting
-from framework.spec.study import value_name
+from framework.spec.lines import value_name
 
 #: What a study is made of; every other override is a setting of `conf/`.
 STUDY = ("data", "model", "checks", "seed")

@@ -14,15 +14,8 @@ from typing import Any
 from framework.contract import Step
 from framework.errors import EstimandError, Phase, Problem, SpecError, did_you_mean
 from framework.spec import choices
-from framework.spec.study import (
-    Change,
-    Line,
-    Origins,
-    Study,
-    Values,
-    target,
-    value_name,
-)
+from framework.spec.lines import Change, Line, Values, target, value_name
+from framework.spec.study import Origins, Study
 from framework.spec.tree import (
     LIST_FIELDS,
     Origin,

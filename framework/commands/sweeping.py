@@ -17,7 +17,8 @@ from framework.commands.studying import finish, wanted
 from framework.commands.watching import Bar
 from framework.errors import OK, EstimandError, SpecError
 from framework.record import Command
-from framework.spec.study import Override, Values, open_study
+from framework.spec.lines import Values
+from framework.spec.study import Override, open_study
 from framework.spec.tree import Origin
 from framework.vary import sweep_line, with_line
 

@@ -15,6 +15,7 @@ from framework.errors import Phase
 from framework.spec import choices
 from framework.spec.expectations import EXPECTATIONS, FAMILIES, Expectation
 from framework.spec.inference import INFERENCE, WEIGHTS
+from framework.spec.lines import DIRECTIVES
 from framework.spec.loader import loads
 from framework.spec.model import (
     ColumnEntry,
@@ -27,7 +28,7 @@ from framework.spec.model import (
     TreatmentSpec,
 )
 from framework.spec.restrictions import RESTRICTIONS
-from framework.spec.study import DIRECTIVES, TOP, open_study
+from framework.spec.study import TOP, open_study
 
 ROOT = Path(__file__).parents[2]
 DOCS = sorted((ROOT / "docs").rglob("*.md"))

@@ -13,8 +13,9 @@ from jsonschema import Draft202012Validator
 from framework import registry
 from framework.commands.schema import as_text, study_schema
 from framework.spec import choices
+from framework.spec.lines import DIRECTIVES
 from framework.spec.loader import load, loads
-from framework.spec.study import DIRECTIVES, TOP
+from framework.spec.study import TOP
 from framework.spec.tree import SHAPE, Block, Named, Node
 
 ROOT = Path(__file__).parents[2]

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from framework.errors import EstimandError, SpecError
+from framework.spec.lines import Values, value_name
 from framework.spec.loader import loads
-from framework.spec.study import Override, Values, open_study, value_name
+from framework.spec.study import Override, open_study
 from framework.spec.tree import Origin
 from framework.vary import EVERY_VALUE, MODEL, sweep_line, unfold, with_line
 
