@@ -56,9 +56,11 @@ def render(
         SpecError: R04 a format that does not exist.
     """
     from framework.render import plain
-    from framework.render.content import curves_of, file_stem, tables_of
+    from framework.render.content import tables_of
+    from framework.render.curves import curves_of
     from framework.render.figures import undrawn
     from framework.render.report import Section, report
+    from framework.render.words import file_stem
 
     _check_formats(formats, figures)
     run = RunFolder.read(Path(run_dir))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from framework.render import numbers
-from framework.render.content import Curve, file_stem
+from framework.render.curves import Curve
 from framework.render.run import Column, Heading, RunFolder, spoken
 from framework.render.style import (
     BLUE,
@@ -22,6 +22,7 @@ from framework.render.style import (
     is_drawable,
     said_above,
 )
+from framework.render.words import file_stem
 
 if TYPE_CHECKING:
     from framework.render.style import Drawn, Plane

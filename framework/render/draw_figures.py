@@ -9,7 +9,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from framework.render import numbers
-from framework.render.content import file_stem
 from framework.render.run import Column, Drawing, Frame, Heading, RunFolder, spoken
 from framework.render.style import (
     BEHIND,
@@ -32,6 +31,7 @@ from framework.render.style import (
     said_in_corner,
     whole_ticks,
 )
+from framework.render.words import file_stem
 
 if TYPE_CHECKING:
     from framework.render.style import Drawn

@@ -8,12 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from framework.render import numbers
-from framework.render.content import (
-    block_word,
-    column_marks,
-    file_stem,
-    number_columns,
-)
+from framework.render.coefficient_rows import block_word
+from framework.render.content import number_columns
 from framework.render.run import Coefficient, Column, Heading, RunFolder, spoken
 from framework.render.style import (
     BLUE,
@@ -33,6 +29,7 @@ from framework.render.style import (
     said_in_corner,
     whole_time,
 )
+from framework.render.words import column_marks, file_stem
 
 if TYPE_CHECKING:
     from framework.render.style import Drawn, Plane

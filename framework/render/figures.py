@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from framework.render.content import curves_of, file_stem
 from framework.render.curve_figures import curve_sketch
+from framework.render.curves import curves_of
 from framework.render.draw_figures import density_sketches, scatter_sketches
 from framework.render.estimate_figures import (
     coefficient_sketches,
@@ -25,6 +25,7 @@ from framework.render.matched_figures import balance_sketches, overlap_sketches
 from framework.render.run import Heading, RunFolder
 from framework.render.sensitivity_figures import ordered_sketches, sensitivity_sketches
 from framework.render.style import Sketch, is_wide
+from framework.render.words import file_stem
 
 
 def sketches_of(run: RunFolder, heading: Heading) -> tuple[Sketch, ...]:

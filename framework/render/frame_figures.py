@@ -12,7 +12,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from framework.render import numbers
-from framework.render.content import file_stem
 from framework.render.run import Drawing, Frame, Heading, RunFolder, spoken
 from framework.render.style import (
     BLUE,
@@ -26,6 +25,7 @@ from framework.render.style import (
     first_number,
     is_wide,
 )
+from framework.render.words import file_stem
 
 if TYPE_CHECKING:
     from framework.render.style import Drawn

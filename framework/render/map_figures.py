@@ -8,10 +8,10 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from framework.render.content import file_stem
 from framework.render.draw_figures import Cloud, clouds_of
 from framework.render.run import Heading, RunFolder, spoken
 from framework.render.style import BEHIND, FAINT, Sketch, canvas, is_wide, legend_of
+from framework.render.words import file_stem
 
 if TYPE_CHECKING:
     from framework.render.style import Drawn

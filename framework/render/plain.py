@@ -17,7 +17,7 @@ from framework.render.numbers import typeset
 from framework.render.table import Cell, Table, monospaced
 
 if TYPE_CHECKING:
-    from framework.render.content import Curve
+    from framework.render.curves import Curve
 
 #: A cell that a spreadsheet would run as a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")

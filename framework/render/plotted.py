@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from framework.render.content import file_stem
 from framework.render.run import Column, Drawing, Frame, Heading, RunFolder, spoken
+from framework.render.words import file_stem
 
 
 def plotted(

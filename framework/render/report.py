@@ -9,12 +9,8 @@ import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from framework.render.content import (
-    column_marks,
-    curves_of,
-    number_columns,
-    published_table,
-)
+from framework.render.content import number_columns, published_table
+from framework.render.curves import curves_of
 from framework.render.html import content_policy, prepared, stylesheet, templates
 from framework.render.run import (
     STATUS_WORDS,
@@ -27,6 +23,7 @@ from framework.render.run import (
     spoken,
 )
 from framework.render.table import Table
+from framework.render.words import column_marks
 
 
 @dataclass(frozen=True, slots=True)

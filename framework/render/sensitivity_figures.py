@@ -8,7 +8,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from framework.render import numbers
-from framework.render.content import file_stem
 from framework.render.run import Column, Drawing, Frame, Heading, RunFolder, spoken
 from framework.render.style import (
     BLUE,
@@ -29,6 +28,7 @@ from framework.render.style import (
     level_of,
     said_above,
 )
+from framework.render.words import file_stem
 
 if TYPE_CHECKING:
     from framework.render.style import Drawn

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from framework.render.content import file_stem
 from framework.render.run import Drawing, Frame, Heading, RunFolder, spoken
 from framework.render.style import (
     BLUE,
@@ -23,6 +22,7 @@ from framework.render.style import (
     canvas,
     is_wide,
 )
+from framework.render.words import file_stem
 
 if TYPE_CHECKING:
     from framework.render.style import Drawn
