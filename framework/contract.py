@@ -520,6 +520,7 @@ class Selection:
         unknown: rows left out because a covariate is missing there.
         detail: one clause for the row ledger.
         weights: (n,) weight of every row, positive where it stays; None = all alike.
+        sets: (n,) name of the set that a row was matched in, for `Restriction.sets`.
         frames: further tables by name.
         plots: figures of those tables.
         notes: sentences printed under the table.
@@ -529,6 +530,7 @@ class Selection:
     unknown: int
     detail: str
     weights: np.ndarray[Any, Any] | None = None
+    sets: np.ndarray[Any, Any] | None = None
     frames: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     plots: tuple[Plot, ...] = ()
     notes: tuple[str, ...] = ()
@@ -551,6 +553,13 @@ class Restriction(Plugin):
 
     def weighs(self) -> bool:
         """Whether its rows have weights, which the estimator has to use."""
+        return False
+
+    def sets(self) -> bool:
+        """Whether rows come in sets, such as pairs, that errors can be clustered by.
+
+        A study clusters by the name that it gave the restriction.
+        """
         return False
 
     @abstractmethod

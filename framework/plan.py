@@ -498,6 +498,12 @@ def _used(tree: Tree, groups: Mapping[str, Any]) -> list[tuple[str, str]]:
             ("inference", "cluster"),
         )
     ]
+    # Errors may be clustered by the sets that a restriction makes.
+    chosen = {
+        name
+        for name, flat in (model.get("sample") or {}).items()
+        if flat["name"] not in RESTRICTIONS
+    }
     single = (("outcome",), ("interact", "with"))
     written += [([get(model, p)], ".".join(("model", *p))) for p in single]
     written += [
@@ -511,6 +517,7 @@ def _used(tree: Tree, groups: Mapping[str, Any]) -> list[tuple[str, str]]:
         if held is not None and held != [None]
         for term in terms.parse_list(held, groups, slopes="fixed_effects" in path)
         for column in term.columns()
+        if not (path.startswith("model.inference") and column in chosen)
     ]
     plain = (("treatment", "first_treated"), ("weights", "column"))
     found += [

@@ -99,6 +99,9 @@ class Match(Compared):
     def weighs(self) -> bool:
         return self.weighted and not self._one_to_one
 
+    def sets(self) -> bool:
+        return not self.replacement
+
     @property
     def _one_to_one(self) -> bool:
         nearest = self.method == "nearest" and self.neighbours == 1
@@ -122,7 +125,9 @@ class Match(Compared):
         found, X, fitted = self.compared(given)
         labels = [str(c) for c in given.covariates.columns]
         inside = _inside(fitted.score, found, self._support)
-        weight, matches, caliper = self._weights(given, found, fitted, X, inside)
+        weight, matches, leader, caliper = self._weights(
+            given, found, fitted, X, inside
+        )
         if not (found.treated & (weight > 0)).any():
             raise self._nobody(found, inside, fitted)
         told = Matched(found, fitted, inside, weight, matches, self.score)
@@ -135,6 +140,7 @@ class Match(Compared):
             unknown=found.unknown,
             detail=f"{self._method(caliper)}, {told.count()}",
             weights=row_weight if self.weighs() else None,
+            sets=self._sets(given, found, leader),
             frames=frames,
             plots=plots,
             notes=(*notes, *fitted.notes, *self._inference(given)),
@@ -149,14 +155,19 @@ class Match(Compared):
         fitted: Scores,
         X: Floats,
         inside: Flags,
-    ) -> tuple[Floats, Ints, float | None]:
-        """Weight and number of matches of every subject, and the caliper as distance."""
+    ) -> tuple[Floats, Ints, Ints, float | None]:
+        """Weight, matches and treated subject of every subject; caliper as distance.
+
+        The treated subject is the one that an untreated subject was matched to last:
+        without replacement, the only one.
+        """
         import numpy as np
 
         from estimators._math.matching import Points, whitened
 
         weight = np.zeros(len(found.rows))
         matches = np.zeros(len(found.rows), dtype=np.int64)
+        leader = np.arange(len(found.rows))
         cell = _cells(given, found)
         caliper = self.caliper
         for block in range(len(found.blocks)):
@@ -184,7 +195,20 @@ class Match(Compared):
                     weight[here[zero]] += np.asarray(pairs.sum(axis=0)).ravel()
                     used = np.bincount(pairs.indices, minlength=len(zero))
                     matches[here[zero]] += used
-        return weight, matches, caliper
+                    chosen = np.repeat(here[part], count)
+                    leader[here[zero][pairs.indices]] = chosen
+        return weight, matches, leader, caliper
+
+    def _sets(
+        self, given: Candidates, found: Subjects, leader: Ints
+    ) -> npt.NDArray[np.object_] | None:
+        """Name of the treated subject of every row's set; None for rows of a panel."""
+        import numpy as np
+
+        if self.replacement or (given.unit is not None and found.at is None):
+            return None
+        names = np.asarray(given.names, dtype=object)[found.rows][leader]
+        return np.where(found.of >= 0, names[found.of], None)
 
     def _parts(self, treated: Ints, untreated: int) -> list[Ints]:
         """Treated subjects so many at a time that their pairs fit into memory."""
@@ -275,8 +299,8 @@ class Match(Compared):
         if self._one_to_one:
             said = (
                 "standard errors take the matched pairs as given, which is valid where "
-                "they are clustered by something that holds whole pairs (Abadie and "
-                "Spiess 2022)"
+                "they are clustered by pairs (inference: {cluster: name of this "
+                "restriction}) or by what holds whole pairs (Abadie and Spiess 2022)"
             )
         elif self.method == "nearest" and self.replacement:
             said = (

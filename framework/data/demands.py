@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from framework.contract import Estimator
-from framework.data.selecting import plugins_of
 from framework.data.treatment import Assigned
+from framework.data.working import plugins_of
 from framework.errors import DataError, IdentificationError, Phase, Problem
 from framework.panel import Panel
 from framework.spec.model import Model

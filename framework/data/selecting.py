@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from framework.contract import Candidates, Restriction, Selection
 from framework.data.working import (
@@ -16,11 +16,12 @@ from framework.data.working import (
     column_of,
     named,
     numbers_of,
+    plugins_of,
 )
 from framework.errors import DataError, IdentificationError, SpecError
 from framework.panel import LedgerLine
 from framework.result import Plot
-from framework.spec import choices, terms
+from framework.spec import terms
 from framework.spec.model import Model
 
 if TYPE_CHECKING:
@@ -50,20 +51,6 @@ class Asked:
     plugin: Restriction
     covariates: Mapping[str, str]
     anticipation: int
-
-
-def plugin_of(flat: Mapping[str, Any]) -> Restriction | None:
-    """The plugin of a restriction; None for those of the language itself."""
-    if choices.is_planned("restriction", flat["name"]):
-        return None
-    built = choices.build("restriction", flat)
-    return built if isinstance(built, Restriction) else None
-
-
-def plugins_of(model: Model) -> dict[str, Restriction]:
-    """The restrictions of the sample that are plugins, by the user's names."""
-    found = {name: plugin_of(flat) for name, flat in model.sample.items()}
-    return {name: plugin for name, plugin in found.items() if plugin is not None}
 
 
 def resolve(work: Working, model: Model, roles: Roles) -> dict[str, Asked]:
@@ -134,6 +121,17 @@ def choose(work: Working, roles: Roles, asked: Asked, selected: Selected) -> Led
             )
         selected.weights = f"weights of {asked.name}"
         roles.weights = named(work, roles, selected.weights, found.weights)
+    if asked.name in roles.sets:
+        if found.sets is None:
+            raise SpecError(
+                "I09",
+                f"errors can't be clustered by '{asked.name}': its pairs are rows of a "
+                "panel",
+                why="the rows of a unit would lie in several of them",
+                fix="level: unit, or cluster by the unit",
+                path="model.inference",
+            )
+        work.held[roles.sets[asked.name]] = found.sets
     _leave(asked.name, found, selected)
     panel = work.panel.with_frame(
         work.panel.frame.take(rows).reset_index(drop=True), line
@@ -202,6 +200,5 @@ __all__ = [
     "Asked",
     "Selected",
     "choose",
-    "plugins_of",
     "resolve",
 ]

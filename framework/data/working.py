@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from framework.condition import number_fix
-from framework.contract import Estimator, Step
+from framework.contract import Estimator, Restriction, Step
 from framework.data.treatment import Assigned
-from framework.errors import EstimandError, Phase, Problem, no_column
+from framework.errors import EstimandError, Phase, Problem, SpecError, no_column
 from framework.panel import Panel
 from framework.spec import choices, terms
 from framework.spec.inference import places_of
@@ -109,6 +110,7 @@ class Roles:
     replaced: bool = False  # other columns than the assigned stand for the treatment
     weights: str | None = None
     cohort: str | None = None
+    sets: dict[str, str] = field(default_factory=dict)  # restriction -> working column
     names: dict[str, str] = field(default_factory=dict)  # working column -> label
     notes: list[str] = field(default_factory=list)  # printed under the table
 
@@ -251,10 +253,55 @@ def _cluster_terms(work: Working, model: Model) -> tuple[Term, ...]:
 def _standing(work: Working, roles: Roles, model: Model) -> None:
     """Columns that standard errors stand on: clusters, places."""
     for term in _cluster_terms(work, model):
+        if isinstance(term, Column) and _is_sets(work, model, term.name):
+            made = caught(
+                work, "model.inference", partial(_sets, work, roles, model, term)
+            )
+            roles.clusters += made
+            continue
         roles.clusters += _grouped(work, roles, term, "model.inference")
     for key, column in places_of(inference_of(model, work.panel)).items():
         path = f"model.inference.{key}"
         roles.places += _listed_term(work, roles, Column(column), path)
+
+
+def _is_sets(work: Working, model: Model, name: str) -> bool:
+    """Does a cluster name a restriction of the sample and not a column?"""
+    return name in plugins_of(model) and name not in work.panel.frame.columns
+
+
+def _sets(work: Working, roles: Roles, model: Model, term: Column) -> list[str]:
+    """A column that the restriction fills when it chooses the rows.
+
+    Raises:
+        SpecError: I09 the restriction makes no sets.
+    """
+    import numpy as np
+
+    if not plugins_of(model)[term.name].sets():
+        raise SpecError(
+            "I09",
+            f"'{term.name}' makes no sets of rows that errors could be clustered by",
+            why="with replacement an untreated unit belongs to several treated ones",
+            fix=f"sample.{term.name}.replacement: false, or a column",
+        )
+    if term.name not in roles.sets:
+        empty = np.full(work.n, term.name, dtype=object)
+        roles.sets[term.name] = named(
+            work, roles, f"sets of {term.name}{HIDDEN}", empty
+        )
+    return [roles.sets[term.name]]
+
+
+def plugins_of(model: Model) -> dict[str, Restriction]:
+    """The restrictions of the sample that are plugins, by the user's names."""
+    found = {}
+    for name, flat in model.sample.items():
+        if not choices.is_planned("restriction", flat["name"]):
+            built = choices.build("restriction", flat)
+            if isinstance(built, Restriction):
+                found[name] = built
+    return found
 
 
 def inference_of(model: Model, panel: Panel) -> Mapping[str, Any]:

@@ -24,8 +24,8 @@ from framework.condition import parse as parse_condition
 from framework.contract import Assignments, Estimator, Request, Step
 from framework.data.design import build
 from framework.data.prepare import apply_steps
-from framework.data.selecting import plugins_of
 from framework.data.treatment import Assigned
+from framework.data.working import plugins_of
 from framework.errors import (
     DataError,
     EstimandError,

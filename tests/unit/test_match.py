@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -407,3 +408,124 @@ def test_cross_sections(tmp_path):
     )
     assert judged(cell).estimate == pytest.approx(judged(again).estimate, abs=SAME)
     assert "rows" in cell.ledger[0].detail
+
+
+# -- clustering by pairs --------------------------------------------------------------
+
+
+def _two_periods(seed: int = 5) -> pd.DataFrame:
+    """160 units, two periods; the changes are alike within regions of `x`."""
+    rng = np.random.default_rng(seed)
+    units = 160
+    x = rng.normal(size=units)
+    treated = rng.random(units) < 1 / (1 + np.exp(1.5 - 0.8 * x))
+    shared = np.sin(3 * x)
+    frame = pd.DataFrame(
+        {
+            "unit": np.repeat([f"u{i:03d}" for i in range(units)], 2),
+            "year": np.tile([1, 2], units),
+            "x": np.repeat(x, 2),
+        }
+    )
+    after = frame.year.to_numpy() == 2
+    frame["d"] = (np.repeat(treated, 2) & after).astype(int)
+    change = shared + 0.3 * rng.normal(size=units) + 0.5 * treated
+    frame["y"] = rng.normal(size=units).repeat(2) + np.repeat(change, 2) * after
+    return frame
+
+
+_PAIRS = {
+    "match": {"covariates": ["x"], "replacement": False, "support": "none"},
+}
+
+
+def _paired(folder: Path, frame: pd.DataFrame, **model: Any) -> Cell:
+    return run_model(
+        folder,
+        frame,
+        {
+            "outcome": "y",
+            "treatment": {"column": "d", "kind": "absorbing"},
+            "fixed_effects": ["unit", "year"],
+            "estimator": "twfe",
+            "sample": {"matched": _PAIRS},
+            "inference": {"cluster": "matched"},
+            **model,
+        },
+        {"unit": "unit", "time": "year"},
+    )
+
+
+def test_errors_by_pairs_are_those_of_the_differences_within_them(tmp_path):
+    frame = _two_periods()
+    cell = _paired(tmp_path, frame)
+    wide = frame.pivot(index="unit", columns="year", values="y")
+    change = wide[2] - wide[1]
+    score = frame[frame.year == 1].set_index("unit").x
+    treated = set(frame.loc[frame.d == 1, "unit"])
+    kept = cell.result.frames["matched.subjects"].query("status == 'kept'")
+    names = list(kept["unit"])
+    # The pairs once more, by the order in which the hash lets the treated choose.
+    keys = pd.util.hash_pandas_object(pd.Series(sorted(score.index)), index=False)
+    order = [n for _, n in sorted(zip(keys, sorted(score.index), strict=True))]
+    probability = kept.set_index("unit").score
+    left = [n for n in order if n not in treated]
+    whole = cell.result.frames["matched.subjects"].set_index("unit").score
+    gaps = []
+    for one in (n for n in order if n in treated):
+        other = min(left, key=lambda n, one=one: abs(whole[n] - whole[one]))
+        left.remove(other)
+        assert other in names
+        gaps.append(change[one] - change[other])
+    gaps = np.array(gaps)
+    n, rows = len(gaps), 4 * len(gaps)
+    row = cell.result.coefficients.iloc[0]
+    assert len(probability) == 2 * n
+    assert row.estimate == pytest.approx(gaps.mean(), rel=1e-10)
+    # CR1: effects of units lie within pairs and cost nothing; d and two years count.
+    factor = n / (n - 1) * (rows - 1) / (rows - 3)
+    by_hand = np.sqrt(((gaps - gaps.mean()) ** 2).sum()) / n * np.sqrt(factor)
+    assert row.std_error == pytest.approx(by_hand, rel=1e-8)
+    assert cell.result.scalars["n_clusters"] == n
+    assert cell.labels["inference"] == "clustered by matched"
+
+
+def test_pairs_know_more_than_units(tmp_path):
+    """Changes are alike within pairs here, so the pairs' error is the smaller one."""
+    frame = _two_periods()
+    pairs = _paired(tmp_path, frame).result.coefficients.iloc[0]
+    units = _paired(tmp_path, frame, inference={"cluster": "unit"})
+    unit = units.result.coefficients.iloc[0]
+    assert pairs.estimate == unit.estimate
+    assert pairs.std_error < 0.8 * unit.std_error
+
+
+def test_pairs_do_not_hang_on_the_order_of_rows(tmp_path):
+    frame = _two_periods()
+    one = _paired(tmp_path, frame).result.coefficients
+    other = _paired(tmp_path, frame.sample(frac=1, random_state=2)).result.coefficients
+    pd.testing.assert_frame_equal(one, other, check_exact=True)
+
+
+@pytest.mark.parametrize(
+    ("choice", "what"),
+    [
+        ({"replacement": True}, "makes no sets"),
+        ({"level": "row"}, "rows of a panel"),
+    ],
+)
+def test_no_pairs_to_cluster_by(tmp_path, choice, what):
+    sample = {"matched": {"match": {**_PAIRS["match"], **choice}}}
+    with pytest.raises(EstimandError) as caught:
+        _paired(tmp_path, _two_periods(), sample=sample)
+    problem = caught.value.problems[0]
+    assert (problem.code, problem.path) == ("I09", "model.inference")
+    assert what in problem.what
+
+
+def test_a_column_of_the_restrictions_name_is_the_cluster(tmp_path):
+    frame = _two_periods()
+    frame["matched"] = frame["unit"]
+    cell = _paired(tmp_path, frame)
+    row = _paired(tmp_path, frame, inference={"cluster": "unit"}).result.coefficients
+    assert cell.result.coefficients.std_error[0] == row.std_error[0]
