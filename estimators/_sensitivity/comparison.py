@@ -89,7 +89,7 @@ def _missing(of: Sequence[Estimator], estimand: str) -> Iterator[Problem]:
 
 def _against(one: _One, base: _One, estimand: str) -> Iterator[dict[str, Any]]:
     """Rows of an estimator, with the gap to the first one's same row."""
-    why = "; ".join(_reasons(one, base)) or (
+    why = "; ".join(_reasons(one, base, estimand)) or (
         "the first" if one is base else "the same comparison by other arithmetic"
     )
     for label, row in one.rows.iterrows():
@@ -128,8 +128,8 @@ def _gap(one: _One, label: Any, base: _One, same: pd.DataFrame) -> dict[str, flo
     }
 
 
-def _reasons(one: _One, base: _One) -> list[str]:
-    found = reasons(traits_of(one.of), traits_of(base.of))
+def _reasons(one: _One, base: _One, estimand: str) -> list[str]:
+    found = reasons(traits_of(one.of), traits_of(base.of), estimand)
     n, m = (x.result.scalars.get("n_obs") for x in (one, base))
     if n != m and n is not None and m is not None:
         found.append(f"sample: {n:.0f} rows instead of {m:.0f}")
@@ -141,8 +141,8 @@ def _notes(found: Sequence[_One], estimand: str) -> Iterator[str]:
     traits = traits_of(base.of)
     yield (
         f"Estimand {estimand}; gaps are to {base.name} (controls: {traits.controls}; "
-        f"measured from {traits.baseline}; weights: {traits.average})."
+        f"measured from {traits.baseline}; weights: {traits.weights(estimand)})."
     )
     for one in found[1:]:
-        listed = "; ".join(_reasons(one, base))
+        listed = "; ".join(_reasons(one, base, estimand))
         yield f"{one.name}: {listed or 'the same comparison by other arithmetic'}."

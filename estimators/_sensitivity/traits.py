@@ -18,17 +18,40 @@ _LAST = "the last period before treatment"
 _ALL_BEFORE = "all untreated rows of the unit"
 
 
+_COHORTS = "cohorts by their treated units"
+_VARIANCE = "cohorts by the variance of their regressions"
+
+
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """Control group, baseline, average; equal words are the same thing."""
+    """Control group, baseline and averages; equal words are the same thing.
+
+    Attributes:
+        controls, baseline: with whom and with when treated rows are compared.
+        average: how cells are averaged into `att`.
+        within: how cohorts are averaged at one event time.
+    """
 
     controls: str
     baseline: str
     average: str
+    within: str = _COHORTS
+
+    def weights(self, estimand: str) -> str:
+        """Of the estimand, `att` or `by_event_time`."""
+        return self.average if estimand == "att" else self.within
 
 
 def _spoken(group: str) -> str:
     return "never treated" if group == "never_treated" else "not yet treated"
+
+
+def _by_event_time(controls: str, baseline: str, weighting: str) -> Traits:
+    """One regression per event time or cohort; `att` averages event times alike."""
+    average = _AVERAGES["by_event_time"]
+    if weighting == "treated":
+        return Traits(controls, baseline, average)
+    return Traits(controls, baseline, f"{average}, {_VARIANCE}", _VARIANCE)
 
 
 _TRAITS: Mapping[str, Callable[[Any], Traits]] = {
@@ -41,6 +64,7 @@ _TRAITS: Mapping[str, Callable[[Any], Traits]] = {
         "all other rows, treated ones included",
         _LAST if of.reference == -1 else f"event time {of.reference}",
         "event times' coefficients",
+        "the regression's own, other event times' effects among them",
     ),
     "callaway_santanna": lambda of: Traits(
         _spoken(of.control_group), _LAST, _AVERAGES[of.overall]
@@ -58,6 +82,19 @@ _TRAITS: Mapping[str, Callable[[Any], Traits]] = {
     "did2s": lambda _: Traits("all untreated rows", _ALL_BEFORE, _AVERAGES["simple"]),
     "etwfe": lambda of: Traits(
         "all untreated rows", _ALL_BEFORE, _AVERAGES[of.overall]
+    ),
+    "dechaisemartin_dhaultfoeuille": lambda of: Traits(
+        "never treated" if of.control_group == "never_switched" else _spoken(""),
+        _LAST,
+        _AVERAGES["simple"],
+    ),
+    "lp_did": lambda of: _by_event_time(_spoken(""), _LAST, of.weighting),
+    "stacked": lambda of: _by_event_time(
+        "never treated"
+        if of.controls_are == "never_treated"
+        else "not treated before the window ends",
+        _LAST if of.reference == -1 else f"event time {of.reference}",
+        of.weighting,
     ),
 }
 
@@ -82,13 +119,14 @@ def traits_of(of: Any) -> Traits:
     return _TRAITS[name_of(of)](of)
 
 
-def reasons(one: Traits, base: Traits) -> list[str]:
-    """Where two estimators differ."""
+def reasons(one: Traits, base: Traits, estimand: str) -> list[str]:
+    """Where two estimators of the estimand differ."""
     found = []
     if one.controls != base.controls:
         found.append(f"controls: {one.controls} instead of {base.controls}")
     if one.baseline != base.baseline:
         found.append(f"measured from {one.baseline} instead of {base.baseline}")
-    if one.average != base.average:
-        found.append(f"weights: {one.average} instead of {base.average}")
+    mine, other = one.weights(estimand), base.weights(estimand)
+    if mine != other:
+        found.append(f"weights: {mine} instead of {other}")
     return found

@@ -10,8 +10,11 @@ from pydantic import ValidationError
 
 from estimators.callaway_santanna import CallawaySantanna
 from estimators.compare_estimators import CompareEstimators
+from estimators.dechaisemartin_dhaultfoeuille import DechaisemartinDhaultfoeuille
 from estimators.did2s import Did2s
 from estimators.imputation import Imputation
+from estimators.lp_did import LpDid
+from estimators.stacked import Stacked
 from estimators.sun_abraham import SunAbraham
 from estimators.twfe import Twfe
 from framework.errors import EstimandError
@@ -41,6 +44,8 @@ def test_a_gap_that_is_zero_has_no_reason_but_arithmetic() -> None:
     for pair in (
         (Imputation(), Did2s()),
         (CallawaySantanna(control_group="never_treated"), SunAbraham()),
+        (CallawaySantanna(), DechaisemartinDhaultfoeuille()),
+        (CallawaySantanna(overall="by_event_time"), LpDid()),
     ):
         frame = comparison(pair)
         assert frame.reason[1] == "the same comparison by other arithmetic"
@@ -63,6 +68,31 @@ def test_reasons_name_what_differs_and_nothing_else() -> None:
     assert "controls" not in frame.reason[2]
     assert "measured from" in frame.reason[3]
     assert "weights" not in frame.reason[3]
+
+
+def test_local_projections_weigh_cohorts_as_group_time_effects_do() -> None:
+    """At one event time `overall` plays no part: the same numbers, and no reason."""
+    frame = comparison((CallawaySantanna(), LpDid()), compared="by_event_time")
+    mine = frame[(frame.estimator == "lp_did") & (frame.event_time != -1)]
+    assert set(mine.reason) == {"the same comparison by other arithmetic"}
+    # two routes to the same closed form
+    assert mine.gap.abs().max() < 1e-9
+
+
+def test_stacks_say_whom_and_how_they_weigh() -> None:
+    frame = comparison(
+        (
+            CallawaySantanna(overall="by_event_time"),
+            Stacked(window=(-2, 1)),
+            Stacked(window=(-2, 1), weighting="variance", reference=-2),
+        )
+    )
+    assert frame.reason[1].startswith(
+        "controls: not treated before the window ends instead of not yet treated; sample:"
+    )
+    assert "measured from event time -2" in frame.reason[2]
+    assert "variance" in frame.reason[2]
+    assert frame.gap_error[1] > 0
 
 
 def test_gaps_by_event_time_are_between_the_same_event_times() -> None:
