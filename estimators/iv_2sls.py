@@ -34,7 +34,9 @@ class Iv2sls(Estimator):
         uses=frozenset(
             {"controls", "fixed_effects", "instruments", "weights", "inference"}
         ),
-        inference=frozenset({"iid", "hetero", "cluster"}),
+        inference=frozenset(
+            {"iid", "hetero", "cluster", "newey_west", "driscoll_kraay", "conley"}
+        ),
         requires=frozenset({"instruments"}),
     )
 

@@ -151,6 +151,26 @@ def _spatial(
 ) -> Covariance:
     """Conley's errors in place of the robust ones, with their small-sample factor."""
     psi = (X * u[:, None]) @ np.linalg.inv(X.T @ X)
+    V = _near(design, inference, psi)
+    V *= np.diag(found.V)[0] / (psi[:, 0] @ psi[:, 0])
+    if indefinite(V):
+        raise _indefinite()
+    return replace(found, V=V, psi=found.psi, exact=False)
+
+
+def _indefinite() -> NumericalError:
+    return NumericalError(
+        "N01",
+        "the spatial covariance is not positive definite",
+        why="Some combination of the coefficients would have a negative variance, "
+        "which this kernel does not rule out.",
+        fix="inference: {conley: {kernel: bartlett}}, a smaller cutoff_km, or "
+        "driscoll_kraay",
+    )
+
+
+def _near(design: Design, inference: Inference, psi: Floats) -> Floats:
+    """Products (k, k) of rows that are near in space, or in time within a unit."""
     options = inference.options
     if design.places is None:  # the framework gives them
         raise IdentificationError("I10", "conley needs the places of the rows")
@@ -165,21 +185,10 @@ def _spatial(
         float(options["cutoff_km"]),
         options.get("kernel", "bartlett"),
     )
-    own = psi.T @ psi
     if options.get("lags"):
         past = _newey_west(design, inference, psi).psi
-        V += past.T @ past - own
-    V *= np.diag(found.V)[0] / own[0, 0]
-    if indefinite(V):
-        raise NumericalError(
-            "N01",
-            "the spatial covariance is not positive definite",
-            why="Some combination of the coefficients would have a negative variance, "
-            "which this kernel does not rule out.",
-            fix="inference: {conley: {kernel: bartlett}}, a smaller cutoff_km, or "
-            "driscoll_kraay",
-        )
-    return replace(found, V=V, psi=found.psi, exact=False)
+        V += past.T @ past - psi.T @ psi
+    return V
 
 
 def _scores(design: Design, X: Floats, u: Floats) -> Floats:
@@ -215,7 +224,15 @@ def meat(design: Design, inference: Inference, scores: Floats) -> Floats:
     """Sum of squares (m, m) of scores (n, m) over clusters or rows, without a factor.
 
     Scores are those of the weighted columns; two-way clusters are V1 + V2 - V12.
+
+    Raises:
+        NumericalError: N01 an indefinite spatial covariance.
     """
+    if inference.name == "conley":
+        near = _near(design, inference, scores)
+        if indefinite(near):
+            raise _indefinite()
+        return near
     terms, _ = _terms(design, inference, scores)
     return np.asarray(sum(t.sign * (t.psi.T @ t.psi) for t in terms))
 
