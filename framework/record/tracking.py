@@ -15,19 +15,20 @@ import os
 import re
 import shutil
 import sqlite3
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from filecmp import cmp
+from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from framework.errors import StorageError
-from framework.record import bulk
+from framework.record import bulk, new_store
 from framework.record.folder import is_run, run_folders
 from framework.record.pages import demand_free, demand_local, serve_store
 from framework.record.process import is_alive, this_process
@@ -382,64 +383,69 @@ def _quiet(*names: str) -> Iterator[None]:
 
 
 def _make_or_upgrade(tracking: TrackingConfig) -> None:
-    """Make our own store, or bring one of an earlier MLflow up to date.
+    """Make our own store, or bring one of an earlier MLflow up to date."""
+    if _is_current(tracking) or _made(tracking):
+        return
+    if _is_there(tracking):
+        utils: Any = import_module("mlflow.store.db.utils")
+        engine = utils.create_sqlalchemy_engine_with_retry(tracking.store)
+        try:
+            utils._upgrade_db(engine)
+        finally:
+            engine.dispose()
+    else:
+        make_by_mlflow(tracking)
+    replace_text(tracking.mark, version("mlflow"))
+
+
+def make_by_mlflow(tracking: TrackingConfig) -> None:
+    """A new store of our own, by MLflow itself and all its migrations."""
+    from sqlalchemy import text
+
+    utils: Any = import_module("mlflow.store.db.utils")
+    engine = utils.create_sqlalchemy_engine_with_retry(tracking.store)
+    try:
+        utils._initialize_tables(engine)
+        with engine.begin() as connection:
+            connection.execute(text(new_store.DEFAULT), new_store.default_experiment())
+    finally:
+        engine.dispose()
+
+
+def _made(tracking: TrackingConfig) -> bool:
+    """Make our own store where there is none, without loading MLflow.
 
     The mark is written last. A store without it was left by a process that was killed
     while making it; MLflow never mends such a store, and nothing is in it yet.
-    """
-    from importlib import import_module
-    from importlib.metadata import version
 
-    if _is_current(tracking):
-        return
-    utils: Any = import_module("mlflow.store.db.utils")
+    Returns:
+        False where there is one, or where only MLflow knows how to make it.
+    """
     database, mark = tracking.database, tracking.mark
-    marked = mark.read_text(encoding="ascii") if mark.exists() else ""
     for draft in mark.parent.glob(f".{mark.name}.*.draft"):
         draft.unlink()  # of a process that was killed: this one holds the lock
-    if not marked:
-        for name in (database.name, f"{database.name}-journal"):
-            database.with_name(name).unlink(missing_ok=True)
-    engine = utils.create_sqlalchemy_engine_with_retry(tracking.store)
-    try:
-        if marked and database.stat().st_size:
-            utils._upgrade_db(engine)
-        else:
-            utils._initialize_tables(engine)
-            _make_default(engine)
-    finally:
-        engine.dispose()
-    replace_text(mark, version("mlflow"))
+    if _is_there(tracking):
+        return False
+    for name in (database.name, f"{database.name}-journal"):
+        database.with_name(name).unlink(missing_ok=True)
+    installed = version("mlflow")
+    if not new_store.make(database, installed):
+        return False
+    replace_text(mark, installed)
+    return True
+
+
+def _is_there(tracking: TrackingConfig) -> bool:
+    """Whether our own store was made, by whatever version."""
+    database = tracking.database
+    return tracking.mark.exists() and database.exists() and database.stat().st_size > 0
 
 
 def _is_current(tracking: TrackingConfig) -> bool:
-    """Whether our own store is one that the installed MLflow made or upgraded."""
-    from importlib.metadata import version
-
+    """Whether our own store is one of the installed MLflow."""
     mark = tracking.mark
     marked = mark.read_text(encoding="ascii") if mark.exists() else ""
     return marked == version("mlflow") and tracking.database.exists()
-
-
-def _make_default(engine: Any) -> None:
-    """MLflow's experiment 0, which it would otherwise write itself.
-
-    It would put the working directory into the SQL as text, and a path with two kinds
-    of quotation marks breaks that.
-    """
-    from sqlalchemy import text
-
-    now = round(1000 * time.time())
-    values = {"place": Path("mlruns", "0").resolve().as_uri(), "now": now}
-    with engine.begin() as connection:
-        connection.execute(
-            text(
-                "INSERT INTO experiments (experiment_id, name, artifact_location, "
-                "lifecycle_stage, creation_time, last_update_time, workspace) "
-                "VALUES (0, 'Default', :place, 'active', :now, :now, 'default')"
-            ),
-            values,
-        )
 
 
 def _experiment(client: MlflowClient, tracking: TrackingConfig, study: str) -> str:
@@ -554,7 +560,10 @@ def _added(tracking: TrackingConfig, recorded: Recorded, note: str) -> bool:
         database refuses: nothing was written, and MLflow's client is to do or say it.
     """
     with exclusive(tracking.lock, seconds=_LOCK_SECONDS):
-        if not _is_current(tracking):
+        try:
+            if not (_is_current(tracking) or _made(tracking)):
+                return False
+        except (sqlite3.Error, OSError):
             return False
         _await_others(tracking)
         others = _others(tracking, recorded)

@@ -1,0 +1,121 @@
+"""The store that is made without MLflow is the one that MLflow makes."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+from framework.record import new_store, tracking, write_run
+from framework.record.tracking import TrackingConfig, sync
+from tests.build_run import build_run
+
+SYNC = (
+    "import sys; from pathlib import Path\n"
+    "from framework.record import new_store, tracking\n"
+    "{before}\n"
+    "tracking.sync(Path(sys.argv[1]), tracking.TrackingConfig(Path(sys.argv[2])))\n"
+    "print(sorted({{'mlflow', 'alembic', 'sqlalchemy'}} & set(sys.modules)))"
+)
+
+
+def synced(folder: Path, runs: Path, before: str = "") -> tuple[str, str]:
+    """What a process of its own says that shows a run in a new store."""
+    script = SYNC.format(before=before)
+    command = [sys.executable, "-c", script, str(folder), str(runs)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return done.stdout, done.stderr
+
+
+def experiments(database: Path) -> list[tuple[object, ...]]:
+    with sqlite3.connect(database) as store:
+        return store.execute(
+            "SELECT experiment_id, name, artifact_location, lifecycle_stage, workspace"
+            " FROM experiments ORDER BY 1"
+        ).fetchall()
+
+
+def statements(sql: str) -> list[list[str]]:
+    """Constraints in any order: MLflow's migrations put them in a set."""
+    return [
+        sorted(line.strip().rstrip(",") for line in statement.splitlines())
+        for statement in sql.split(";\n")
+    ]
+
+
+def columns(database: Path, tables: list[str]) -> dict[str, list[object]]:
+    """Columns in their order, with type, default and key."""
+    with sqlite3.connect(database) as store:
+        return {t: store.execute(f"PRAGMA table_info({t})").fetchall() for t in tables}
+
+
+def test_it_is_the_store_that_mlflow_makes(tmp_path):
+    """Table by table, index by index, row by row; and MLflow takes it as its own.
+
+    The file is of the locked version: after a change of the lock it is written anew by
+    `python -m framework.record.new_store`.
+    """
+    ours, theirs = (TrackingConfig(tmp_path / name) for name in ("ours", "theirs"))
+    folders = [write_run(build_run(), config.runs) for config in (ours, theirs)]
+    assert synced(folders[0], ours.runs) == ("[]\n", "")
+    # Of an unknown version MLflow makes its own; it is as quiet.
+    unknown = "new_store.file_of = lambda version: Path('/no/such/file')"
+    said, chatter = synced(folders[1], theirs.runs, unknown)
+    assert said == "['alembic', 'mlflow', 'sqlalchemy']\n"
+    assert chatter == ""
+    with sqlite3.connect(theirs.database) as store:
+        tables = [
+            name
+            for (name,) in store.execute(
+                "SELECT name FROM sqlite_master WHERE type = 'table'"
+            )
+        ]
+    assert len(tables) > 40
+    for config in (ours, theirs):
+        with sqlite3.connect(config.database) as store:
+            # The run itself is compared elsewhere (test_bulk.py).
+            for table in tables:
+                if table not in {"alembic_version", "workspaces"}:
+                    store.execute(f"DELETE FROM {table}")
+    made = new_store.tables_of(ours.database)
+    assert made == new_store.file_of(version("mlflow")).read_text(encoding="utf-8")
+    assert statements(made) == statements(new_store.tables_of(theirs.database))
+    assert columns(ours.database, tables) == columns(theirs.database, tables)
+    assert 'INSERT INTO "alembic_version"' in made
+
+
+def test_mlflow_has_nothing_to_mend_in_it(tmp_path):
+    from mlflow.store.db.utils import (
+        _get_latest_schema_revision,
+        _get_schema_version,
+        create_sqlalchemy_engine_with_retry,
+    )
+
+    config = TrackingConfig(tmp_path)
+    sync(write_run(build_run(), tmp_path), config)
+    engine = create_sqlalchemy_engine_with_retry(config.store)
+    assert _get_schema_version(engine) == _get_latest_schema_revision()
+    engine.dispose()
+    default, study = experiments(config.database)
+    place = Path("mlruns", "0").resolve().as_uri()
+    assert default == (0, "Default", place, "active", "default")
+    assert study[:2] == (1, "laws")
+
+
+def test_a_store_is_not_there_before_all_of_it_is(tmp_path, monkeypatch):
+    """The tables of a store that could not be finished are no store."""
+    config = TrackingConfig(tmp_path)
+    folder = write_run(build_run(), tmp_path)
+
+    def broken(*_: object) -> None:
+        raise OSError("no room for the mark")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tracking, "replace_text", broken)
+        assert not tracking._added(config, tracking.read(folder), "")
+    assert config.database.exists()
+    assert not config.mark.exists()
+    sync(folder, config)
+    assert [name for _, name, *_ in experiments(config.database)] == ["Default", "laws"]
