@@ -37,7 +37,8 @@ def rebuild(options: argparse.Namespace) -> int:
     """Every run of `runs/` in MLflow, again or for the first time."""
     from framework.record.tracking import rebuild as make
 
-    count = make(_tracking(_settings(options)), progress=_counted("runs shown"))
+    tracking = _tracking(_settings(options))
+    count = make(tracking, progress=_counted("runs shown"), waits=printing.log)
     printing.out(f"{count} runs are in MLflow.")
     return OK
 
@@ -52,7 +53,7 @@ def ui(options: argparse.Namespace) -> int:
         page = view_url(tracking, options.study, base=base) if options.study else base
         printing.out(f"MLflow is at {page} (ctrl-c ends it)")
 
-    return serve(tracking, port=options.port, ready=ready)
+    return serve(tracking, port=options.port, ready=ready, waits=printing.log)
 
 
 def run_folder(name: str, runs: Path) -> Path:

@@ -713,14 +713,23 @@ def renderer(settings: Settings) -> Callable[[Path], None]:
     return draw
 
 
-def sync(folder: Path, settings: Settings) -> str:
-    """Show a run in MLflow; the page or experiment, "" when tracking is off."""
+def sync(
+    folder: Path, settings: Settings, waits: Callable[[str], None] | None = None
+) -> str:
+    """Show a run in MLflow; the page or experiment, "" when tracking is off.
+
+    Args:
+        folder: of the run.
+        settings: where MLflow is.
+        waits: told, in a sentence, what another program makes it wait for.
+    """
     if not settings.tracking.enabled:
         return ""
     from framework.record.tracking import TrackingConfig
     from framework.record.tracking import sync as show
 
-    return show(folder, TrackingConfig(settings.runs, **settings.tracking.model_dump()))
+    tracking = TrackingConfig(settings.runs, **settings.tracking.model_dump())
+    return show(folder, tracking, waits=waits)
 
 
 def verdicts_of(ran: Ran) -> list[tuple[str, Verdict]]:

@@ -266,7 +266,7 @@ def finish(ran: Ran, settings: Any, options: argparse.Namespace) -> int:
     if not options.json:
         printing.summary(ran)
     ran.watch.lap("terminal")
-    sync(ran.folder, settings)
+    sync(ran.folder, settings, None if options.quiet else printing.log)
     ran.watch.lap("MLflow")
     if not options.json:
         printing.spent(ran)

@@ -6,7 +6,7 @@ import fcntl
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +15,8 @@ from framework.errors import StorageError
 
 #: Files whose way to the disk is awaited at the same time.
 _SYNCED_AT_ONCE = 16
+#: Seconds of waiting from which on it is said what for.
+NOTICED = 1.0
 
 
 @contextmanager
@@ -106,21 +108,33 @@ def read_latest(study: Path) -> Path | None:
 
 
 @contextmanager
-def exclusive(path: Path, *, seconds: float) -> Iterator[None]:
+def exclusive(
+    path: Path, *, seconds: float, waits: Callable[[], None] | None = None
+) -> Iterator[None]:
     """Hold a lock file; the system frees it when the holder dies, however it dies.
+
+    Args:
+        path: the file, made where there is none.
+        seconds: how long to wait for who has it.
+        waits: called once, when the wait is one that a user notices.
 
     Raises:
         StorageError: R23 after `seconds` of waiting.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+b") as handle:
-        deadline = time.monotonic() + seconds
+        begun = time.monotonic()
+        said = waits is None
         while True:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                if time.monotonic() >= deadline:
+                waited = time.monotonic() - begun
+                if waits is not None and not said and waited >= NOTICED:
+                    waits()
+                    said = True
+                if waited >= seconds:
                     raise StorageError(
                         "R23",
                         f"{path} is held by another process for more than "

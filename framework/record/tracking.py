@@ -33,7 +33,7 @@ from framework.record.folder import is_run, run_folders
 from framework.record.pages import demand_free, demand_local, serve_store
 from framework.record.process import is_alive, this_process
 from framework.record.shown import Estimation, Recorded, description, parent_tags, read
-from framework.record.storage import exclusive, replace_text
+from framework.record.storage import NOTICED, exclusive, replace_text
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -50,6 +50,9 @@ ARTIFACTS = (
 )
 #: Key of the saved view that `view_url` opens.
 VIEW = "estimand"
+
+#: Told in a sentence whom a command waits for.
+Waits = Callable[[str], None]
 
 _LOCK_SECONDS = 120.0
 _REBUILD = "the results are safe in runs/; when it is mended, run `estimand rebuild`"
@@ -142,6 +145,7 @@ def sync(
     *,
     note: str = "",
     progress: Callable[[int, int], None] | None = None,
+    waits: Waits | None = None,
 ) -> str:
     """Show a finished run in MLflow; again changes nothing.
 
@@ -153,6 +157,7 @@ def sync(
         tracking: where to.
         note: the tables in Markdown; "" = `tables/*.md` of the folder.
         progress: called with (estimations shown, all) after each.
+        waits: told once, in a sentence, whom it waits for and how long at most.
 
     Returns:
         Address of the run in MLflow's pages, or, for a database without a server,
@@ -164,11 +169,11 @@ def sync(
     if not tracking.enabled:
         return ""
     recorded = read(folder)
-    if tracking.is_ours and _added(tracking, recorded, note):
+    if tracking.is_ours and _added(tracking, recorded, note, waits):
         if progress:
             progress(len(recorded.estimations), len(recorded.estimations))
         return recorded.study
-    with _open(tracking) as client:
+    with _open(tracking, waits) as client:
         _finish_orphans(client, tracking, spare=recorded.folder)
         _catch_up(client, tracking, recorded)
         parent = _show(client, tracking, recorded, note, progress)
@@ -182,12 +187,14 @@ def rebuild(
     tracking: TrackingConfig,
     *,
     progress: Callable[[int, int], None] | None = None,
+    waits: Waits | None = None,
 ) -> int:
     """Show every run of `runs/` in MLflow, those it already has left as they are.
 
     Args:
         tracking: where to.
         progress: called with (runs shown, all) after each.
+        waits: as `sync`.
 
     Returns:
         The number of runs.
@@ -196,7 +203,7 @@ def rebuild(
         StorageError: R22; what was shown stays.
     """
     folders = list(run_folders(tracking.runs))
-    with _open(tracking) as client:
+    with _open(tracking, waits) as client:
         _finish_orphans(client, tracking)
         for count, folder in enumerate(folders, start=1):
             _show(client, tracking, read(folder))
@@ -234,6 +241,7 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 5000,
     ready: Callable[[str], None] | None = None,
+    waits: Waits | None = None,
 ) -> int:
     """Serve MLflow's pages on this machine until interrupted.
 
@@ -242,6 +250,7 @@ def serve(
         host: this machine's own address: MLflow asks nobody for a password.
         port: a free port.
         ready: called with the address once it answers.
+        waits: as `sync`.
 
     Returns:
         The server's exit code, 0 after an interruption.
@@ -256,7 +265,7 @@ def serve(
             ready(tracking.store)
         return 0
     demand_free(host, port)
-    with _open(tracking):
+    with _open(tracking, waits):
         pass  # creates the store or brings it up to date
     options = ["--no-serve-artifacts"]
     options += ["--default-artifact-root", str(tracking.artifacts)]
@@ -276,14 +285,16 @@ def serve(
 
 
 @contextmanager
-def _open(tracking: TrackingConfig) -> Iterator[MlflowClient]:
+def _open(
+    tracking: TrackingConfig, waits: Waits | None = None
+) -> Iterator[MlflowClient]:
     """A client on an up-to-date store, for one writer at a time.
 
     Raises:
         StorageError: R22 whatever MLflow or its database said; R23 another writer.
     """
     with (
-        exclusive(tracking.lock, seconds=_LOCK_SECONDS),
+        _alone(tracking, waits),
         # From the first import on: alembic greets when it is loaded.
         _quiet("mlflow", "alembic"),
     ):
@@ -297,7 +308,7 @@ def _open(tracking: TrackingConfig) -> Iterator[MlflowClient]:
 
         try:
             if tracking.is_ours:
-                _await_others(tracking)
+                _await_others(tracking, waits)
                 _make_or_upgrade(tracking)
             else:
                 _demand_answer(tracking.store)
@@ -321,7 +332,20 @@ def _refused(tracking: TrackingConfig, error: Exception) -> StorageError:
     )
 
 
-def _await_others(tracking: TrackingConfig) -> None:
+@contextmanager
+def _alone(tracking: TrackingConfig, waits: Waits | None) -> Iterator[None]:
+    """The one writer of ours.
+
+    Raises:
+        StorageError: R23 another one.
+    """
+    said = f"another run that writes to MLflow's store (it holds {tracking.lock})"
+    tell = None if waits is None else lambda: waits(_waiting_for(said))
+    with exclusive(tracking.lock, seconds=_LOCK_SECONDS, waits=tell):
+        yield
+
+
+def _await_others(tracking: TrackingConfig, waits: Waits | None) -> None:
     """Wait until no other program (a viewer of databases, a backup) holds our database.
 
     MLflow itself waits for 20 seconds at every statement and then gives up.
@@ -331,17 +355,30 @@ def _await_others(tracking: TrackingConfig) -> None:
     """
     if not tracking.database.exists():
         return
-    connection = sqlite3.connect(
-        tracking.database, timeout=_LOCK_SECONDS, isolation_level=None
-    )
-    with closing(connection):
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            connection.execute("ROLLBACK")
-        except sqlite3.Error as error:
-            # What else is wrong with it is found, and said, by who uses it.
-            if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
-                raise _refused(tracking, error) from error
+    noticed = min(NOTICED, _LOCK_SECONDS)
+    for seconds in (noticed, _LOCK_SECONDS - noticed):
+        connection = sqlite3.connect(
+            tracking.database, timeout=seconds, isolation_level=None
+        )
+        with closing(connection):
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute("ROLLBACK")
+            except sqlite3.Error as error:
+                # What else is wrong with it is found, and said, by who uses it.
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                    return
+                busy = error
+            else:
+                return
+        if waits is not None and seconds == noticed:
+            held = f"another program that holds {tracking.database}"
+            waits(_waiting_for(held))
+    raise _refused(tracking, busy) from busy
+
+
+def _waiting_for(whom: str) -> str:
+    return f"waiting for {whom}, at most {_LOCK_SECONDS:g} s"
 
 
 def _demand_answer(store: str) -> None:
@@ -552,20 +589,22 @@ def _others(tracking: TrackingConfig, recorded: Recorded) -> dict[str, Path]:
 # --- What MLflow gets --------------------------------------------------------------
 
 
-def _added(tracking: TrackingConfig, recorded: Recorded, note: str) -> bool:
+def _added(
+    tracking: TrackingConfig, recorded: Recorded, note: str, waits: Waits | None
+) -> bool:
     """Write a run that is all our own store lacks, at once and without loading MLflow.
 
     Returns:
         False where the store is to be made, upgraded or mended first, or where its
         database refuses: nothing was written, and MLflow's client is to do or say it.
     """
-    with exclusive(tracking.lock, seconds=_LOCK_SECONDS):
+    with _alone(tracking, waits):
         try:
             if not (_is_current(tracking) or _made(tracking)):
                 return False
         except (sqlite3.Error, OSError):
             return False
-        _await_others(tracking)
+        _await_others(tracking, waits)
         others = _others(tracking, recorded)
         try:
             with bulk.writing(tracking.database) as store:

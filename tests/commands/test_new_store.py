@@ -114,7 +114,7 @@ def test_a_store_is_not_there_before_all_of_it_is(tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(tracking, "replace_text", broken)
-        assert not tracking._added(config, tracking.read(folder), "")
+        assert not tracking._added(config, tracking.read(folder), "", None)
     assert config.database.exists()
     assert not config.mark.exists()
     sync(folder, config)

@@ -19,6 +19,7 @@ import pytest
 from framework.errors import SafetyError, SpecError, StorageError
 from framework.record import Column, tracking, write_run
 from framework.record.shown import METRICS, MOST_VARYING, PARAMETERS
+from framework.record.storage import exclusive
 from framework.record.tracking import (
     VIEW,
     TrackingConfig,
@@ -505,12 +506,33 @@ def test_our_store_is_waited_for_while_another_program_holds_it(runs, monkeypatc
     assert time.monotonic() - begun < 10
     assert caught.value.problems[0].code == "R22"
     monkeypatch.setattr(tracking, "_LOCK_SECONDS", 60.0)
-    release = threading.Timer(1.0, other.execute, ["ROLLBACK"])
+    release = threading.Timer(1.5, other.execute, ["ROLLBACK"])
     release.start()
-    sync(folder, config)
+    said: list[str] = []
+    sync(folder, config, waits=said.append)
     assert not release.is_alive()
+    assert said == [f"waiting for another program that holds {database}, at most 60 s"]
     other.close()
     assert statuses(runs) == ["FINISHED"] * 6
+
+
+def test_another_run_is_waited_for_in_one_line(runs):
+    """Said once it lasts: a lock that is free within the second is no news."""
+    config = TrackingConfig(runs)
+    folder = write_run(build_run(), runs)
+    holder = exclusive(config.lock, seconds=0)
+    holder.__enter__()
+    release = threading.Timer(1.5, holder.__exit__, [None, None, None])
+    release.start()
+    said: list[str] = []
+    sync(folder, config, waits=said.append)
+    assert not release.is_alive()
+    (line,) = said
+    assert line.startswith("waiting for another run that writes to MLflow's store")
+    assert line.endswith(f"(it holds {config.lock}), at most 120 s")
+    said.clear()
+    assert rebuild(config, waits=said.append) == 1
+    assert said == []
 
 
 def test_a_server_that_is_down_is_said_without_its_password(runs, monkeypatch):
