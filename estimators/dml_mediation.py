@@ -34,6 +34,7 @@ class DmlMediation(Estimator):
         binary=True,
     )
     random: ClassVar[bool] = True  # folds, and learners
+    divisible: ClassVar[bool] = True
     acknowledges: ClassVar[tuple[str, ...]] = (
         "few_clusters",
         "few_treated",

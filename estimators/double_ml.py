@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, WithJsonSchema, model_validator
@@ -76,6 +77,7 @@ class DoubleMl(Estimator):
         inference=frozenset({"hetero", "cluster"}),
     )
     random: ClassVar[bool] = True  # folds, and learners
+    divisible: ClassVar[bool] = True
     acknowledges: ClassVar[tuple[str, ...]] = (
         "few_clusters",
         "few_treated",
@@ -277,6 +279,7 @@ class DoubleMl(Estimator):
         from estimators._double.report import Wanted, report
         from estimators._double.sample import read
         from estimators._double.scores import repetition
+        from estimators._double.shared import in_any_order
         from estimators._math.carried import classes
 
         plan = self._plan(request)
@@ -284,10 +287,12 @@ class DoubleMl(Estimator):
             return self._differences(request, plan)
         sample = read(request, _READ_AS[self.kind], self.transform, self.folds)
         features = classes(sample.X)
-        found = [
-            repetition(sample, plan, r, classes=features)
-            for r in range(self.repetitions)
-        ]
+        found = in_any_order(
+            [
+                partial(repetition, sample, plan, r, classes=features)
+                for r in range(self.repetitions)
+            ]
+        )
         shown = self._shown(request, sample)
         wanted = Wanted(self._benchmarks(), self._figures())
         return report(sample, plan, found, request, shown, wanted)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
@@ -244,7 +245,7 @@ class Assignments:
 
 
 class Shelf(Protocol):
-    """Where an estimation may leave parts of its work for later ones.
+    """Where an estimation leaves parts of its work for others, under way and later.
 
     What is found was put there by the same source files and engines. The key names all
     else that the value is made from; nothing may depend on whether a value is found.
@@ -254,7 +255,17 @@ class Shelf(Protocol):
         """The value as it was put, or None."""
 
     def put(self, key: bytes, value: bytes) -> None:
-        """Keep a value once the estimation is done and sound."""
+        """Keep a value; others find it at once, whatever becomes of the estimation."""
+
+    def drop(self, key: bytes) -> None:
+        """Forget a value that is part of another one by now."""
+
+    def claim(self, key: bytes, *, wait: bool) -> AbstractContextManager[bool]:
+        """Say that a value is being made; False if a worker that lives said so before.
+
+        With `wait` that worker is waited for (a minute at most): look again whether the
+        value is there, and make it if not.
+        """
 
 
 #: The shelf of the estimation under way; None where nothing outlives the process.
@@ -270,6 +281,9 @@ class Estimator(Plugin):
     #: It draws random numbers from `request.seed`. What does not is given seed 0
     #: whatever the study's is, and is not computed again under another.
     random: ClassVar[bool] = False
+    #: Its parts are claimed and put on the shelf one by one: a worker without work of
+    #: its own may run the same estimation beside, and make what is not claimed.
+    divisible: ClassVar[bool] = False
     #: Names of refusals that a study may override (`model.acknowledge`).
     acknowledges: ClassVar[tuple[str, ...]] = (
         "few_clusters",

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from estimators._double.sample import SHOWN, Sample
 from estimators._double.scores import Plan, Repetition, repetition
+from estimators._double.shared import in_any_order
 from framework.errors import SpecError
 
 if TYPE_CHECKING:
@@ -119,10 +121,12 @@ def _benchmark(
         features=tuple(sample.features[j] for j in kept),
     )
     shares_y, shares_d, shifts, rhos = [], [], [], []
-    for number, long in enumerate(found):
-        # Rows without ids have folds named by their controls: these stay as they were.
-        fold = sample.folds(plan.folds, plan.seed, number)
-        other = repetition(short, plan, number, fold)
+    # Rows without ids have folds named by their controls: these stay as they were.
+    folds = [sample.folds(plan.folds, plan.seed, r) for r in range(len(found))]
+    others = in_any_order(
+        [partial(repetition, short, plan, r, fold) for r, fold in enumerate(folds)]
+    )
+    for long, other in zip(found, others, strict=True):
         more_y = other.sigma2[key] - long.sigma2[key]
         more_d = long.nu2[key] - other.nu2[key]
         shift = float(other.solved[key].theta[at] - long.solved[key].theta[at])

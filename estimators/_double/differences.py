@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,6 +29,7 @@ from estimators._double.sample import (
     ROWS_OF_AN_ARM,
 )
 from estimators._double.scores import Check, Plan
+from estimators._double.shared import in_any_order
 from estimators._math.folds import folds_in_strata, places, spoken
 from estimators._math.group_time import Cells, GroupTime
 from estimators._math.orthogonal import Solved, change_on_treated, median_of, solve
@@ -141,7 +143,9 @@ def differences(
     problems = [*_few_groups(panel, plan), *_too_small(compare, folds, plan, request)]
     if problems:
         raise EstimandError(problems)
-    found = [_split(panel, compare, fold, plan, r) for r, fold in enumerate(folds)]
+    found = in_any_order(
+        [partial(_split, panel, compare, fold, plan, r) for r, fold in enumerate(folds)]
+    )
     _overlap_or_refuse(compare, found, plan, request)
     middle = _middle_cells(found)
     effects = _one(found) if cells is None else _averaged(panel, cells, found, options)

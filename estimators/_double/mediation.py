@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -18,6 +19,7 @@ from estimators._double.nuisance import cross_fit_nested, loss
 from estimators._double.report import POOR_OVERLAP, Wanted, report
 from estimators._double.sample import ROWS_OF_AN_ARM, Sample, read
 from estimators._double.scores import Check, Plan, Repetition, Splitting
+from estimators._double.shared import in_any_order
 from estimators._double.transform import Transform
 from estimators._math.orthogonal import Score, augmented_means, crossed, median_of
 from estimators._math.projection import Codes, Floats
@@ -65,7 +67,9 @@ def mediation(request: Request, plan: Plan, transform: Transform, held: Held) ->
             path="model.mediators",
         )
     _own_columns(request)
-    found = [_split(sample, plan, r, held) for r in range(plan.repetitions)]
+    found = in_any_order(
+        [partial(_split, sample, plan, r, held) for r in range(plan.repetitions)]
+    )
     trimmed = float(np.mean([m.trimmed for m in found]))
     _overlap_or_refuse(trimmed, plan, request)
     asked = request.estimand or ESTIMANDS

@@ -2,7 +2,8 @@
 
 Predictions are kept in memory and on the shelf by everything they are made from, so that
 another outcome finds the treatment's, in another process and another run, too; another
-cluster or level finds all, and another fold, seed, option or row finds none.
+cluster or level finds all, and another fold, seed, option or row finds none. Workers
+that need the same predictions at the same time share their folds out.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import importlib
 import random
 import warnings
 from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cache
@@ -20,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from estimators._double.shared import made_together
 from estimators._math.projection import Codes, Flags, Floats
 from framework.contract import SHELF, Plugin
 from framework.errors import EstimandError, NumericalError
@@ -123,54 +126,88 @@ def cross_fit(
     """
     _load_engine()
     key = _key(target, X, fold, learner, task, seed, within)
-    known = _known(key, learner, len(fold))
-    if known is not None:
+
+    def leaving_out(k: int) -> list[_Fold]:
+        test = fold == k
+        of = target if target.ndim == 1 else target[k]
+        train = ~test
+        if within is not None:
+            train &= within if within.ndim == 1 else within[k]
+        model = learner.build(task, _seed(seed, k))
+        predicted, stopped = _fit_predict(model, X, of, train, test, task, what)
+        return [_Fold(predicted, float(of[train].mean()), stopped)]
+
+    (fitted,) = _by_fold([key], fold, learner, leaving_out, what)
+    return fitted
+
+
+@dataclass(frozen=True, slots=True)
+class _Fold:
+    """Predictions of one fold's rows, and the mean in its training rows."""
+
+    values: Floats
+    baseline: float
+    unsettled: int
+
+
+def _by_fold(
+    keys: Sequence[bytes],
+    fold: Codes,
+    learner: Learner,
+    leaving_out: Callable[[int], list[_Fold]],
+    what: str,
+) -> list[Fitted]:
+    """Predictions from memory, else from the shelf, else fold by fold.
+
+    Args:
+        keys: of the targets that a fit predicts.
+        fold: (n,) fold of each row.
+        leaving_out: fits without fold k; its predictions of every target.
+
+    Raises:
+        NumericalError: N02.
+        ElsewhereError: other workers make what is missing.
+    """
+    held = [MEMORY.get(key) for key in keys]
+    if (known := [f for f in held if f is not None]) and len(known) == len(keys):
         return known
-    values, baseline = np.empty(len(fold)), np.empty(len(fold))
-    unsettled = 0
+    rows = [np.flatnonzero(fold == k) for k in range(int(fold.max()) + 1)]
+
+    def make(k: int) -> bytes:
+        made = leaving_out(k)
+        if not all(np.isfinite(f.values).all() for f in made):
+            raise NumericalError("N02", f"predictions of {what} are not all finite")
+        numbers = [np.append(f.values, [f.baseline, f.unsettled]) for f in made]
+        return np.concatenate(numbers).astype("<f8").tobytes()
+
+    shelf = SHELF.get()
     with _one_thread():
-        for k in range(int(fold.max()) + 1):
-            test = fold == k
-            of = target if target.ndim == 1 else target[k]
-            train = ~test
-            if within is not None:
-                train &= within if within.ndim == 1 else within[k]
-            model = learner.build(task, _seed(seed, k))
-            predicted, stopped = _fit_predict(model, X, of, train, test, task, what)
-            values[test] = predicted
-            baseline[test] = of[train].mean()
-            unsettled += stopped
-    if not np.isfinite(values).all():
-        raise NumericalError("N02", f"predictions of {what} are not all finite")
+        if shelf is None or not _shelved(learner):
+            value, fresh = b"".join(make(k) for k in range(len(rows))), True
+        else:
+            sizes = [8 * len(keys) * (len(of) + 2) for of in rows]
+            value, fresh = made_together(shelf, b"|".join(keys), sizes, make)
+    fitted = _of_folds(np.frombuffer(value, dtype="<f8"), rows, len(keys), len(fold))
+    for key, one in zip(keys, fitted, strict=True):
+        (MEMORY.put if fresh else MEMORY.hold)(key, one)
+    return fitted
+
+
+def _of_folds(
+    numbers: Floats, rows: Sequence[Codes], targets: int, n: int
+) -> list[Fitted]:
+    """What `_by_fold` kept, fold after fold, by target."""
+    values, baseline = np.empty((targets, n)), np.empty((targets, n))
+    unsettled, at = [0] * targets, 0
+    for of in rows:
+        for j in range(targets):
+            end = at + len(of)
+            values[j, of], baseline[j, of] = numbers[at:end], numbers[end]
+            unsettled[j] += int(numbers[end + 1])
+            at = end + 2
     for array in (values, baseline):
         array.setflags(write=False)
-    fitted = Fitted(values, baseline, unsettled)
-    _remember(key, fitted, learner)
-    return fitted
-
-
-def _known(key: bytes, learner: Learner, n: int) -> Fitted | None:
-    """Predictions from this process's memory, else from the shelf."""
-    fitted = MEMORY.get(key)
-    shelf = SHELF.get()
-    if fitted is not None or shelf is None or not _shelved(learner):
-        return fitted
-    held = shelf.get(key)
-    if held is None or len(held) != 8 * (2 * n + 1):
-        return None
-    numbers = np.frombuffer(held, dtype="<f8")
-    fitted = Fitted(numbers[:n], numbers[n : 2 * n], int(numbers[2 * n]))
-    MEMORY.hold(key, fitted)
-    return fitted
-
-
-def _remember(key: bytes, fitted: Fitted, learner: Learner) -> None:
-    MEMORY.put(key, fitted)
-    shelf = SHELF.get()
-    if shelf is not None and _shelved(learner):
-        numbers = np.append(fitted.values, fitted.baseline)
-        numbers = np.append(numbers, float(fitted.unsettled))
-        shelf.put(key, numbers.astype("<f8").tobytes())
+    return [Fitted(values[j], baseline[j], unsettled[j]) for j in range(targets)]
 
 
 def _shelved(learner: Learner) -> bool:
@@ -222,52 +259,40 @@ def cross_fit_nested(
     within = arm == of
     key = _key(target, both, fold, learner, "regression", seed, within)
     # The mean is one given X, and where X ends is not in the columns of both.
-    inner_key, mean_key = key + b"inner", key + f"mean{X.shape[1]}".encode()
-    n = len(target)
-    inner, mean = _known(inner_key, learner, n), _known(mean_key, learner, n)
-    if inner is not None and mean is not None:
-        return inner, mean
-    arrays = [np.empty(len(target)) for _ in range(4)]
-    unsettled = [0, 0]
+    keys = [key + b"inner", key + f"mean{X.shape[1]}".encode()]
     K = int(fold.max()) + 1
-    with _one_thread():
-        for k in range(K):
-            test = fold == k
-            first = ~test & ((fold - k) % K <= K // 2)
-            second = ~test & ~first
-            known, stopped = _fit_predict(
-                learner.build("regression", _seed(seed, k)),
-                both,
-                target,
-                first & within,
-                test | (second & ~within),
-                "regression",
-                what,
-            )
-            values = np.empty(len(target))
-            values[test | (second & ~within)] = known
-            unsettled[0] += stopped
-            arrays[0][test] = values[test]
-            arrays[1][test] = target[first & within].mean()
-            arrays[2][test], stopped = _fit_predict(
-                learner.build("regression", _seed(seed, K + k)),
-                X,
-                values,
-                second & ~within,
-                test,
-                "regression",
-                f"the mean of {what}",
-            )
-            unsettled[1] += stopped
-            arrays[3][test] = values[second & ~within].mean()
-    if not all(np.isfinite(a).all() for a in arrays):
-        raise NumericalError("N02", f"predictions of {what} are not all finite")
-    for array in arrays:
-        array.setflags(write=False)
-    inner = Fitted(arrays[0], arrays[1], unsettled[0])
-    mean = Fitted(arrays[2], arrays[3], unsettled[1])
-    _remember(inner_key, inner, learner)
-    _remember(mean_key, mean, learner)
+
+    def leaving_out(k: int) -> list[_Fold]:
+        test = fold == k
+        first = ~test & ((fold - k) % K <= K // 2)
+        second = ~test & ~first
+        others = second & ~within
+        values = np.empty(len(target))
+        values[test | others], stopped = _fit_predict(
+            learner.build("regression", _seed(seed, k)),
+            both,
+            target,
+            first & within,
+            test | others,
+            "regression",
+            what,
+        )
+        mean, stopped_too = _fit_predict(
+            learner.build("regression", _seed(seed, K + k)),
+            X,
+            values,
+            others,
+            test,
+            "regression",
+            f"the mean of {what}",
+        )
+        inner = float(target[first & within].mean())
+        return [
+            _Fold(values[test], inner, stopped),
+            _Fold(mean, float(values[others].mean()), stopped_too),
+        ]
+
+    inner, mean = _by_fold(keys, fold, learner, leaving_out, what)
     return inner, mean
 
 

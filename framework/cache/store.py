@@ -198,10 +198,14 @@ class Store:
                         removed += 1
         return removed
 
-    def shelf(self) -> FolderShelf:
-        """Parts of estimations by the source files and engines of this process."""
+    def shelf(self, sound: Callable[[], None] | None = None) -> FolderShelf:
+        """Parts of estimations by the source files and engines of this process.
+
+        Args:
+            sound: raises once source files have changed since they were hashed.
+        """
         parts = self._cells / "parts"
-        return FolderShelf(parts / computed_with(), root=parts)
+        return FolderShelf(parts / computed_with(), root=parts, sound=sound)
 
     @property
     def _cells(self) -> Path:

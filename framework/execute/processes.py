@@ -24,16 +24,18 @@ from pathlib import Path
 from typing import IO, Literal
 
 from framework.cache import Failure, Job, Store, source_newest
-from framework.errors import Phase, Problem
+from framework.errors import Phase, Problem, SpecError
 from framework.execute.executor import OnStart, Outcome
 from framework.execute.worker import (
     ENVIRONMENT,
     ESTIMATE,
+    HELP,
     WHERE_ARE_YOU,
+    WORK,
     failure_from_plain,
     job_to_bytes,
 )
-from framework.registry import Entry, find
+from framework.registry import Entry, find, load
 
 #: Seconds between two looks at limits and memory.
 _TICK = 0.1
@@ -61,12 +63,16 @@ _BOOT = (
 class Processes:
     """Jobs in worker processes of this machine.
 
+    A worker for which no job is left runs a divisible one beside the worker that has it:
+    each makes the parts that the other has not claimed.
+
     Use from one thread: on Linux a worker ends with the thread that started it.
 
     Attributes:
         root: the folder of runs; panels are read from and cells kept in its store.
         workers: how many; `auto` starts one, and others (up to the physical cores) when
-            the work that is left is worth their start.
+            the work that is left is worth their start. More workers than jobs are
+            started when a divisible job is worth it.
         time_limit: seconds that a job may take in a warm worker; None = no limit.
         memory_limit: MB of resident memory that a worker and what it starts may hold;
             None = no limit.
@@ -88,6 +94,8 @@ class Processes:
     _failed_starts: int = field(default=0, init=False)
     _start_seconds: float = field(default=2.0, init=False)
     _job_seconds: list[float] = field(default_factory=list, init=False)
+    _divisible: set[str] = field(default_factory=set, init=False)
+    _helped: set[tuple[str, int]] = field(default_factory=set, init=False)
 
     def __post_init__(self) -> None:
         if self.workers != "auto" and self.workers < 1:
@@ -100,11 +108,13 @@ class Processes:
         plugin = find("estimator", estimator.get("name", ""))
         if isinstance(plugin, Entry):
             self._plugins.add(plugin.target)
+            if not job.draws and _is_divisible(plugin):
+                self._divisible.add(job.fingerprint)
 
     def results(self) -> Iterator[Outcome]:
         """Every job once, as they end. The workers stay warm until `cancel`."""
         store = Store(self.root)
-        while self._waiting or any(worker.job for worker in self._crew):
+        while self._waiting or any(worker.has_own_job for worker in self._crew):
             self._hire()
             ready = wait([w.connection for w in self._crew], timeout=_TICK)
             for worker in list(self._crew):
@@ -123,6 +133,8 @@ class Processes:
                         worker.give(job)
                         if self.on_start:
                             self.on_start(job)
+                if worker in self._crew and worker.is_free:
+                    self._lend(worker)
                 # The worker goes on while the outcome is looked at.
                 yield from over
 
@@ -133,8 +145,24 @@ class Processes:
             self._crew[-1].kill()
             self._crew.pop().close()
 
+    def _lend(self, helper: _Worker) -> None:
+        """Let a free worker help the one that came last to a divisible job."""
+        held = [
+            worker
+            for worker in self._crew
+            if worker.has_own_job
+            and worker.job is not None
+            and worker.job.fingerprint in self._divisible
+            and (worker.job.fingerprint, helper.process.pid) not in self._helped
+        ]
+        if held:
+            job = max(held, key=lambda worker: worker.since).job
+            assert job is not None  # noqa: S101 - only those that have one were taken
+            self._helped.add((job.fingerprint, helper.process.pid))
+            helper.give(job, helping=True)
+
     def _hire(self) -> None:
-        while self._waiting and len(self._crew) < self._useful_workers():
+        while len(self._crew) < self._useful_workers():
             if self._crew and self._failed_starts >= _START_ATTEMPTS:
                 return  # those that run carry on; no more attempts beside them
             path = sys.path if self.path is None else self.path
@@ -142,20 +170,33 @@ class Processes:
             self._crew.append(made)
 
     def _useful_workers(self) -> int:
-        jobs = len(self._waiting) + sum(w.job is not None for w in self._crew)
-        if self.workers != "auto":
-            return min(self.workers, jobs)
-        most = min(_physical_cores(), jobs)
-        if not self._crew or len(self._crew) >= most:
-            return min(1, most) if not self._crew else len(self._crew)
-        if not all(worker.is_ready for worker in self._crew):
-            return len(self._crew)
+        jobs = len(self._waiting) + sum(w.has_own_job for w in self._crew)
+        auto, there = self.workers == "auto", len(self._crew)
+        most = _physical_cores() if self.workers == "auto" else self.workers
+        least = min(1 if auto else most, jobs)
+        if there < least:
+            return least
+        # The next one is judged when those that are there have come to work.
+        if there >= most or not all(w.is_ready and w.job for w in self._crew):
+            return there
+        saved = self._left() / (there + 1)
+        return there + (saved > _WORTH * self._start_seconds)
+
+    def _left(self) -> float:
+        """Seconds of work that another worker could share, as far as one can tell."""
+        if not self._waiting:
+            # What has run for so long will run as long again.
+            divisible = (
+                w.job_seconds
+                for w in self._crew
+                if w.job is not None and w.job.fingerprint in self._divisible
+            )
+            return max(divisible, default=0.0)
         # What is known of a job: the mean of those that ended, or how long one has run.
         ended = self._job_seconds
         running = max((w.job_seconds for w in self._crew if w.job), default=0.0)
         each = max(sum(ended) / len(ended) if ended else 0.0, running)
-        saved = each * len(self._waiting) / (len(self._crew) + 1)
-        return len(self._crew) + (saved > _WORTH * self._start_seconds)
+        return each * len(self._waiting)
 
     def _hear(self, worker: _Worker) -> Iterator[Outcome]:
         try:
@@ -168,6 +209,8 @@ class Processes:
             self._start_seconds = time.monotonic() - worker.since
         elif message["state"] == "started":
             worker.has_started, worker.since = True, time.monotonic()
+        elif worker.is_helping:
+            worker.take_back()
         else:
             self._failed_starts = 0
             job, seconds = worker.take_back()
@@ -203,6 +246,10 @@ class Processes:
         status, trace = worker.wait(), worker.output()
         worker.close()
         self._crew.remove(worker)
+        if worker.is_helping and worker.job is not None:
+            # The job goes on without help, and is none to die of twice.
+            self._divisible.discard(worker.job.fingerprint)
+            return
         if worker.has_started:
             job, seconds = worker.take_back()
             problem = (problem or _died(status)).at(address=job.address)
@@ -232,6 +279,7 @@ class _Worker:
     is_ready: bool = False
     has_started: bool = False
     job: Job | None = None
+    is_helping: bool = False
     _sampled: float = 0.0
 
     @classmethod
@@ -267,17 +315,23 @@ class _Worker:
         return self.is_ready and self.job is None
 
     @property
+    def has_own_job(self) -> bool:
+        return self.job is not None and not self.is_helping
+
+    @property
     def job_seconds(self) -> float:
         return time.monotonic() - self.since
 
-    def give(self, job: Job) -> None:
-        self.job, self.since = job, time.monotonic()
+    def give(self, job: Job, *, helping: bool = False) -> None:
+        self.job, self.since, self.is_helping = job, time.monotonic(), helping
         # A worker that died idle is noticed when its socket is read.
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self.connection.send_bytes(HELP if helping else WORK)
             self.connection.send_bytes(job_to_bytes(job))
 
     def take_back(self) -> tuple[Job, float]:
         job, self.job, self.has_started = self.job, None, False
+        self.is_helping = False
         if job is None:
             raise RuntimeError("a worker answered without a job")
         return job, self.job_seconds
@@ -329,6 +383,13 @@ class _Worker:
     def close(self) -> None:
         self.connection.close()
         self.captured.close()
+
+
+def _is_divisible(plugin: Entry) -> bool:
+    try:
+        return bool(getattr(load(plugin), "divisible", False))
+    except SpecError:  # the worker says so
+        return False
 
 
 def _died(status: int) -> Problem:

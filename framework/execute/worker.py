@@ -19,7 +19,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import MappingProxyType
@@ -50,6 +50,8 @@ ENVIRONMENT: Mapping[str, str] = MappingProxyType(
 )
 #: Makes a worker write down where it is, even while an engine holds the interpreter.
 WHERE_ARE_YOU = signal.SIGUSR1
+#: What a worker is told before the job: to do it, or to help who does.
+WORK, HELP = b"work", b"help"
 _PR_SET_PDEATHSIG = 1
 _WATCH_SECONDS = 0.5
 
@@ -69,21 +71,10 @@ def work(
             changed since then must not be kept under that name.
     """
     try:
-        panel = _panel(root, job.panel)
-        if job.source:
-            panel = replace(panel, source=_panel(root, job.source))
-        # Of a random draw nothing is asked for again.
-        shelf = None if job.draws else Store(root).shelf()
-        token = SHELF.set(shelf)
-        try:
-            cell: Cell = _function(task)(job, panel)
-        finally:
-            SHELF.reset(token)
+        cell = _estimated(job, root, task, newest)
         if newest is not None:
             _check_source(newest)
         Store(root).save(cell)
-        if shelf is not None:
-            shelf.keep()
     except EstimandError as error:
         failure = Failure(error.problems, traceback.format_exc())
         _keep_refusal(job, Store(root), failure, newest)
@@ -94,6 +85,34 @@ def work(
     except Exception as error:
         return Failure((_unforeseen(job, error),), traceback.format_exc())
     return cell.fingerprint
+
+
+def lend_a_hand(
+    job: Job, root: Path, *, task: str = ESTIMATE, newest: int | None = None
+) -> None:
+    """Run a divisible job beside the worker that has it; its parts go to the shelf.
+
+    The cell, or what goes wrong, is that worker's to tell.
+    """
+    with contextlib.suppress(Exception):
+        _estimated(job, root, task, newest)
+
+
+def _estimated(job: Job, root: Path, task: str, newest: int | None) -> Cell:
+    panel = _panel(root, job.panel)
+    if job.source:
+        panel = replace(panel, source=_panel(root, job.source))
+    sound = None if newest is None else partial(_check_source, newest)
+    # Of a random draw nothing is asked for again.
+    shelf = None if job.draws else Store(root).shelf(sound)
+    token = SHELF.set(shelf)
+    try:
+        cell: Cell = _function(task)(job, panel)
+    finally:
+        SHELF.reset(token)
+    if shelf is not None:
+        shelf.make_room()
+    return cell
 
 
 def serve(descriptor: int, parent: int, about: Mapping[str, Any]) -> None:
@@ -107,18 +126,19 @@ def serve(descriptor: int, parent: int, about: Mapping[str, Any]) -> None:
         _say(parent_side, state="ready")
         while True:
             try:
+                wish = parent_side.recv_bytes()
                 job = job_from_bytes(parent_side.recv_bytes())
             except EOFError:
                 return
             _say(parent_side, state="started")
             _forget_output()
-            done = work(
+            done = {WORK: work, HELP: lend_a_hand}[wish](
                 job,
                 Path(about["root"]),
                 task=about["task"],
                 newest=about["newest"],
             )
-            failure = None if isinstance(done, str) else failure_to_plain(done)
+            failure = failure_to_plain(done) if isinstance(done, Failure) else None
             _say(parent_side, state="done", failure=failure)
 
 

@@ -428,6 +428,56 @@ def test_more_workers_only_when_they_are_worth_their_start(store: Store):
     assert len(pids) == 1
 
 
+def divided(
+    store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch, **model: Any
+) -> tuple[Cell | Failure, list[str]]:
+    """One divisible job of fifteen parts and a quick one, two workers; who made what."""
+    monkeypatch.setattr(processes_module, "_is_divisible", lambda _: True)
+    long = {"do": "parts", "parts": 15, "folder": str(folder)} | model
+    jobs = [
+        a_job("long", estimator={"name": "describe"}, **long),
+        a_job("quick", estimator={"name": "describe"}),
+    ]
+    found = execute(jobs, store, Processes(store.root, 2, task=TASK))
+    assert isinstance(found["quick"], Cell)
+    made = (folder / "made").read_text().splitlines()
+    assert sorted(int(line.split()[0]) for line in made) == list(range(15))
+    return found["long"], [line.split()[1] for line in made]
+
+
+def test_a_worker_without_work_helps_with_what_can_be_divided(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    outcome, by = divided(store, tmp_path, monkeypatch)
+    assert isinstance(outcome, Cell)
+    # Half each but for what was made before the other came.
+    assert min(by.count(pid) for pid in set(by)) >= 4
+    assert len(set(by)) == 2
+
+
+@pytest.mark.parametrize("wish", ["abort", "numerical", "design", "no memory"])
+def test_a_helper_that_fails_harms_nobody(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wish: str
+):
+    outcome, by = divided(store, tmp_path, monkeypatch, helper=wish)
+    assert isinstance(outcome, Cell)
+    assert len(set(by)) == 1
+    assert store.load_refusal("long") is None
+
+
+def test_what_is_drawn_or_whole_is_nobody_elses(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    crew = Processes(store.root, 2, task=TASK)
+    crew.submit(a_job("whole", estimator={"name": "describe"}))
+    learned = a_job("learned", estimator={"name": "double_ml"})
+    crew.submit(learned)
+    crew.submit(
+        replace(learned, fingerprint="drawn", draws={"permute": "d", "times": 9})
+    )
+    assert crew._divisible == {"learned"}
+
+
 def test_cancel_kills_what_a_worker_started(store: Store, tmp_path: Path):
     pid = tmp_path / "pid"
     crew = Processes(store.root, 1, time_limit=2.0, task=TASK)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from estimators.double_ml import DoubleMl
 from estimators.learners.linear import Linear
 from framework.cache import FolderShelf, Store
 from framework.contract import SHELF, Request
+from framework.errors import WorkerError
+from framework.execute.worker import _check_source
 from tests.build_double import request, rows
 
 FAST: dict[str, Any] = {"learner": "linear", "folds": 3, "repetitions": 1}
@@ -46,7 +49,6 @@ def test_another_process_finds_what_did_not_change(shelf: FolderShelf) -> None:
     data["other"] = data["y"] ** 2
     made = request("plr", data)
     first, numbers = fits(made)
-    shelf.keep()
     assert first == 2
     again, same = fits(made)
     assert again == 0
@@ -60,7 +62,6 @@ def test_whatever_moves_a_prediction_finds_nothing(shelf: FolderShelf) -> None:
     data = rows(200)
     made = request("plr", data)
     fits(made)
-    shelf.keep()
     assert fits(replace(made, seed=9))[0] == 2
     assert fits(made, folds=4)[0] == 2
     assert fits(made, learner="ridge")[0] == 2
@@ -72,22 +73,51 @@ def test_whatever_moves_a_prediction_finds_nothing(shelf: FolderShelf) -> None:
     assert fits(made, repetitions=2)[0] == 2  # the second split's
 
 
-def test_what_waits_is_not_kept_until_the_estimation_is_sound(
-    shelf: FolderShelf,
+def parts_in(folder: Path) -> list[Path]:
+    """What is kept there, without the file of the claims."""
+    return sorted(folder.glob("[!.]*"))
+
+
+def test_a_part_is_there_at_once_and_not_by_changed_sources(
+    shelf: FolderShelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = request("plr", rows(200))
-    fits(made)
-    assert not shelf.folder.exists()
-    shelf.keep()
-    assert len(list(shelf.folder.iterdir())) == 2
+    with monkeypatch.context() as patch:
+        # The estimation fails after its last nuisance.
+        patch.setattr("estimators._double.scores.partialling_out", None)
+        with pytest.raises(TypeError):
+            fits(made, folds=4)
+    assert fits(made, folds=4)[0] == 0
+    shelf.sound = partial(_check_source, 0)
+    with pytest.raises(WorkerError, match="W06"):
+        fits(made)
+    shelf.sound = partial(_check_source, 2**63)
+    assert fits(made)[0] == 2
+
+
+def test_of_many_folds_one_file_stays(
+    shelf: FolderShelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("estimators._double.shared.WORTH_SECONDS", -1.0)
+    put = []
+    monkeypatch.setattr(
+        FolderShelf,
+        "put",
+        lambda self, key, value, put_=FolderShelf.put: (
+            put.append(key),
+            put_(self, key, value),
+        ),
+    )
+    fits(request("plr", rows(200)))
+    assert len(put) == 2 * (3 + 1)
+    assert len(parts_in(shelf.folder)) == 2
 
 
 @pytest.mark.parametrize("damage", ["short", "flipped", "empty", "moved"])
 def test_a_damaged_part_is_computed_again(shelf: FolderShelf, damage: str) -> None:
     made = request("plr", rows(200))
     numbers = fits(made)[1]
-    shelf.keep()
-    one, two = sorted(shelf.folder.iterdir())
+    one, two = parts_in(shelf.folder)
     whole = one.read_bytes()
     broken = {
         "short": whole[:-8],
@@ -99,7 +129,6 @@ def test_a_damaged_part_is_computed_again(shelf: FolderShelf, damage: str) -> No
     again, same = fits(made)
     assert again == 1
     assert np.array_equal(numbers, same)
-    shelf.keep()
     assert one.read_bytes() == whole
 
 
@@ -110,11 +139,10 @@ def test_no_draft_is_left_and_a_full_disk_costs_nothing(
         raise OSError(28, "No space left on device")
 
     made = request("plr", rows(200))
-    numbers = fits(made)[1]
     monkeypatch.setattr("framework.cache.shelf.Path.replace", full)
-    shelf.keep()
-    assert not list(shelf.folder.iterdir())
-    assert not shelf.waiting
+    numbers = fits(made)[1]
+    assert not parts_in(shelf.folder)
+    assert not list(shelf.folder.glob("*.draft"))
     assert np.array_equal(fits(made)[1], numbers)
 
 
@@ -130,7 +158,7 @@ def test_learners_of_other_packages_stay_in_memory(shelf: FolderShelf) -> None:
     assert nuisance._shelved(Stacking(learners=["linear", "ridge"]))
     assert not nuisance._shelved(Stacking(learners=[Foreign(), "ridge"]))
     fits(request("plr", rows(200)), learner=Foreign())
-    assert not shelf.waiting
+    assert not shelf.folder.exists()
 
 
 def test_the_folder_is_named_by_sources_and_engines(
@@ -177,7 +205,8 @@ def test_workers_orders_and_shuffled_rows_give_the_same_numbers(tmp_path: Path) 
             command, cwd=folder, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
-        parts = list((folder / "runs" / ".cells" / "parts").glob("*/*"))
+        (version,) = (folder / "runs" / ".cells" / "parts").iterdir()
+        parts = parts_in(version)
         # Three outcomes and one treatment, two splits: the treatment's are shared.
         assert len(parts) == 2 * 4
         table = min(folder.glob("runs/shared/*/coefficients.csv"))  # and `latest`
@@ -198,7 +227,7 @@ def test_parts_asked_for_longest_ago_go_first_whatever_their_version(
     def keep(shelf: FolderShelf, name: bytes, at: int) -> None:
         before = set(tmp_path.rglob("*"))
         shelf.put(name, bytes(1_000))
-        shelf.keep()
+        shelf.make_room()
         for file in set(tmp_path.rglob("*")) - before:
             if file.is_file():
                 os.utime(file, (at, at))

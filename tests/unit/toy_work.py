@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from framework.cache import Cell, Job
+from framework.contract import SHELF
 from framework.errors import (
     EstimandError,
     IdentificationError,
@@ -64,6 +65,8 @@ def toy(job: Job, panel: Panel) -> Cell:
         child = subprocess.Popen(["sleep", "60"])
         Path(job.model["pid"]).write_text(str(child.pid))
         time.sleep(60)
+    if wish == "parts":
+        _make_parts(job)
     if wish == "sleep":
         time.sleep(job.model["seconds"])
     if wish == "abort after":
@@ -78,3 +81,29 @@ def toy(job: Job, panel: Panel) -> Cell:
     estimate = float(panel.frame["y"].mean()) + float(job.model.get("add", 0.0))
     coefficients = pd.DataFrame({"term": ["post"], "estimate": [estimate]})
     return Cell(job.fingerprint, Result(coefficients), labels=facts)
+
+
+def _make_parts(job: Job) -> None:
+    """Parts of a fifth of a second, a line of who made each; a helper may go wrong."""
+    shelf = SHELF.get()
+    assert shelf is not None
+    folder = Path(job.model["folder"])
+    first = folder / f"{job.fingerprint} is at it"
+    try:
+        first.touch(exist_ok=False)
+    except FileExistsError:
+        wish = job.model.get("helper", "")
+        if wish == "abort":
+            os.abort()
+        if wish in RAISED:
+            (folder / "raised").touch()
+            raise RAISED[wish] from None
+    for wait in (False, True):
+        for k in range(job.model["parts"]):
+            key = f"{job.fingerprint} {k}".encode()
+            with shelf.claim(key, wait=wait) as mine:
+                if (mine or wait) and shelf.get(key) is None:
+                    with (folder / "made").open("a") as file:
+                        file.write(f"{k} {os.getpid()}\n")
+                    time.sleep(0.2)
+                    shelf.put(key, b"1")
