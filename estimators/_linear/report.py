@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from estimators._linear.design import Design
-from estimators._linear.engine import Fit
 from estimators._math.projection import Floats
 from estimators._math.sandwich import effective_number, wald
 from framework.result import COEFFICIENT_COLUMNS, Test
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from estimators._linear.engine import Fit
 
 #: Power of the minimum detectable effect.
 POWER = 0.80

@@ -50,8 +50,20 @@ def warm_up(task: str, plugins: Iterable[str]) -> None:
 
 
 def imports(source: str) -> list[Import]:
-    """Absolute imports of a module, with the names used of modules taken whole."""
+    """Absolute imports of a module, with the names used of modules taken whole.
+
+    What only type checkers import is no import.
+    """
     tree = ast.parse(source)
+    typed = {
+        id(node)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If)
+        and isinstance(block.test, ast.Name)
+        and block.test.id == "TYPE_CHECKING"
+        for statement in block.body
+        for node in ast.walk(statement)
+    }
     inside = {
         id(node)
         for function in ast.walk(tree)
@@ -65,6 +77,7 @@ def imports(source: str) -> list[Import]:
     found = [
         Import(module, name, id(node) in inside)
         for node in ast.walk(tree)
+        if id(node) not in typed
         for module, name in _taken(node, used)
     ]
     return list(dict.fromkeys(found))

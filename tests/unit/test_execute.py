@@ -285,6 +285,9 @@ def test_the_engines_of_a_plugin_are_found_in_its_source():
     source = """
 import json
 from mine.near import options
+if TYPE_CHECKING:
+    import unneeded
+    from unneeded.too import Named
 class Twfe:
     def estimate(self):
         import lazy as z
@@ -321,6 +324,17 @@ def test_warming_up_goes_through_the_plugins_own_package(
     monkeypatch.syspath_prepend(str(tmp_path))
     warm_up(TASK, ["warm_plugin.mine:Mine", "no_such_plugin:X"])
     assert "lazy" in sys.modules["warm_engine"].asked
+
+
+def test_estimators_that_never_regress_warm_no_regression_engine():
+    for name in ("double_ml", "callaway_santanna"):
+        script = (
+            "import sys; from framework.execute.warm_up import warm_up;"
+            f"warm_up('json:dumps', ['estimators.{name}:X']);"
+            "sys.exit('pyfixest' in sys.modules)"
+        )
+        done = subprocess.run([sys.executable, "-P", "-c", script], check=False)
+        assert done.returncode == 0, name
 
 
 # Workers
