@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
@@ -48,6 +49,19 @@ class CompareEstimators(Estimator):
         from estimators._sensitivity.traits import known_only
 
         return known_only(value)
+
+    def demands(self) -> Needs:
+        """With estimators of effects on the eligible, also who these are."""
+        from estimators._sensitivity.traits import needs_moderator
+
+        needs = type(self).needs
+        if not needs_moderator(self.of[0]):
+            return needs
+        return replace(
+            needs,
+            uses=needs.uses | {"interact"},
+            requires=needs.requires | {"interact"},
+        )
 
     def estimate(self, request: Request) -> Result:
         """Estimates, gaps with their tests and reasons in the frame `comparison`.

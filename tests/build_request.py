@@ -18,6 +18,7 @@ def build_request(
     treatment: str | Sequence[str] | None,
     kind: str = "dose",
     judged: Sequence[str] = (),
+    moderators: Sequence[str] = (),
     cohort: str | None = None,
     anticipation: int = 0,
     controls: Sequence[str] = (),
@@ -95,6 +96,7 @@ def build_request(
             kind=kind,  # type: ignore[arg-type]  # tests name it freely
             columns=d,
             judged=tuple(number(j) for j in judged) or d,
+            moderators=tuple(number(m) for m in moderators),
             cohort=g,
             anticipation=anticipation,
             series=series,

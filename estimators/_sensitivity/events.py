@@ -64,7 +64,8 @@ def event_study_of(request: Request, of: Estimator) -> Events:
     result = of.estimate(inner)
     name = name_of(of)
     treatment = request.treatment
-    term = label(request, treatment.columns[0]) if treatment else ""
+    judged = (treatment.judged or treatment.columns)[0] if treatment else ""
+    term = label(request, judged)
     frame = result.coefficients
     rows = frame[(frame["estimand"] == "by_event_time") & (frame["term"] == term)]
     reference = _reference(result)

@@ -69,6 +69,12 @@ _TRAITS: Mapping[str, Callable[[Any], Traits]] = {
     "callaway_santanna": lambda of: Traits(
         _spoken(of.control_group), _LAST, _AVERAGES[of.overall]
     ),
+    "triple_did": lambda of: Traits(
+        f"ineligible units, and cohorts {_spoken(of.control_group)}",
+        _LAST,
+        _AVERAGES[of.overall]
+        + (", all units of its groups" if of.cohort_shares == "groups" else ""),
+    ),
     "sun_abraham": lambda of: Traits(
         "never treated"
         if of.control_cohort == "never_treated"
@@ -111,7 +117,19 @@ def known_only(of: tuple[Any, ...]) -> tuple[Any, ...]:
             f"no reasons are known for {', '.join(strange)}; there is "
             + ", ".join(_TRAITS)
         )
+    apart = {name_of(one): needs_moderator(one) for one in of}
+    if len(set(apart.values())) > 1:
+        raise ValueError(
+            f"{', '.join(n for n, own in apart.items() if own)} estimates the effect on "
+            f"the eligible, {', '.join(n for n, own in apart.items() if not own)} that "
+            "on everybody treated: no comparison of estimators"
+        )
     return of
+
+
+def needs_moderator(of: Any) -> bool:
+    """Whether it estimates the effect on the units that `interact` names."""
+    return "interact" in of.demands().requires
 
 
 def traits_of(of: Any) -> Traits:

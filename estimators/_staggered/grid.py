@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -138,14 +138,19 @@ def grid(
     time = request.frame[request.time].to_numpy(dtype=np.int64)
     unit = contiguous(request.frame[request.unit].to_numpy(dtype=np.int64))[0]
     keep, notes = _always(unit, time < cohort - treatment.anticipation, always_treated)
+    # With a moderator the treated rows are those of the product, the judged column.
+    judged = replace(
+        request,
+        treatment=replace(treatment, columns=treatment.judged or treatment.columns),
+    )
     design = build(
-        replace(request, fixed_effects=(), slopes=()),
-        [*treatment_regressors(request)[:1], *control_regressors(request)],
+        replace(judged, fixed_effects=(), slopes=()),
+        [*treatment_regressors(judged)[:1], *control_regressors(judged)],
         keep=None if keep.all() else keep,
         notes=notes,
         min_clusters=min_clusters,
     )
-    return units_by_periods(request, design, design.cohort)
+    return units_by_periods(judged, design, design.cohort)
 
 
 def occurring(cohort: Floats) -> Floats:
@@ -169,8 +174,18 @@ def some_rows(request: Request) -> None:
         )
 
 
-def effects_of_model(request: Request) -> None:
+def effects_of_model(
+    request: Request,
+    *,
+    absorbed: Sequence[Codes] = (),
+    removes: str = "Differences of cohorts over time remove unit and period effects",
+) -> None:
     """Refuse fixed effects and slopes that a comparison of cohorts does not have.
+
+    Args:
+        request: the estimation.
+        absorbed: codes by row (n,) whose effects go, too, beside unit and period.
+        removes: what the comparison removes, in words.
 
     Raises:
         DataError: D05 no rows.
@@ -186,15 +201,14 @@ def effects_of_model(request: Request) -> None:
     for effect in dict.fromkeys(request.fixed_effects):
         codes = contiguous(request.frame[effect].to_numpy(dtype=np.int64))[0]
         # A function of the unit or of the period is absorbed by these.
-        if not any(nested(mine, codes) for mine in own):
+        if not any(nested(mine, codes) for mine in (*own, *absorbed)):
             other.append(label(request, effect))
     other += [f"slopes by {label(request, s.by)}" for s in request.slopes]
     if other:
         raise IdentificationError(
             "E11",
             f"fixed effects beside units and periods: {', '.join(other)}",
-            why="Differences of cohorts over time remove unit and period effects, no "
-            "others; the estimate would be of another model.",
+            why=f"{removes}, no others; the estimate would be of another model.",
             fix="fixed_effects: [unit, time] on this line, or `twfe`",
         )
 

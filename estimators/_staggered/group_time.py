@@ -96,16 +96,33 @@ def cells_of(panel: Grid, options: GroupTimeOptions) -> tuple[Cells, list[str]]:
     Raises:
         IdentificationError: E04 no never-treated units, E10 no cell.
     """
-    if options.control_group == "never_treated" and np.isfinite(panel.cohort).all():
+    never_treated_exist(panel, options.control_group)
+    cells = gt.cells(
+        panel.periods, panel.cohorts, panel.anticipation, options.base_period
+    )
+    return identified(panel, cells, _usable(panel, cells, options))
+
+
+def never_treated_exist(panel: Grid, control_group: str) -> None:
+    """Refuse `never_treated` where nobody is.
+
+    Raises:
+        IdentificationError: E04.
+    """
+    if control_group == "never_treated" and np.isfinite(panel.cohort).all():
         raise IdentificationError(
             "E04",
             "control_group is never_treated, and every unit is treated in the end",
             fix="estimator.control_group: not_yet_treated",
         )
-    cells = gt.cells(
-        panel.periods, panel.cohorts, panel.anticipation, options.base_period
-    )
-    usable = _usable(panel, cells, options)
+
+
+def identified(panel: Grid, cells: Cells, usable: Flags) -> tuple[Cells, list[str]]:
+    """The usable cells of cohorts with an effect; notes on the others.
+
+    Raises:
+        IdentificationError: E10 no cell.
+    """
     notes = []
     lost = ~usable & (cells.event_time >= 0)
     if lost.any():
@@ -218,7 +235,7 @@ def _one_by_one(panel: Grid, cells: Cells, options: GroupTimeOptions) -> GroupTi
             effect = att(
                 panel.Y[units, t] - panel.Y[units, b],
                 own[units].astype(np.float64),
-                _centred(X),
+                centred(X),
                 panel.weight[units, b],
                 method,
             )
@@ -233,7 +250,7 @@ def _one_by_one(panel: Grid, cells: Cells, options: GroupTimeOptions) -> GroupTi
     return GroupTime(estimate, psi, n_treated, n_control)
 
 
-def _centred(X: Floats) -> Floats:
+def centred(X: Floats) -> Floats:
     """Covariates in standard deviations: the estimate is the same, the logit stable."""
     out = X.copy()
     for j in range(1, X.shape[1]):

@@ -273,7 +273,8 @@ def _same_product(treatment: str, side: str) -> Problem:
         why=f"no one is treated where '{side}' is 0, so there is no difference in the "
         "effect to estimate",
         fix="interact.main_effect: false estimates the product alone, which is the effect "
-        "itself",
+        "itself; for a triple difference, a treatment that is on for everyone in the "
+        "groups that adopt it",
         path="model.interact",
         acknowledge=NOT_IDENTIFIED,
     )

@@ -101,6 +101,13 @@ ARGUMENTS: Mapping[tuple[str, str], tuple[Mapping[str, Any], ...]] = {
     # The kit's outcome has negative values, which an exponential mean cannot give.
     ("estimator", "poisson"): ({"model": {"outcome": "count"}},),
     ("estimator", "logit"): ({"model": {"outcome": "binary", "fixed_effects": []}},),
+    # The kit's treatment works alike on both kinds of units: no gap between them.
+    ("estimator", "triple_did"): (
+        {
+            "model": {"outcome": "y"},
+            "exempt": {"counts": "the treated are the eligible rows of the treatment"},
+        },
+    ),
     ("estimator", "twfe"): (
         {},
         {"leads": [1, 2], "lags": [1], "kinds": ["panel"]},

@@ -9,9 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from estimators.triple_did import TripleDid
 from estimators.twfe import Twfe
+from framework.contract import Estimator
 from framework.data.design import build
 from framework.data.panels import PanelSpec, build_panel
+from framework.errors import EstimandError
 from framework.result import Result
 from framework.spec.model import Data, Model, PanelKeys, Source
 
@@ -30,7 +33,8 @@ def frame() -> pd.DataFrame:
     return f
 
 
-def estimate(f: pd.DataFrame, **model: Any) -> Result:
+def estimate(f: pd.DataFrame, by: Estimator | None = None, **model: Any) -> Result:
+    by = by or Twfe()
     panel = build_panel(f, PanelSpec("cell", "year"), "by hand")
     told = Data(
         source=Source.model_validate({"path": "cells.csv"}),
@@ -44,7 +48,7 @@ def estimate(f: pd.DataFrame, **model: Any) -> Result:
         "estimator": {"name": "twfe"},
     }
     made = Model.model_validate(fields | model)
-    return Twfe().estimate(build(panel, told, made, Twfe()).request)
+    return by.estimate(build(panel, told, made, by).request)
 
 
 def by_dummies(f: pd.DataFrame, *columns: Any) -> float:
@@ -79,6 +83,36 @@ def test_a_triple_difference_is_the_difference_of_two() -> None:
     assert row.estimate == pytest.approx(did[1] - did[0], rel=1e-9)
     reach = found.scalars["mde"] / row.std_error
     assert 2.8 < reach < 3.2  # t quantiles 0.975 and 0.8 with 11 degrees of freedom
+
+
+def test_the_line_of_a_triple_difference_and_its_estimator() -> None:
+    """One treatment date, two periods: the estimator's number is the regression's."""
+    f = frame()
+    f = f[f.year.isin([2002, 2003])]
+    line: dict[str, Any] = {"interact": {"with": "female"}}
+    line["acknowledge"] = ["few_treated"]
+    after = (f.year == 2003).astype(float)
+    three_way = by_dummies(f, f.law * f.female, f.cell, f.law, after, f.female * after)
+    # a text moderator: its second group in order is the eligible one
+    for with_ in ("female", "group"):
+        found = estimate(f, TripleDid(), **(line | {"interact": {"with": with_}}))
+        row = found.coefficients.iloc[0]
+        assert row.estimand == "att"
+        # two routes to the same four means
+        assert row.estimate == pytest.approx(three_way, rel=1e-10)
+    assert row.term == "law × group=women"
+
+
+def test_a_treatment_of_the_eligible_alone_says_what_a_triple_difference_needs() -> (
+    None
+):
+    f = frame()
+    f["law"] *= f.female
+    with pytest.raises(EstimandError) as caught:
+        estimate(f, TripleDid(), interact={"with": "female"})
+    (problem,) = caught.value.problems
+    assert problem.code == "I03"
+    assert "on for everyone in the groups that adopt it" in problem.fix
 
 
 def test_trends_of_units_and_effects_of_provinces_by_year() -> None:
