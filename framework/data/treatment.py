@@ -54,8 +54,9 @@ def assign(
         values: label -> column for every term of `treatment.column`.
 
     Raises:
-        DataError: T01 text, T02 coded otherwise than 0/1 without a kind, E03 never
-            treated not marked, E06 a switch that is not absorbing.
+        DataError: T01 text, T02 coded otherwise than 0/1 without a kind, or several
+            columns of kind absorbing, E03 never treated not marked, E06 a switch that
+            is not absorbing.
         IdentificationError: absorbing treatment without units.
     """
     if spec.first_treated and not values:
@@ -72,6 +73,17 @@ def assign(
     )
     if kind != "absorbing":
         return _shifted(panel, spec, kind, columns)
+    if len(columns) > 1:
+        raise DataError(
+            "T02",
+            f"{len(columns)} treatments ({', '.join(map(repr, columns))}) of kind "
+            "absorbing",
+            why="cohorts and event times belong to one treatment: the others would be "
+            "left out",
+            fix="kind: reversible takes several, those that never switch off too; or "
+            "one treatment and the others among the controls",
+            path="model.treatment.kind",
+        )
     return _absorbing(panel, spec, main, columns)
 
 

@@ -188,6 +188,20 @@ def test_panels_of_other_code_have_another_key(tmp_path):
     assert len(keys) == 2
 
 
+@pytest.mark.parametrize("cohort", [{}, {"first_treated": "first", "never": 9999}])
+def test_several_absorbing_treatments_are_refused(cohort, design):
+    """Only the first one has a cohort; the second used to be left out in silence."""
+    steps = {"late": {"indicator": "year >= 2006"}}
+    both = {"column": ["d", "late"], "kind": "absorbing", **cohort}
+    ((code, what),) = problems(design, {"treatment": both}, steps=steps)
+    assert (code, what) == ("T02", "2 treatments ('d', 'late') of kind absorbing")
+    again = {"column": ["d", "late"], "kind": "reversible"}
+    request = design({"treatment": again}, steps=steps).request
+    assert request.treatment is not None
+    labels = [request.labels[c] for c in request.treatment.columns]
+    assert labels == ["d", "late"]
+
+
 def test_a_shift_that_changes_no_row_is_refused(design):
     steps = {"biennial": {"keep": "year in (2001, 2003, 2005, 2007)"}}
     model = {"treatment": {"column": "d", "shift": -1}}
