@@ -113,26 +113,25 @@ def _periods(column: Column) -> tuple[Coefficient, ...]:
 def period_sketches(run: RunFolder, heading: Heading) -> Iterator[Sketch]:
     """What a line finds in every period, its values side by side."""
     for line, columns in heading.lines().items():
-        usable = tuple(c for c in columns if c.done and _periods(c))[: len(SERIES)]
-        if not usable:
-            continue
-        what = _by_period(run, usable)
-        yield Sketch(
-            stem=f"{file_stem(heading.name)}_{file_stem(line)}",
-            caption=(
-                f"{heading.title}, {spoken(line)}: {what} by period, "
-                f"{level_of(usable)} intervals"
-            ),
-            description="; ".join(
-                f"{run.label(column.value) or spoken(line)}: "
-                + ", ".join(
-                    f"{row.at('period'):g} {numbers.plain(row.estimate)}"
-                    for row in _periods(column)
-                )
-                for column in usable
-            ),
-            draw=partial(_draw_periods, run, usable, what),
-        )
+        usable = tuple(c for c in columns if c.done and _periods(c))
+        for name, some in _as_many_as_colours(usable):
+            what = _by_period(run, some)
+            yield Sketch(
+                stem=f"{file_stem(heading.name)}_{file_stem(line)}{name and '_' + name}",
+                caption=(
+                    f"{heading.title}, {spoken(line)}: {what} by period, "
+                    f"{level_of(some)} intervals"
+                ),
+                description="; ".join(
+                    f"{run.label(column.value) or spoken(line)}: "
+                    + ", ".join(
+                        f"{row.at('period'):g} {numbers.plain(row.estimate)}"
+                        for row in _periods(column)
+                    )
+                    for column in some
+                ),
+                draw=partial(_draw_periods, run, some, what),
+            )
 
 
 def _by_period(run: RunFolder, columns: Sequence[Column]) -> str:
@@ -182,23 +181,50 @@ def event_sketches(run: RunFolder, heading: Heading) -> Iterator[Sketch]:
     for line, columns in heading.lines().items():
         usable = tuple(
             c for c in columns if c.done and len(c.event_times) >= _FEWEST_EVENT_TIMES
-        )[: len(SERIES)]
-        if not usable:
-            continue
-        first = usable[0].event_times
-        yield Sketch(
-            stem=f"{file_stem(heading.name)}_{file_stem(line)}",
-            caption=(
-                f"{heading.title}, {spoken(line)}: effect by periods since treatment, "
-                f"{level_of(usable)} intervals"
-                f"{_BANDS if any(_bands(run, c) for c in usable) else ''}"
-            ),
-            description="; ".join(
-                f"period {whole_time(row)}: {numbers.plain(row.estimate)}"
-                for row in first
-            ),
-            draw=partial(_draw_events, run, usable),
         )
+        for name, some in _on_one_scale(usable):
+            yield Sketch(
+                stem=f"{file_stem(heading.name)}_{file_stem(line)}{name and '_' + name}",
+                caption=(
+                    f"{heading.title}, {spoken(line)}: effect on "
+                    f"{run.label(some[0].outcome)} by periods since treatment, "
+                    f"{level_of(some)} intervals"
+                    f"{_BANDS if any(_bands(run, c) for c in some) else ''}"
+                ),
+                description="; ".join(
+                    f"period {whole_time(row)}: {numbers.plain(row.estimate)}"
+                    for row in some[0].event_times
+                ),
+                draw=partial(_draw_events, run, some),
+            )
+
+
+def _on_one_scale(
+    columns: Sequence[Column],
+) -> Iterator[tuple[str, tuple[Column, ...]]]:
+    """Columns that share one pair of axes: one outcome, as many as there are colours.
+
+    Yields:
+        What is added to the figure's name, and its columns.
+    """
+    by_outcome: dict[str, list[Column]] = {}
+    for column in columns:
+        by_outcome.setdefault(column.outcome, []).append(column)
+    for outcome, held in by_outcome.items():
+        own = file_stem(outcome) if len(by_outcome) > 1 else ""
+        for number, some in _as_many_as_colours(held):
+            yield "_".join(word for word in (own, number) if word), some
+
+
+def _as_many_as_colours(
+    columns: Sequence[Column],
+) -> Iterator[tuple[str, tuple[Column, ...]]]:
+    """Columns in figures of about as many series each, numbered if there are several."""
+    figures = math.ceil(len(columns) / len(SERIES))
+    many = math.ceil(len(columns) / max(1, figures))
+    for number in range(figures):
+        some = tuple(columns[number * many : (number + 1) * many])
+        yield str(number + 1) if figures > 1 else "", some
 
 
 def _draw_events(run: RunFolder, columns: Sequence[Column]) -> Drawn:

@@ -84,3 +84,33 @@ def test_the_axis_says_which_effect_it_is(folder: Path):
     (sketch,) = sketches_of(run, run.heading("both"))
     (axes,) = sketch.draw().axes
     assert axes.get_xlabel().startswith("Indirect effect of")
+
+
+def test_outcomes_of_a_line_have_figures_of_their_own_and_no_series_is_lost(
+    tmp_path: Path,
+) -> None:
+    """Eight estimators do not fit six colours; two outcomes are not one scale."""
+    m = Maker(tmp_path)
+    values = [f"way{i}" for i in range(8)]
+    for line, outcomes in (("many", ["y"]), ("controls", ["income", "poverty"])):
+        for outcome in outcomes:
+            for value in values if line == "many" else [outcome]:
+                m.column("dynamics", line, value, outcome=outcome)
+                for time in (-2, 0, 1):
+                    m.row("post", 0.1 * time, 0.05, "by_event_time", event_time=time)
+    run = RunFolder.read(m.finish())
+    drawn = {s.stem: s for s in sketches_of(run, run.heading("dynamics"))}
+    events = {k: s for k, s in drawn.items() if "periods since" in s.caption}
+    assert set(events) == {
+        "dynamics_many_1", "dynamics_many_2",
+        "dynamics_controls_income", "dynamics_controls_poverty",
+    }  # fmt: skip
+    figures = {stem: sketch.draw() for stem, sketch in events.items()}
+    shown = []
+    for stem in ("dynamics_many_1", "dynamics_many_2"):
+        (legend,) = (figures[stem].axes[0].get_legend(),)
+        shown += [text.get_text() for text in legend.get_texts()]
+    assert shown == values
+    for outcome in ("income", "poverty"):
+        (axes,) = figures[f"dynamics_controls_{outcome}"].axes
+        assert axes.get_ylabel() == f"Effect on {outcome}"
