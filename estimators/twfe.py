@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field, field_validator
@@ -86,12 +87,20 @@ class Twfe(Estimator):
         """
         from estimators._linear.regression import regress
 
-        return regress(
+        result = regress(
             request,
             self.small_sample,
             orders=[*(-k for k in self.leads), *self.lags],
             min_clusters=self.needs.min_clusters,
         )
+        ahead = request.treatment.anticipation if request.treatment else 0
+        if set(range(1, ahead + 1)) <= set(self.leads):
+            return result
+        note = (
+            f"Anticipation of {ahead} periods is not used: rows in it count as "
+            "untreated. estimator.leads gives them coefficients."
+        )
+        return replace(result, notes=(*result.notes, note))
 
     def estimate_assignments(
         self, request: Request, assignments: Assignments

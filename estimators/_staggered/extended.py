@@ -82,6 +82,7 @@ def extended(
                 "averages": averages_frame(overall),
             },
             notes=tuple(notes),
+            own_cohorts=True,
         ),
         bootstrap=options.bootstrap,
     )

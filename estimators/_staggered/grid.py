@@ -83,6 +83,13 @@ class Grid:
         return self.periods[None, :] - self.cohort[:, None]
 
     @property
+    def single_clusters(self) -> tuple[int, ...]:
+        """Cohorts that are one cluster: nothing shows how they vary."""
+        sizes = [len(np.unique(self.cluster[self.cohort == g])) for g in self.cohorts]
+        some = zip(self.cohorts, sizes, strict=True)
+        return tuple(int(g) for g, size in some if size == 1)
+
+    @property
     def steady_weights(self) -> bool:
         """Whether weights are constant within units."""
         top = self.weight.max(axis=1)

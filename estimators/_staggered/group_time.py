@@ -76,6 +76,7 @@ def group_time(
             },
             tests=(pretrend_of_cells(panel, cells, found),),
             notes=tuple(notes + _spoken(options, panel)),
+            own_cohorts=True,
         ),
         bootstrap=options.bootstrap,
     )

@@ -349,10 +349,9 @@ def _alone(panel: Grid, options: ImputationOptions) -> Iterator[str]:
     """Cohorts whose own average is their own effect, so that errors miss them."""
     if options.average_by != "cohort_event_time":
         return
-    sizes = [len(np.unique(panel.cluster[panel.cohort == g])) for g in panel.cohorts]
-    single = [g for g, size in zip(panel.cohorts, sizes, strict=True) if size == 1]
+    single = panel.single_clusters
     if single:
-        listed = ", ".join(f"{g:.0f}" for g in single)
+        listed = ", ".join(map(str, single))
         yield (
             f"Cohorts of one cluster ({listed}): their effects are compared with "
             "themselves, so the errors miss their part; average_by: event_time does not."

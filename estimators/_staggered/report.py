@@ -56,6 +56,8 @@ class Effects:
         tests: tests beside the joint pre-trend test.
         scalars: scalars that differ from those of the panel.
         notes: sentences about the method as it was used.
+        own_cohorts: every cohort has effects of its own, which fit one of a single
+            cluster exactly.
     """
 
     rows: Mapping[str, Sequence[Effect]]
@@ -66,6 +68,7 @@ class Effects:
     tests: tuple[Test, ...] = ()
     scalars: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    own_cohorts: bool = False
 
 
 def shown(effects: Sequence[Effect], window: tuple[int, int] | None) -> list[Effect]:
@@ -118,7 +121,13 @@ def result(
             0,
             f"Event time {effects.reference} is the reference: zero by construction.",
         )
-    notes += _thin(frames["support"], events, request)
+    notes += _thin(frames["support"], events, before, request)
+    if effects.own_cohorts and grid.single_clusters:
+        listed = ", ".join(map(str, grid.single_clusters))
+        notes.append(
+            f"Cohorts of one cluster ({listed}): nothing shows how they vary, so the "
+            "standard errors miss their part."
+        )
     if bootstrap:
         frames["bands"], critical = _bands(request, rows, bootstrap)
         notes.append(
@@ -241,20 +250,29 @@ def _support(grid: Grid) -> pd.DataFrame:
 
 
 def _thin(
-    support: pd.DataFrame, events: Sequence[Effect], request: Request
+    support: pd.DataFrame,
+    events: Sequence[Effect],
+    before: Sequence[Effect],
+    request: Request,
 ) -> list[str]:
-    if "by_event_time" not in request.estimand:
-        return []
-    reported = [e.at for e in events]
-    thin = support[support.event_time.isin(reported) & (support.n_units < FEW_TREATED)]
-    if thin.empty:
-        return []
-    listed = ", ".join(str(k) for k in thin.event_time)
-    note = (
-        f"Event times {listed} rest on fewer than {FEW_TREATED} units (frame support): "
-        "their standard errors are far too small."
-    )
-    return [note]
+    """Event times with few units: what is shown of them, and what tests them."""
+    few = set(support.event_time[support.n_units < FEW_TREATED])
+    reported = sorted({e.at for e in events if e.at is not None} & few)
+    tested = sorted({e.at for e in before if e.at is not None} & few)
+    notes = []
+    if reported and "by_event_time" in request.estimand:
+        notes.append(
+            f"Event times {', '.join(map(str, reported))} rest on fewer than "
+            f"{FEW_TREATED} units (frame support): their standard errors are far too "
+            "small."
+        )
+    if tested:
+        notes.append(
+            f"The joint test of pre-trends takes in event times "
+            f"{', '.join(map(str, tested))}, which rest on fewer than {FEW_TREATED} "
+            "units: it rejects far too often. A window leaves them out."
+        )
+    return notes
 
 
 def _bands(

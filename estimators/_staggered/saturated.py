@@ -88,6 +88,7 @@ def interaction_weighted(
             },
             tests=(pretrend_of_cells(panel, cells, held, panel.n_clusters - 1.0),),
             notes=tuple(notes + said),
+            own_cohorts=True,
         ),
         bootstrap=options.bootstrap,
     )

@@ -203,6 +203,22 @@ def test_anticipation_moves_what_counts_as_before():
     assert plain.tests[0].df.split(",")[0] == "5"
 
 
+def test_anticipation_that_is_not_used_is_told():
+    plain = run(Twfe(), staggered())
+    silent = run(Twfe(leads=(1, 2)), staggered(), anticipation=2)
+    told = run(Twfe(leads=(1,)), staggered(), anticipation=2)
+    said = "Anticipation of 2 periods is not used"
+    assert sum(n.startswith(said) for n in told.notes) == 1
+    assert not any("Anticipation" in n for n in (*plain.notes, *silent.notes))
+
+
+def test_driscoll_kraay_of_few_periods_is_told():
+    asked = {"inference": "driscoll_kraay", "acknowledge": frozenset({"few_clusters"})}
+    told = run(Twfe(), staggered(), **asked).notes
+    assert sum(n.startswith("Driscoll-Kraay errors rest on ") for n in told) == 1
+    assert "Driscoll" not in " ".join(run(Twfe(), staggered()).notes)
+
+
 def test_a_later_reference_shifts_all_coefficients():
     a = run(EventStudy(), staggered()).coefficients.set_index("event_time").estimate
     b = run(EventStudy(reference=0), staggered()).coefficients

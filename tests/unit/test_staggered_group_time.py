@@ -11,6 +11,8 @@ import pytest
 from estimators._math.multiplier import simultaneous
 from estimators._math.two_period import NotFitted, att
 from estimators.callaway_santanna import CallawaySantanna
+from estimators.etwfe import Etwfe
+from estimators.sun_abraham import SunAbraham
 from framework.errors import EstimandError
 from framework.result import Result
 from tests.build_cohorts import SIZES, adoption, request_of
@@ -375,6 +377,22 @@ def test_few_treated_units_are_refused_unless_acknowledged():
     data = adoption(sizes={4.0: 2, 6.0: 1, np.inf: 20})
     assert refusal(data)[0] == {"I08"}
     estimate(data, acknowledge=frozenset({"few_treated"}))
+
+
+@pytest.mark.parametrize("plugin", [CallawaySantanna, SunAbraham, Etwfe])
+def test_a_cohort_of_one_cluster_and_thin_leads_are_told_where_att_is_asked(plugin):
+    """The p value of the pre-trends stands under `att`, so what it rests on does too."""
+    data = adoption(sizes={4.0: 9, 7.0: 1, np.inf: 20})
+    request = request_of(data, estimand=("att",))
+    result = plugin().estimate(request)
+    cohorts = [n for n in result.notes if n.startswith("Cohorts of one cluster (7)")]
+    thin = [n for n in result.notes if "takes in event times -6, -5, -4" in n]
+    assert len(cohorts) == 1
+    assert len(thin) == (plugin is not Etwfe)  # it has no effects before treatment
+    plain = plugin().estimate(request_of(adoption(), estimand=("att",)))
+    told = " ".join(plain.notes)
+    assert "one cluster" not in told
+    assert "takes in event times" not in told
 
 
 def test_no_overlap_is_said_for_all_cells_at_once():
