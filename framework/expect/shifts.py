@@ -29,6 +29,7 @@ def shifts(run: Iterable[Judged]) -> dict[str, Shift]:
     """Address -> its shift, of every finished estimation that is compared with one.
 
     The first expectation that names another estimation (or means the baseline) decides.
+    Effects on two outcomes are in two units: their difference is no distance.
     Values of a line that are compared with each other have no single shift, and draws
     are about the number of the line itself.
     """
@@ -46,10 +47,14 @@ def shifts(run: Iterable[Judged]) -> dict[str, Shift]:
             except CannotBeJudged:
                 continue  # the verdict says why
             gap = difference(judged, other, options)
-            if gap.estimate is not None:
+            if gap.estimate is not None and _outcome(judged) == _outcome(other):
                 found[address] = Shift(other.address, gap)
             break
     return found
+
+
+def _outcome(judged: Judged) -> object:
+    return judged.finished().labels.get("outcome")
 
 
 def _innermost(flat: Mapping[str, Any]) -> spec.Expectation:

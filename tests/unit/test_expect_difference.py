@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from framework.expect import Judged, difference, equality, judge
+from framework.expect import Judged, difference, equality, judge, shifts
 from framework.expect.comparison import ROW, pairwise
 from tests.build_judged import Cell, clustered, estimation, row, verdict, verdicts
 
@@ -175,6 +175,19 @@ def test_outcomes_and_estimands_that_differ_are_noted():
     )
     gap = difference(clustered("a.a", 5, A), other)
     assert gap.notes == ("the outcomes differ (y; z)",)
+
+
+def test_a_difference_of_two_outcomes_is_no_row_of_a_table():
+    base = clustered("a.a", 5, A)
+
+    def compared(outcome):
+        labels = {"outcome": outcome, "treatment": ["ai"]}
+        again = {"expect": "same_sign", "against": "a.a", "labels": labels}
+        return shifts([base, clustered("a.b", 1, B, **again)])
+
+    assert compared("y")["a.b"].gap.estimate == -4
+    # In units of z less units of y: the verdict may say it, with that note.
+    assert compared("z") == {}
 
 
 def test_the_smaller_degrees_of_freedom_count():
