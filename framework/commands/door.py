@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from framework.cache import Cell
 from framework.commands import running
+from framework.commands.causes import problems_of
 from framework.commands.opening import changes_typed, open_with
 from framework.errors import EstimandError, SpecError, did_you_mean
 
@@ -77,7 +78,7 @@ class Run:
                 cell = column.outcome
                 if isinstance(cell, Cell):
                     return cell.result
-                raise EstimandError(running.problems_of(column))
+                raise EstimandError(problems_of(column))
         raise SpecError(
             "X22",
             f"no estimation '{address}'",

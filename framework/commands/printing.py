@@ -7,7 +7,6 @@ import shutil
 import sys
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from framework.errors import EstimandError, Problem
@@ -224,27 +223,16 @@ def published(ran: Ran) -> None:
 
 def failures(ran: Ran) -> None:
     """Every cause with its trace and the command that tries it again, said once."""
-    from framework.commands.running import problems_of
-    from framework.execute import STOPPED
+    from framework.commands.causes import causes, remedies
 
-    met: dict[Problem, list[str]] = {}
-    for column in ran.failed:
-        for found in problems_of(column):
-            address = column.estimation.address
-            # What was not reached has nothing to do with the line it stands in.
-            problem = replace(found, place=None) if found.code == STOPPED else found
-            met.setdefault(replace(problem, address=""), []).append(address)
-    for problem, addresses in met.items():
-        problems([replace(problem, address=addresses[0])])
+    for problem, addresses in causes(ran.failed).items():
+        problems([problem])
         if len(addresses) > 1:
             head = f"    So are {len(addresses) - 1} more: "
             some = ", ".join(addresses[1 : _MOST_VALUES + 1])
             more = ", …" if len(addresses) > _MOST_VALUES + 1 else ""
             log(*wrapped(some + more, "      ", head))
-        # Commands and paths are copied: they are not broken into lines.
-        if trace := ran.book.trace(addresses[0]):
-            log(f"    Trace: {trace}")
-        log(f"    Again: {ran.book.again(addresses[0])}")
+        log(*remedies(addresses, ran.book))
     if ran.failed:
         log(
             f"{len(ran.failed)} of {len(ran.shown)} estimations have no numbers; what "

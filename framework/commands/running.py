@@ -19,6 +19,7 @@ from framework.cache import (
     fingerprint,
     source_hash,
 )
+from framework.commands.causes import causes, problems_of, remedies
 from framework.commands.opening import beside
 from framework.commands.timing import Stopwatch
 from framework.contract import Estimator
@@ -28,7 +29,6 @@ from framework.errors import (
     FINISHED_WITH_FAILURES,
     OK,
     EstimandError,
-    Phase,
     Problem,
 )
 from framework.expect import Judged, Shift, flags, judge, shifts
@@ -165,7 +165,8 @@ def run_study(
     if fail_fast:
         _demand_sound(work)
     command = command or Command("run", study.document.source, tuple(overrides))
-    book = JobBook.open(settings.runs, study.name, command, _planned(work))
+    planned = _planned(work)
+    book = JobBook.open(settings.runs, study.name, command, planned, part=bool(only))
     outcomes = _execute(
         work, settings, progress, book, fail_fast=fail_fast, retry=retry
     )
@@ -376,15 +377,19 @@ def _execute(
             reused = job.fingerprint not in begun
             book.over(job.fingerprint, outcome, reused=reused)
 
-    outcomes = execute(
-        jobs,
-        work.store,
-        executor_of(settings, work.runs, started),
-        on_done=over,
-        progress=progress,
-        fail_fast=fail_fast,
-        retry=retry,
-    )
+    try:
+        outcomes = execute(
+            jobs,
+            work.store,
+            executor_of(settings, work.runs, started),
+            on_done=over,
+            progress=progress,
+            fail_fast=fail_fast,
+            retry=retry,
+        )
+    finally:
+        if book:
+            book.put_back()
     return {n: (outcome, n in outcomes.reused) for n, outcome in outcomes.items()}
 
 
@@ -489,18 +494,13 @@ def _stop_if_nothing(columns: Sequence[Column], book: JobBook) -> None:
     """Where nothing gave a number, the problems are the study's."""
     if any(isinstance(c.outcome, Cell) for c in columns):
         return
-    problems = [
-        replace(p, why=f"{p.why}. Trace: {trace}" if p.why else f"Trace: {trace}")
-        if p.phase is Phase.WORKER and (trace := book.trace(c.estimation.address))
-        else p
-        for c in columns
-        for p in problems_of(c)
-    ]
-    unique: dict[tuple[str, str, str], Problem] = {}
-    for problem in problems:
-        key = (problem.code, problem.what, str(problem.place))
-        unique.setdefault(key, problem)
-    error = EstimandError(unique.values())
+    found = causes(columns)
+    error = EstimandError(found)
+    for addresses in found.values():
+        more = f" and {len(addresses) - 1} more" if len(addresses) > 1 else ""
+        error.add_note(f"[{addresses[0]}]{more}")
+        for line in remedies(addresses, book):
+            error.add_note(line)
     if len(columns) > 1:
         error.add_note(
             f"None of {len(columns)} estimations has numbers; what became of each: "
@@ -508,25 +508,6 @@ def _stop_if_nothing(columns: Sequence[Column], book: JobBook) -> None:
         )
         error.add_note(f"All of them again: {book.command.again('--retry-failed')}")
     raise error
-
-
-def problems_of(column: Column) -> tuple[Problem, ...]:
-    """Why a column has no numbers."""
-    if isinstance(column.outcome, Failure):
-        return column.outcome.problems
-    found = column.estimation.problems
-    if not found and column.outcome is None:
-        found = tuple(
-            Problem(
-                Phase.SPEC,
-                "X10",
-                f"needs {what}, which is announced but not built",
-                address=column.estimation.address,
-                place=column.estimation.place,
-            )
-            for what in column.estimation.not_built
-        )
-    return found
 
 
 def _judged(work: _Work, columns: Sequence[Column]) -> list[Judged]:

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from framework.cache import Cell
-from framework.commands.running import Ran, problems_of, renderer, run_study
+from framework.commands.causes import problems_of
+from framework.commands.running import Ran, renderer, run_study
 from framework.commands.studying import finish, wanted
 from framework.commands.watching import Bar
 from framework.errors import OK, EstimandError, SpecError

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from framework.cache import Cell
 
 Status = Literal["waiting", "running", "done", "failed", "reused"]
+#: What a job comes to; the rest was not tried.
+_ENDED = ("done", "reused", "failed")
 #: Books of a study that are kept; older ones go when a new one is opened.
 _KEPT = 10
 _NO_LIST = "the list of jobs could not be written"
@@ -86,7 +88,13 @@ class JobBook:
 
     @classmethod
     def open(
-        cls, runs: Path, study: str, command: Command, planned: Sequence[Planned]
+        cls,
+        runs: Path,
+        study: str,
+        command: Command,
+        planned: Sequence[Planned],
+        *,
+        part: bool = False,
     ) -> JobBook:
         """Write all jobs down, waiting; those that can't run have failed already.
 
@@ -97,6 +105,7 @@ class JobBook:
             study: the study's name.
             command: what was typed.
             planned: the jobs, in the study's order, identical ones merged.
+            part: not all jobs of the command (`--only`, `--retry-failed`).
 
         Raises:
             StorageError: R20 the disk refused.
@@ -123,6 +132,7 @@ class JobBook:
                 "verb": command.verb,
                 "file": command.study,
                 "overrides": list(command.overrides),
+                "part": part,
                 "jobs": [
                     {
                         "addresses": list(job.addresses),
@@ -162,6 +172,12 @@ class JobBook:
             self._traces.update(dict.fromkeys(self._addresses[number], trace))
         self._write(number, "failed", outcome.problems, seconds, trace)
 
+    def put_back(self) -> None:
+        """What a worker had when the run ended waits again."""
+        for number in list(self._since):
+            del self._since[number]
+            self._write(number, "waiting")
+
     def trace(self, address: str) -> Path | None:
         """Where the trace of a failed estimation is, if it left one."""
         return self._traces.get(address)
@@ -192,11 +208,14 @@ class JobBook:
 
 
 def last_failed(runs: Path, study: str, command: Command) -> tuple[str, ...] | None:
-    """Addresses that failed in the newest run of the same command; None without one.
+    """Addresses whose newest end in runs of the same command is a failure.
 
-    Settings count as typed: another executor is another command's choice, but what
-    failed is asked of the same verb and the same changes.
+    Runs of a part of the command say what became of that part; the rest is what it was
+    in the last run of all. Settings may differ: what failed is asked of the same verb
+    and the same changes. None where there is no earlier run.
     """
+    ended: dict[str, str] = {}
+    earlier = False
     for folder in _books(runs / ".jobs" / study):
         written = _read(folder / "manifest.json")
         if written is None:
@@ -204,13 +223,16 @@ def last_failed(runs: Path, study: str, command: Command) -> tuple[str, ...] | N
         known = (written["verb"], _changes(written["overrides"]))
         if known != (command.verb, _changes(command.overrides)):
             continue
-        return tuple(
-            address
-            for job in written["jobs"]
-            if (state := _read(folder / job["status"])) and state["status"] == "failed"
-            for address in job["addresses"]
-        )
-    return None
+        earlier = True
+        for state in states(folder):
+            if state["status"] in _ENDED:
+                for address in state["addresses"]:
+                    ended.setdefault(address, state["status"])
+        if not written.get("part"):
+            break
+    if not earlier:
+        return None
+    return tuple(address for address, status in ended.items() if status == "failed")
 
 
 def states(folder: Path) -> Iterator[Mapping[str, Any]]:

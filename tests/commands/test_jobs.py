@@ -117,6 +117,49 @@ def test_only_what_failed_is_retried(study: Lab):
     assert len(whole.coefficients[["check", "value"]].drop_duplicates()) == 6
 
 
+def test_one_that_is_tried_alone_leaves_the_others_to_be_retried(study: Lab):
+    assert study.run().exit == 9
+    assert study.run("--only", "main.plain").exit == 0
+    both = {"main.late.one": "failed", "main.late.two": "failed"}
+    assert last_failed(Path("runs"), "jobs", COMMAND) == tuple(both)
+    # One of them is mended.
+    study.study(STUDY.replace("> 9100", "> 2"))
+    assert study.run("--only", "main.late.one").exit == 0
+    study.run("--retry-failed")
+    assert fate() == {"main.late.two": "failed"}
+    assert study.run("--only", "main.late.two").exit != 0
+    assert last_failed(Path("runs"), "jobs", COMMAND) == ("main.late.two",)
+    # The last run of all is where looking back ends.
+    study.study(STUDY.replace("> 9100", "> 2").replace("> 9200", "> 3"))
+    assert study.run().exit == 0
+    assert last_failed(Path("runs"), "jobs", COMMAND) == ()
+
+
+def test_where_nothing_has_a_number_every_cause_says_how_it_is_tried_again(
+    study: Lab,
+):
+    ran = study.run("--only", "main.late")
+    assert ran.exit != 0
+    for state in states(book()):
+        assert f"[{state['addresses'][0]}]" in ran.err
+        assert f"Trace: {state['trace']}" in ran.err
+        assert f"Again: {state['retry']}" in ran.err
+    study.study(STUDY.replace("time > 9200", "time > 9100"))
+    once = study.run("--only", "main.late", "seed=4")
+    # The same rows, the same cause: one job, two addresses.
+    assert "[main.late.one] and 1 more" in once.err
+
+
+def test_what_a_worker_had_when_the_run_ended_waits_again(tmp_path: Path):
+    planned = [Planned(("a.one",), "f1"), Planned(("a.two",), "f2")]
+    opened = JobBook.open(tmp_path, "study", COMMAND, planned)
+    for fingerprint in ("f1", "f2"):
+        opened.started(fingerprint)
+    opened.over("f1", Failure((Problem(Phase.DATA, "D05", "no rows"),)))
+    opened.put_back()
+    assert [s["status"] for s in states(opened.folder)] == ["failed", "waiting"]
+
+
 def test_without_an_earlier_run_there_is_nothing_to_go_on_with(study: Lab):
     for option in ("--retry-failed", "--resume"):
         refused = study.run(option)
