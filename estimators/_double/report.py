@@ -644,7 +644,6 @@ def _weights(
         )
     note = (
         f"one coefficient over staggered adoption: {already:.1%} of what treated rows are "
-        f"compared with is treated already, {below}; a group-time estimator belongs "
-        "beside it"
+        f"compared with is treated already, {below}; kind did_multi belongs beside it"
     )
     return cells, scalars, note

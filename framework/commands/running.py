@@ -31,7 +31,7 @@ from framework.errors import (
     EstimandError,
     Problem,
 )
-from framework.expect import Judged, Shift, flags, judge, shifts
+from framework.expect import Beside, Judged, Shift, flags, judge, pooled, shifts
 from framework.families import adjust
 from framework.multiverse import Multiverse, Universe, multiverse
 from framework.plan import (
@@ -542,13 +542,22 @@ def _with_verdicts(
     verdicts = judge(judged, adjusted)
     owned = {c.estimation.address for c in columns if _is_own_effect(c.estimation)}
     against = flags(judged, owned)
+    by_cohort = {c.estimation.address for c in columns if _is_by_cohort(c.estimation)}
+    companions = pooled(judged, by_cohort)
     filled = []
     for column in columns:
         address = column.estimation.address
-        flag = against.get(address, "")
+        other = companions.get(address, Beside())
+        flag = "; ".join(filter(None, (against.get(address), other.flag)))
         said = tuple(replace(v, flag=flag) for v in verdicts.get(address, ()))
         filled.append(
-            replace(column, verdicts=said, adjusted=adjusted.get(address), flag=flag)
+            replace(
+                column,
+                verdicts=said,
+                adjusted=adjusted.get(address),
+                flag=flag,
+                beside=other.note,
+            )
         )
     return tuple(filled)
 
@@ -563,6 +572,16 @@ def _is_own_effect(estimation: Estimation) -> bool:
         and type(plugin).estimates == "treatment"
         and "spatial_weights" not in plugin.demands().uses
     )
+
+
+def _is_by_cohort(estimation: Estimation) -> bool:
+    """Whether it averages effects by cohort and period."""
+    if not estimation.runs:
+        return False
+    plugin = choices.build("estimator", estimation.model["estimator"])
+    if not isinstance(plugin, Estimator) or type(plugin).estimates != "treatment":
+        return False
+    return {"att", "by_cohort"} <= set(plugin.gives())
 
 
 def _compared_with_others(

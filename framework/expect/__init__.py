@@ -10,12 +10,14 @@ from __future__ import annotations
 from framework.expect.comparison import Difference, Equality, difference, equality
 from framework.expect.interference import flags
 from framework.expect.judging import judge
+from framework.expect.pooled import Beside, pooled
 from framework.expect.rows import CannotBeJudged, Finished, Judged, Row, judged_row
 from framework.expect.scene import Adjusted, Status, Verdict
 from framework.expect.shifts import Shift, shifts
 
 __all__ = [
     "Adjusted",
+    "Beside",
     "CannotBeJudged",
     "Difference",
     "Equality",
@@ -30,5 +32,6 @@ __all__ = [
     "flags",
     "judge",
     "judged_row",
+    "pooled",
     "shifts",
 ]

@@ -32,6 +32,7 @@ class Column:
         shift: how far it is from what its expectations compare it with.
         adjusted: its p value across the columns of its family, where it has one.
         flag: what another line of the study says against its numbers.
+        beside: what another line of the study has that these need beside them.
         change: how its outcome differs from that one's, where it was made anew.
     """
 
@@ -44,6 +45,7 @@ class Column:
     change: OutcomeChange | None = None
     adjusted: Adjusted | None = None
     flag: str = ""
+    beside: str = ""
 
     @property
     def status(self) -> str:

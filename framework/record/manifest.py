@@ -142,6 +142,7 @@ def _column(column: Column) -> dict[str, Any]:
             for v in column.verdicts
         ],
         "flag": column.flag,
+        "beside": column.beside,
         "adjusted": asdict(column.adjusted) if column.adjusted else None,
         "shift": _shift(column),
         "plots": [],

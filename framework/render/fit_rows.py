@@ -34,6 +34,7 @@ SCALARS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
     ("r2", "R² (overall)", numbers.share),
     ("r2_within", "R² (within)", numbers.share),
     ("n_repetitions", "Splits of the sample", numbers.plain),
+    ("std_error_sampling", "Standard error of one split", numbers.plain),
     ("split_error", "Monte Carlo error, splits", numbers.plain),
     ("split_low", "Smallest over splits", numbers.plain),
     ("split_high", "Largest over splits", numbers.plain),
@@ -52,6 +53,7 @@ SCALARS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
     ("detectable_slope_80", "Slope detected with 80% power", numbers.plain),
     ("two_way_estimate", "Two-way estimate", numbers.plain),
     ("n_negative_weights", "Negative weights", numbers.plain),
+    ("weight_already_treated", "Comparison treated already", numbers.share),
     ("weight_negative", "Sum of negative weights", numbers.plain),
     (
         "breakdown_relative_magnitudes",

@@ -232,6 +232,7 @@ class Column:
         coefficients: rows in the engine's order, the judged one among them.
         frames: name -> file below the run folder, read on demand by `RunFolder.frame`.
         flag: what another column of the run says against these numbers; may be empty.
+        beside: what another column has that these need beside them; may be empty.
         adjusted: p value across the columns of a family, None if there is none;
             `adjustment` how it was adjusted, or why there is none.
         about: estimand, term and index of the judged coefficient, as the run decided.
@@ -267,6 +268,7 @@ class Column:
     problems: tuple[Fault, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
     flag: str = ""
+    beside: str = ""
     adjusted: float | None = None
     adjustment: str = ""
     shift: Shift | None = None
@@ -556,6 +558,7 @@ def _columns(path: Path, entries: Sequence[Mapping[str, Any]]) -> Iterator[Colum
                 for v in entry.get("verdicts") or ()
             ),
             flag=str(entry.get("flag") or ""),
+            beside=str(entry.get("beside") or ""),
             adjusted=(entry.get("adjusted") or {}).get("p_value"),
             adjustment=_adjustment(entry.get("adjusted") or {}),
             shift=_shift(entry.get("shift")),

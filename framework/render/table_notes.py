@@ -72,6 +72,7 @@ def notes_of(
         *said("", lambda c: c.notes if c.done else ()),
         *said("", _uncomputed),
         *said("", lambda c: [c.adjustment] if c.adjustment and c.done else ()),
+        *said("beside it, ", lambda c: [c.beside] if c.beside and c.done else ()),
         *said("flagged: ", lambda c: [c.flag] if c.flag and c.done else ()),
         *said("no error of the difference: ", _errorless),
         *said("refusal knowingly overridden: ", lambda c: c.acknowledged),
