@@ -14,7 +14,7 @@ import numpy as np
 
 from estimators._double.nuisance import Fitted, cross_fit
 from estimators._double.sample import ROWS_OF_AN_ARM, arms
-from estimators._double.scores import Quantity, Repetition, Splitting
+from estimators._double.scores import Quantity, Repetition, Splitting, taken_up
 from estimators._math.folds import places
 from estimators._math.orthogonal import (
     Solved,
@@ -295,16 +295,7 @@ def _local(split: Splitting, parts: Halves) -> Repetition:
     raw = split.propensity(arm, plan.instrument)
     m = _at(split, raw, z)
     term = f"'{sample.treatments[0].term}'"
-    taken = [
-        split.predict(
-            d,
-            plan.treatment,
-            "classification",
-            _checked(split, d, z == a, f"{term} where '{arm.term}' is {a}"),
-            z == a,
-        )
-        for a in (0, 1)
-    ]
+    taken = taken_up(split, arm)
     moved = float(np.mean(_contrast(taken[0], taken[1], d, z, m)))
     _compliers(moved, arm.term, sample.treatments[0].term)
     guessed = [_first_half(split, parts, k) for k in range(plan.folds)]
@@ -324,6 +315,9 @@ def _local(split: Splitting, parts: Halves) -> Repetition:
             what = f"{term} = {a} and '{sample.outcome_term}' below its {q:g} quantile"
             g = []
             for side in (0, 1):
+                if not (d[z == side] == a).any():
+                    g.append(np.zeros(sample.n))  # nobody there, so nobody below
+                    continue
                 said = f"{what} where '{arm.term}' is {side}"
                 train = parts.second & (z == side)
                 _both_sides(target, train, said)
@@ -356,12 +350,6 @@ def _contrast(r0: Floats, r1: Floats, of: Floats, z: Floats, m: Floats) -> Float
     return np.asarray(r1 - r0 + inverse, dtype=np.float64)
 
 
-def _checked(split: Splitting, d: Floats, within: Flags, what: str) -> str:
-    """The name of a nuisance whose training rows have both values."""
-    arms(d, what, split.fold, within)
-    return what
-
-
 def _compliers(moved: float, instrument: str, treatment: str) -> None:
     if moved <= 0:
         raise IdentificationError(
@@ -390,6 +378,10 @@ def _first_half(split: Splitting, parts: Halves, k: int) -> _First:
     )
     taken = []
     for side in (0, 1):
+        everybody = sample.d[arm.values == side]
+        if not np.ptp(everybody):
+            taken.append(np.full(len(d), float(everybody[0])))
+            continue
         what = (
             f"'{sample.treatments[0].term}' where '{arm.term}' is {side}, first guess"
         )

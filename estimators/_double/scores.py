@@ -425,7 +425,7 @@ def _interactive_iv(split: Splitting) -> Repetition:
     d, z = sample.d, arm.values
     raw = split.propensity(arm, plan.instrument)
     g0, g1 = split.by_arm(y, arm, f"'{sample.outcome_term}'")
-    r0, r1 = _taken_up(split, arm)
+    r0, r1 = taken_up(split, arm)
     p = _trimmed(split, raw, z)
     level = augmented(y, z, g0, g1, p)
     slope = augmented(d, z, r0, r1, p)
@@ -512,7 +512,7 @@ def _quantiles(split: Splitting) -> Repetition:
     return quantile_effects(split)
 
 
-def _taken_up(split: Splitting, arm: Column) -> tuple[Floats, Floats]:
+def taken_up(split: Splitting, arm: Column) -> tuple[Floats, Floats]:
     """Predicted take-up with the instrument off, on; certain where nobody differs."""
     sample, plan = split.sample, split.plan
     treatment = sample.treatments[0]

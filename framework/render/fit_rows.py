@@ -34,7 +34,7 @@ SCALARS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
     ("r2", "R² (overall)", numbers.share),
     ("r2_within", "R² (within)", numbers.share),
     ("n_repetitions", "Splits of the sample", numbers.plain),
-    ("std_error_sampling", "Standard error of one split", numbers.plain),
+    ("std_error_sampling", "Standard error, one split", numbers.plain),
     ("split_error", "Monte Carlo error, splits", numbers.plain),
     ("split_low", "Smallest over splits", numbers.plain),
     ("split_high", "Largest over splits", numbers.plain),

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 
 from estimators._double.quantiles import Halves, _solved, quantile_effects
 from estimators._double.sample import Sample, read
@@ -198,6 +199,70 @@ def test_quantiles_are_doublemls(
             assert np.sqrt(found.covariance[i, i]) == pytest.approx(
                 float(theirs.ses[0]), rel=SAME
             )
+
+
+class Certain(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """A logit that is sure where it has seen one class alone."""
+
+    def fit(self, X: Any, y: Any) -> Certain:
+        self.classes_ = np.array([0.0, 1.0])
+        self.only_ = float(y[0]) if len(np.unique(y)) == 1 else None
+        self.logit_ = None if self.only_ is not None else clone(LOGIT).fit(X, y)
+        return self
+
+    def predict_proba(self, X: Any) -> Any:
+        if self.logit_ is not None:
+            return self.logit_.predict_proba(X)
+        return np.tile([1 - self.only_, self.only_], (len(X), 1))
+
+    def predict(self, X: Any) -> Any:
+        return (self.predict_proba(X)[:, 1] > 0.5).astype(float)
+
+
+@pytest.mark.parametrize("side", [0, 1], ids=["no always-takers", "no never-takers"])
+def test_quantiles_of_compliers_where_only_they_deviate_are_doublemls(
+    side: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """401(k) is such a case: nobody participates who is not eligible."""
+    import doubleml
+    from scipy.optimize import brentq
+
+    def rooted(ipw_score: Any, bracket_guess: Any) -> float:
+        return float(brentq(ipw_score, *bracket_guess))
+
+    monkeypatch.setattr("doubleml.irm.lpq._solve_ipw_score", rooted)
+    data = rows(3_000)
+    data["t"] = data["t"].where(data["w"] != side, float(side))
+    made = request("iivm", data)
+    how = plan(quantity="lpq", quantiles=(0.4, 0.6))
+    sample = read(made, "qte", "none", how.folds)
+    fold = sample.folds(how.folds, how.seed, 0)
+    frame, x = framed(sample)
+    frame["z"] = sample.instruments[0].values
+    strata = sample.d + 2 * frame["z"].to_numpy()
+    halves = doublemls_halves(fold, strata)
+    split = Splitting(sample, how, 0, fold)
+    found = quantile_effects(split, halves).solved["local_qte"]
+    theirs = doubleml.DoubleMLData(frame, "y", "d", x_cols=x, z_cols="z")
+    for i, q in enumerate(how.quantiles):
+        models = []
+        for a in (0, 1):
+            model = doubleml.DoubleMLLPQ(
+                theirs,
+                Certain(),
+                Certain(),
+                treatment=a,
+                quantile=q,
+                n_folds=how.folds,
+                normalize_ipw=False,
+                draw_sample_splitting=False,
+            )
+            model.set_sample_splitting([splits(fold)])
+            models.append(model.fit().framework)
+        effect = models[1] - models[0]
+        assert found.theta[i] == pytest.approx(float(effect.thetas[0]), rel=SAME)
+        error = np.sqrt(found.covariance[i, i])
+        assert error == pytest.approx(float(effect.ses[0]), rel=SAME)
 
 
 def test_the_kernel_density_is_statsmodels() -> None:
