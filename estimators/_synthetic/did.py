@@ -90,6 +90,7 @@ def synthetic_did(request: Request, options: DidOptions) -> Result:
 
 def _too_few(request: Request, panel: Block, options: DidOptions) -> Iterator[Problem]:
     n1, n0 = len(panel.treated), len(panel.never)
+    fix = _way_out(request, panel)
     if options.errors == "placebo":
         if n0 <= n1:
             yield from IdentificationError(
@@ -97,21 +98,15 @@ def _too_few(request: Request, panel: Block, options: DidOptions) -> Iterator[Pr
                 f"{n0} untreated and {n1} treated units: no placebo has as many "
                 "treated and a control left",
                 why="Placebo errors put untreated units in the place of all treated.",
-                fix="estimator.errors: bootstrap or jackknife",
+                fix=fix,
             ).problems
         return
-    alone = [g for g in panel.cohorts if (panel.cohort == g).sum() == 1]
-    if options.errors == "jackknife" and (alone or n0 == 1):
-        what = (
-            f"{len(alone)} cohorts have a single treated unit (first: {alone[0]:.0f})"
-            if alone
-            else "there is a single untreated unit"
-        )
+    if options.errors == "jackknife" and (lost := _nothing_left(panel)):
         yield from IdentificationError(
             "I08",
-            f"{what}: leaving it out leaves no estimate",
+            f"{lost}: leaving it out leaves no estimate",
             why="The jackknife needs two or more units on every side.",
-            fix="estimator.errors: placebo",
+            fix=fix,
         ).problems
     elif n1 < FEW_TREATED and "few_treated" not in request.acknowledge:
         yield from IdentificationError(
@@ -119,9 +114,34 @@ def _too_few(request: Request, panel: Block, options: DidOptions) -> Iterator[Pr
             f"{n1} treated units (fewer than {FEW_TREATED}) with {options.errors} "
             "errors",
             why="They rest on many treated units and are far too small with few.",
-            fix="estimator.errors: placebo",
+            fix=fix,
             acknowledge="" if n1 == 1 else "few_treated",
         ).problems
+
+
+def _nothing_left(panel: Block) -> str:
+    """Whom the jackknife can't leave out, in words; empty where it can all."""
+    alone = [g for g in panel.cohorts if (panel.cohort == g).sum() == 1]
+    if alone:
+        return (
+            f"{len(alone)} cohorts have a single treated unit (first: {alone[0]:.0f})"
+        )
+    return "there is a single untreated unit" if len(panel.never) == 1 else ""
+
+
+def _way_out(request: Request, panel: Block) -> str:
+    """The errors that this design can have, all of them."""
+    n1 = len(panel.treated)
+    enough = n1 >= FEW_TREATED or (n1 > 1 and "few_treated" in request.acknowledge)
+    can = {
+        "placebo": len(panel.never) > n1,
+        "bootstrap": enough,
+        "jackknife": enough and not _nothing_left(panel),
+    }
+    named = [name for name, works in can.items() if works]
+    if not named:
+        return "more untreated units than treated ones, for estimator.errors: placebo"
+    return f"estimator.errors: {' or '.join(named)}"
 
 
 def _index(

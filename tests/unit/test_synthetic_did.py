@@ -229,7 +229,7 @@ def test_what_can_not_be_estimated_is_refused_with_the_way_out():
 
 def test_errors_that_need_more_units_are_refused():
     crowded = adoption(9, sizes={5.0: 12, np.inf: 10})
-    assert "bootstrap" in refused(crowded)["I08"].fix
+    assert refused(crowded)["I08"].fix == "estimator.errors: bootstrap or jackknife"
     one = adoption(9, sizes={5.0: 1, np.inf: 10})
     for errors in ("jackknife", "bootstrap"):
         problem = refused(one, {"errors": errors})["I08"]
@@ -241,6 +241,31 @@ def test_errors_that_need_more_units_are_refused():
         few, {"errors": "bootstrap"}, acknowledge=frozenset({"few_treated"})
     )
     assert any("too small with few" in note for note in known.notes)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "errors", "works"),
+    [
+        ({5.0: 12, 6.0: 1, np.inf: 10}, "placebo", ["bootstrap"]),
+        ({5.0: 12, 6.0: 1, np.inf: 10}, "jackknife", ["bootstrap"]),
+        ({5.0: 5, 6.0: 1, np.inf: 10}, "jackknife", ["placebo", "bootstrap"]),
+        ({5.0: 12, np.inf: 10}, "placebo", ["bootstrap", "jackknife"]),
+        ({5.0: 3, np.inf: 2}, "bootstrap", []),
+        ({5.0: 3, np.inf: 10}, "jackknife", ["placebo"]),
+    ],
+)
+def test_a_refusal_names_all_errors_that_would_work_and_no_other(sizes, errors, works):
+    """What the fix names is estimated, what it leaves out is refused, too."""
+    data = adoption(9, sizes=sizes)
+    fix = refused(data, {"errors": errors})["I08"].fix
+    named = fix.removeprefix("estimator.errors: ").split(" or ")
+    assert (named if "more untreated" not in fix else []) == works
+    for other in ("placebo", "bootstrap", "jackknife"):
+        options = {"errors": other, "replications": 20}
+        if other in works:
+            assert estimate(data, options).coefficients.std_error[0] > 0
+        else:
+            assert "I08" in refused(data, options)
 
 
 def test_the_window_is_in_order():
