@@ -1,9 +1,10 @@
 """Placebo draws with clustered errors against a loop of feols, and against ritest.
 
 Ours is all that `draws: {permute: treatment}` costs after the estimation itself: the
-request, the assignments, the estimates with their errors, the table. The loop is given
-the assignments as columns; its estimates and errors must be ours before any time is
-printed. ritest draws its own, of rows instead of paths, and gives no errors.
+request, the assignments, the estimates with their errors, the table. Once more with a
+coefficient for every event time, of which the first after treatment is judged. The loop
+is given the assignments as columns; its estimates and errors must be ours before any
+time is printed. ritest draws its own, of rows instead of paths, and gives no errors.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ model:
   controls: [{controls}]
   fixed_effects: [unit, time]
   inference: {{cluster: unit}}
-  estimator: twfe
+  estimator: {estimator}
 checks:
   placebo: {{units: {{draws: {{permute: treatment, times: {times}}}}}}}
 """
@@ -93,6 +94,8 @@ def measure() -> list[Figure]:
     frame = _frame(small)
     with _work(small, frame) as work:
         figures = [_loop(small, frame, work, 1 / 1000), _ritest(small, frame, work)]
+    with _work(small, frame, estimator="event_study") as work:
+        figures.append(_event_loop(small, frame, work, 1 / 100))
     frame = _frame(large)
     with _work(large, frame) as work:
         return [*figures, _loop(large, frame, work, 1 / 150)]
@@ -103,10 +106,45 @@ def _loop(size: _Size, frame: pd.DataFrame, work: _Work, bound: float) -> Figure
     columns = {c: frame[c].to_numpy() for c in frame} | {"drawn": drawn}
     formula = f"y ~ drawn + {' + '.join(_CONTROLS)} | unit + time"
     name = f"draws / loop of feols, {peer.label('pyfixest')}, {size.name}"
+    about = {"formula": formula, "cluster": "unit"}
+    return _beside(name, "loop", columns, about, size, work, bound)
+
+
+def _event_loop(size: _Size, frame: pd.DataFrame, work: _Work, bound: float) -> Figure:
+    treated = frame["d"].to_numpy().reshape(size.units, size.periods)
+    first = np.where(treated.any(axis=1), treated.argmax(axis=1), np.inf)
+    since = np.arange(size.periods) - first[np.isfinite(first), None]
+    events = {f"event{j}": k for j, k in enumerate(np.unique(since).tolist())}
+    events = {name: k for name, k in events.items() if k != -1}
+    (judged,) = [name for name, k in events.items() if k == 0]
+    # The drawn paths are on from their first treated period.
+    on = _assigned(size, frame).reshape(size.units, size.periods, size.subset)
+    drawn = np.where(on.any(axis=1), on.argmax(axis=1), np.inf)
+    columns = {c: frame[c].to_numpy() for c in frame}
+    columns["drawn"] = np.repeat(drawn, size.periods, axis=0)
+    formula = f"y ~ {' + '.join([*events, *_CONTROLS])} | unit + time"
+    name = f"event study's draws / loop of feols, {peer.label('pyfixest')}, {size.name}"
+    about = {
+        "formula": formula,
+        "cluster": "unit",
+        "events": events,
+        "judged": judged,
+    }
+    return _beside(name, "event_loop", columns, about, size, work, bound)
+
+
+def _beside(
+    name: str,
+    task: str,
+    columns: dict[str, np.ndarray],
+    about: dict[str, object],
+    size: _Size,
+    work: _Work,
+    bound: float,
+) -> Figure:
+    """Time of ours over that of a loop, once both say the same."""
     own, theirs = [], []
-    with peer.asked(
-        "pyfixest", "loop", columns, formula=formula, cluster="unit"
-    ) as asked:
+    with peer.asked("pyfixest", task, columns, **about) as asked:
         first = work.draw()
         values = asked.run().values
         for column, told in (("estimate", "estimates"), ("std_error", "std_errors")):
@@ -150,8 +188,10 @@ def _frame(size: _Size) -> pd.DataFrame:
 
 
 @contextmanager
-def _work(size: _Size, frame: pd.DataFrame) -> Iterator[_Work]:
-    text = _STUDY.format(controls=", ".join(_CONTROLS), times=size.draws)
+def _work(size: _Size, frame: pd.DataFrame, estimator: str = "twfe") -> Iterator[_Work]:
+    text = _STUDY.format(
+        controls=", ".join(_CONTROLS), times=size.draws, estimator=estimator
+    )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "placebo.yaml")
         path.write_text(text, encoding="utf-8")

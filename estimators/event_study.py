@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from estimators._linear.options import SmallSample
-from framework.contract import Estimator, Needs, Request
+from framework.contract import Assignments, Estimator, Needs, Request
 from framework.result import Result
 
 if TYPE_CHECKING:
     from typing import Self
+
+    import numpy as np
 
 
 class EventStudy(Estimator):
@@ -102,5 +104,27 @@ class EventStudy(Estimator):
             request,
             Events(self.window, self.reference, self.ends, self.always_treated),
             self.small_sample,
+            min_clusters=self.needs.min_clusters,
+        )
+
+    def estimate_assignments(
+        self, request: Request, assignments: Assignments
+    ) -> np.ndarray[Any, Any] | None:
+        """Event times of the drawn first treated periods (see `since`)."""
+        if self.ends == "drop":
+            return None  # the draw decides which rows are used
+        from estimators._linear.since import EventTimes, reassign_since
+
+        return reassign_since(
+            request,
+            self.small_sample,
+            assignments,
+            EventTimes(
+                self.window,
+                self.reference,
+                self.ends == "bin",
+                self.always_treated,
+                request.estimand[:1] == ("att",),
+            ),
             min_clusters=self.needs.min_clusters,
         )

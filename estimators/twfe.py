@@ -107,7 +107,7 @@ class Twfe(Estimator):
     ) -> np.ndarray[Any, Any] | None:
         """Unit by unit where unit and period effects are all (see `reassign`)."""
         if self.leads or self.lags:
-            return None
+            return self._shifted(request, assignments)
         from estimators._linear.reassign import reassign
 
         return reassign(
@@ -120,11 +120,32 @@ class Twfe(Estimator):
     def estimate_draws(
         self, request: Request, treatments: np.ndarray[Any, Any]
     ) -> np.ndarray[Any, Any] | None:
-        """All draws at once: fixed effects are removed in blocks (see `redraw`)."""
+        """All draws at once: fixed effects are removed in blocks (see `redraw`).
+
+        Leads and lags need the first treated periods: `estimate_assignments`.
+        """
         if self.leads or self.lags:
             return None
         from estimators._linear.redraw import redraw
 
         return redraw(
             request, self.small_sample, treatments, min_clusters=self.needs.min_clusters
+        )
+
+    def _shifted(
+        self, request: Request, assignments: Assignments
+    ) -> np.ndarray[Any, Any] | None:
+        """Leads and lags move with the first treated period of the draw."""
+        treatment = request.treatment
+        if treatment is None or treatment.judged != treatment.columns:
+            return None
+        from estimators._linear.since import LeadsAndLags, reassign_since
+
+        orders = (*(-k for k in self.leads), *self.lags)
+        return reassign_since(
+            request,
+            self.small_sample,
+            assignments,
+            LeadsAndLags(orders),
+            min_clusters=self.needs.min_clusters,
         )

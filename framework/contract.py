@@ -330,7 +330,10 @@ class Estimator(Plugin):
     def estimate_assignments(
         self, request: Request, assignments: Assignments
     ) -> np.ndarray[Any, Any] | None:
-        """As `estimate_draws`, from what units get, where no rows need to be made.
+        """As `estimate_draws`, from what units get.
+
+        Where no rows need to be made, or where regressors follow from the first treated
+        period (leads, lags, event times).
 
         Args:
             request: as in `estimate_draws`.
@@ -348,11 +351,15 @@ class Estimator(Plugin):
         """The judged number under many assignments at once, where that is cheaper.
 
         Args:
-            request: the true estimation; one treatment column, not interacted.
+            request: the true estimation; one treatment column, and where it is
+                interacted its products with `Treatment.moderators`, which are those of
+                the true assignment: a draw has its own.
             treatments: (n, draws), rows as in `request.frame`.
 
         Returns:
-            (draws, 2) estimates and standard errors, NaN for a draw without a number;
+            (draws, 2) the judged row's estimate and standard error (with `interact` the
+            first product's, else the first estimand's; by event time the first from 0
+            on), NaN for a draw without a number;
             None where there is no closed form, and each draw is estimated in full.
         """
         del request, treatments

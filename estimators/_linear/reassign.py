@@ -71,26 +71,27 @@ def reassign(
     """Estimate and standard error of the treatment in every draw.
 
     Args:
-        request: the true estimation; one treatment column, not interacted.
+        request: the true estimation; one treatment column.
         small_sample: as in the fit.
         assignments: paths of the units in B draws.
         min_clusters: as in the fit.
 
     Returns:
         (B, 2), NaN where controls and fixed effects absorb a draw; None where the model
-        is another: gaps, weights, slopes, other effects or errors, controls that are
-        nearly collinear.
+        is another: interactions, gaps, weights, slopes, other effects or errors,
+        controls that are nearly collinear.
 
     Raises:
         IdentificationError, DataError: the true fit's own problems.
     """
-    if request.weights or request.slopes or request.inference.name != "cluster":
+    own = treatment_regressors(request)
+    if len(own) != 1:
         return None
-    regressors = [*treatment_regressors(request), *control_regressors(request)]
+    regressors = [*own, *control_regressors(request)]
     design = build(request, regressors, min_clusters=min_clusters)
-    if design.unit is None or not _fits(design, request):
+    if design.unit is None or not is_two_way(design, request):
         return None
-    orthonormal = _orthonormal(design, design.unit.n_levels)
+    orthonormal = orthonormalised(design, design.unit.n_levels, len(own))
     if orthonormal is None:
         return None
     counts = np.bincount(assignments.of_unit[0], minlength=len(assignments.first))
@@ -116,8 +117,13 @@ def reassign(
     return found
 
 
-def _fits(design: Design, request: Request) -> bool:
-    """Whether the model is the one above: a balanced panel, its two effects, no other."""
+def is_two_way(design: Design, request: Request) -> bool:
+    """Whether it is a balanced panel with its two effects alone, clustered by units.
+
+    Or by clusters that hold whole units, without weights.
+    """
+    if request.weights or request.slopes or request.inference.name != "cluster":
+        return False
     unit, time = design.unit, design.time
     if unit is None or time is None or len(design.fixed_effects) != len("it"):
         return False
@@ -147,9 +153,20 @@ def _same(a: Codes, b: Codes) -> bool:
     return nested(a, b) and nested(b, a)
 
 
-def _orthonormal(design: Design, N: int) -> tuple[Floats, Floats, float] | None:
-    """Outcome (N, T) without effects and controls, controls (k, N, T), outcome's unit."""
-    columns = [design.outcome, *(r.values for r in design.regressors[1:])]
+def orthonormalised(
+    design: Design, N: int, own: int
+) -> tuple[Floats, Floats, float] | None:
+    """Outcome (N, T) without effects and controls, controls (k, N, T), outcome's unit.
+
+    Args:
+        design: a balanced panel of N units; its first `own` regressors are not controls.
+        N: units.
+        own: how many.
+
+    Returns:
+        None where effects or other controls leave next to nothing of a control.
+    """
+    columns = [design.outcome, *(r.values for r in design.regressors[own:])]
     held = np.empty((len(columns), design.n))
     for j, values in enumerate(columns):
         raw = values - values.mean()

@@ -196,7 +196,7 @@ def _at_once(
     """
     import numpy as np
 
-    if "permute" not in draws or model.interact is not None:
+    if "permute" not in draws:
         return []
     if any(flat["name"] == "event_window" for flat in model.sample.values()):
         return []
@@ -335,6 +335,7 @@ def _refuse_if_treatment_is_used_elsewhere(data: Data, model: Model) -> None:
         "controls": model.controls,
         "instruments": model.instruments,
         "fixed_effects": model.fixed_effects,
+        "interact": [model.interact.with_ if model.interact else None],
     }
     for where, held in used.items():
         for term in terms.parse_list(

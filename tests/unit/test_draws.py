@@ -39,6 +39,7 @@ def panel(*, unbalanced: bool = False, one_treated: bool = False) -> pd.DataFram
                 "unit": f"u{unit:02d}",
                 "year": year,
                 "block": "east" if unit < 12 else "west",
+                "first": first,
                 "d": int(year >= first),
                 "y": level + 0.4 * (year >= first) + rng.normal(),
                 "x": level + rng.normal(),
@@ -50,6 +51,8 @@ def panel(*, unbalanced: bool = False, one_treated: bool = False) -> pd.DataFram
         ]
     frame = pd.DataFrame(rows)
     frame["copy"] = 3 * frame["x"] + frame["year"]
+    frame["west"] = (frame["block"] == "west").astype(int)
+    frame["region_name"] = "r" + (frame["region"] % 3).astype(str)
     return frame.sample(frac=0.85, random_state=3) if unbalanced else frame
 
 
@@ -103,19 +106,102 @@ MODELS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", MODELS)
+COARSE = {
+    "inference": {"cluster": "region"},
+    "acknowledge": ["few_treated", "few_clusters"],
+}
+
+
+def events(**options: Any) -> dict[str, Any]:
+    first = {"first_treated": "first", "never": 9999}  # known where rows are missing
+    study = {"always_treated": "keep", **options}
+    return {"treatment": first, "estimator": {"event_study": study}}
+
+
+#: The regressors of a draw follow from its first treated periods, or from its products.
+SEVERAL = {
+    "all": events(),
+    "window": {**events(window=[-2, 2]), "controls": ["x"]},
+    "bin": {**events(window=[-2, 2], ends="bin"), **COARSE, "controls": ["x", "z"]},
+    "reference": {**events(window=[-4, 3], reference=-2), "controls": ["x", "copy"]},
+    "average": {**events(window=[-3, 2]), "estimand": ["att", "by_event_time"]},
+    "reference_0": {**events(reference=0), "estimand": "by_event_time"},
+    "event_weights": {**events(), "weights": {"analytic": "w"}},
+    "event_two_way": {**events(window=[-2, 2], ends="bin"), **MODELS["two_way"]},
+    "event_jackknife": {**events(window=[-1, 1], ends="bin"), "inference": {
+        "cluster": {"by": "unit", "type": "CV3"}}},
+    "event_trends": {**events(window=[-2, 2], ends="bin"), **MODELS["trends"]},
+    "leads": {"estimator": {"twfe": {"leads": [1, 2], "lags": [1]}}, "controls": ["x"]},
+    "leads_robust": {"estimator": {"twfe": {"leads": [2]}}, "inference": "hetero"},
+    "interact": {"interact": "x", "controls": ["z"]},
+    "centred": {"interact": {"with": "x", "center": "mean"}, **COARSE},
+    "groups": {"interact": "region_name"},
+    "fixed": {"interact": {"with": "west"}, "weights": {"analytic": "w"}},
+    "pooled_interact": {"interact": "x", "estimator": "ols", "fixed_effects": ["year"]},
+}  # fmt: skip
+#: Of a draw other rows are used, or products stand alone: estimated one by one.
+ONE_BY_ONE = {
+    "dropped": events(window=[-2, 2], ends="drop"),
+    "alone": {"interact": {"with": "x", "main_effect": False}},
+    "leads_and_interact": {"interact": "x", "estimator": {"twfe": {"leads": [1]}}},
+}
+
+
+@pytest.mark.parametrize("name", [*MODELS, *SEVERAL])
 @pytest.mark.parametrize("unbalanced", [False, True])
 def test_the_closed_form_is_the_estimation_draw_by_draw(
     name: str, unbalanced: bool, cell: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = panel(unbalanced=unbalanced)
     block = {"permute": "treatment", "times": 9}
-    at_once = cell(data, MODELS[name], **block).draws
+    if name in SEVERAL:
+        block |= {"times": 4, "within": "block"}
+    model = {**MODELS, **SEVERAL}[name]
+    with monkeypatch.context() as patched:
+        patched.setattr(drawing, "_each_draw", lambda *_: pytest.fail("one by one"))
+        at_once = cell(data, model, **block).draws
     monkeypatch.setattr(drawing, "_at_once", lambda *_: [])
-    one_by_one = cell(data, MODELS[name], **block).draws
+    one_by_one = cell(data, model, **block).draws
     assert at_once.pop("assignment").equals(one_by_one.pop("assignment"))
     np.testing.assert_allclose(at_once, one_by_one, rtol=SAME, atol=SAME)
-    assert at_once["estimate"].nunique() == 9
+    assert at_once["estimate"].nunique() >= block["times"] - 1  # one may have none
+
+
+@pytest.mark.parametrize("name", ONE_BY_ONE)
+def test_what_has_no_closed_form_is_estimated_draw_by_draw(
+    name: str, cell: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[int] = []
+    at_once = drawing._at_once
+
+    def note(*given: Any) -> Any:
+        found.append(len(rows := at_once(*given)))
+        return rows
+
+    monkeypatch.setattr(drawing, "_at_once", note)
+    cell(panel(), ONE_BY_ONE[name], permute="treatment", times=2)
+    assert found == [0]
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_paths_by_unit_only_where_the_model_is_that(
+    name: str, cell: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from estimators._linear import since
+
+    found: list[bool] = []
+    plain = since.reassign_several
+
+    def note(*given: Any) -> Any:
+        numbers = plain(*given)
+        found.append(numbers is not None)
+        return numbers
+
+    monkeypatch.setattr(since, "reassign_several", note)
+    cell(panel(), SEVERAL[name], permute="treatment", times=2)
+    by_unit = {"all", "window", "bin", "average", "reference_0", "leads"}
+    assert found == ([name in by_unit] if "estimator" in SEVERAL[name] and
+        SEVERAL[name]["estimator"] != "ols" else [])  # fmt: skip
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -41,6 +41,26 @@ def loop(data, about):
     return fit
 
 
+def event_loop(data, about):
+    """Fit indicators of event times once for every column of first treated periods."""
+    drawn = data.pop("drawn")
+    frame = pd.DataFrame(data)
+
+    def fit():
+        estimates, errors = [], []
+        for first in drawn.T:
+            for name, k in about["events"].items():
+                frame[name] = (frame["time"].to_numpy() - first == k).astype(float)
+            fitted = pyfixest.feols(
+                about["formula"], frame, vcov={"CRV1": about["cluster"]}
+            )
+            estimates.append(float(fitted.coef()[about["judged"]]))
+            errors.append(float(fitted.se()[about["judged"]]))
+        return {"estimates": estimates, "std_errors": errors}
+
+    return fit
+
+
 def ritest(data, about):
     """Randomization inference of the coefficient by the fast algorithm (numba)."""
     fitted = pyfixest.feols(about["formula"], pd.DataFrame(data))
