@@ -207,8 +207,9 @@ class Match(Compared):
 
         if self.replacement or (given.unit is not None and found.at is None):
             return None
-        names = np.asarray(given.names, dtype=object)[found.rows][leader]
-        return np.where(found.of >= 0, names[found.of], None)
+        names = np.asarray(given.names, dtype=object)[found.rows][leader][found.of]
+        names[found.of < 0] = None
+        return names
 
     def _parts(self, treated: Ints, untreated: int) -> list[Ints]:
         """Treated subjects so many at a time that their pairs fit into memory."""

@@ -10,7 +10,7 @@ from framework.cache import Failure
 from framework.errors import Phase, Problem
 
 if TYPE_CHECKING:
-    from framework.commands.running import Column
+    from framework.record import Column
     from framework.record import JobBook
 
 
