@@ -10,8 +10,7 @@ from framework.cache import Failure
 from framework.errors import Phase, Problem
 
 if TYPE_CHECKING:
-    from framework.record import Column
-    from framework.record import JobBook
+    from framework.record import Column, JobBook
 
 
 def problems_of(column: Column) -> tuple[Problem, ...]:
