@@ -14,8 +14,10 @@ from framework.result import Result
 class Etwfe(Staggered):
     """Two-way fixed effects with a coefficient for every treated cohort and period.
 
-    All untreated rows are controls. In a balanced panel the estimates are those of
-    `imputation`; the errors are those of the regression.
+    All untreated rows are controls. In a balanced panel without covariates the estimates
+    are those of `imputation`; the errors are those of the regression. Covariates may
+    move untreated outcomes differently in every period and cohort, and the effect in
+    every cell: trends are parallel given them.
     """
 
     main: ClassVar[str | None] = "window"
@@ -30,7 +32,7 @@ class Etwfe(Staggered):
         "by_period",
     )
     needs: ClassVar[Needs] = Needs(
-        uses=frozenset({"weights", "inference", "fixed_effects"}),
+        uses=frozenset({"controls", "weights", "inference", "fixed_effects"}),
         inference=frozenset({"cluster"}),
         binary=True,
         absorbing=True,

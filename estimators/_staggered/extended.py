@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import numpy as np
 from estimators._math import group_time as gt
 from estimators._math.group_time import Cells, GroupTime
 from estimators._math.sandwich import parameters
-from estimators._math.two_way_fit import fit
+from estimators._math.two_way_fit import Codes, Floats, fit
 from estimators._staggered.grid import Grid, effects_of_model, grid
 from estimators._staggered.group_time import (
     MEANING,
@@ -50,12 +51,8 @@ def extended(
     if np.isfinite(panel.cohort).all():
         panel, said = before_the_last(panel)
         notes.append(said)
-    cells, found, lost = _effects(panel)
-    if lost:
-        notes.append(
-            f"{lost} treated cells are collinear with unit and period effects: they are "
-            "not part of any average."
-        )
+    cells, found, said = _effects(panel)
+    notes += said
     averages = averages_of(panel, panel.first_weight(), cells, found)
     # The regression's convention: cohort shares are those of the sample.
     averages = replace(averages, psi_share=np.zeros_like(averages.psi_share))
@@ -88,8 +85,8 @@ def extended(
     )
 
 
-def _effects(panel: Grid) -> tuple[Cells, GroupTime, int]:
-    """Coefficients of cohort x period dummies from anticipation on."""
+def _effects(panel: Grid) -> tuple[Cells, GroupTime, list[str]]:
+    """Coefficients of cohort x period dummies from anticipation on, and notes."""
     all_cells = gt.cells(panel.periods, panel.cohorts, panel.anticipation, "universal")
     cells = all_cells.keep(all_cells.event_time >= -panel.anticipation)
     own = panel.cohort[:, None] == panel.cohorts[cells.cohort][None, :]
@@ -101,20 +98,22 @@ def _effects(panel: Grid) -> tuple[Cells, GroupTime, int]:
     dummies = np.zeros((m, *panel.Y.shape))
     for c, t in enumerate(cells.t):
         dummies[c, :, t] = own[:, c] & panel.seen[:, t]
-    fitted = fit(panel.Y, panel.weight, dummies)
+    beside = [_beside(panel, x, dummies) for x in panel.X]
+    fitted = fit(panel.Y, panel.weight, np.concatenate([dummies, *beside]))
     kept = np.zeros(m, dtype=bool)
-    kept[fitted.kept] = True
+    kept[fitted.kept[fitted.kept < m]] = True
+    chosen = np.arange(int(kept.sum()))
     n, G = int(panel.seen.sum()), panel.n_clusters
     T = int(panel.seen.any(axis=0).sum())
     K = parameters(len(fitted.beta), [len(panel.cohort), T], [True, False], "nonnested")
     factor = np.sqrt(G / (G - 1) * (n - 1) / (n - K))
-    psi = panel.by_cluster(fitted.coefficients(np.arange(len(fitted.beta)))) * factor
+    psi = panel.by_cluster(fitted.coefficients(chosen)) * factor
     cells, own = cells.keep(kept), own[:, kept]
     untreated = panel.seen & (panel.event_time < -panel.anticipation)
     return (
         cells,
         GroupTime(
-            fitted.beta,
+            fitted.beta[chosen],
             psi,
             np.array(
                 [
@@ -124,5 +123,48 @@ def _effects(panel: Grid) -> tuple[Cells, GroupTime, int]:
             ),
             untreated.sum(axis=0)[cells.t],
         ),
-        int((~kept).sum()),
+        [
+            *_collinear(int((~kept).sum())),
+            *_without_part(panel, m, beside, fitted.kept),
+        ],
     )
+
+
+def _beside(panel: Grid, x: Floats, dummies: Floats) -> Floats:
+    """Regressors (., N, T) of one covariate (N, T), in standard deviations.
+
+    Its product with every treated cell's dummy, as the difference from the cell's mean,
+    so that the dummy's coefficient is the average effect in the cell; and what it is
+    to untreated outcomes, by period and by cohort. What units' effects explain of these
+    (all that is by cohort of a covariate that does not change) `fit` leaves out.
+    """
+    w = panel.weight
+    centred = x - (w * x).sum() / w.sum()
+    spread = np.sqrt((w * centred**2).sum() / w.sum())
+    centred = np.where(panel.seen, centred / (spread or 1.0), 0.0)
+    within = [
+        cell * (centred - (cell * w * centred).sum() / (cell * w).sum())
+        for cell in dummies
+    ]
+    by_period = centred * np.eye(x.shape[1])[:, None, :]
+    by_cohort = centred * (panel.cohort[None, :] == panel.cohorts[:, None])[:, :, None]
+    return np.concatenate([within, by_period, by_cohort])
+
+
+def _collinear(lost: int) -> Iterator[str]:
+    if lost:
+        yield (
+            f"{lost} treated cells are collinear with unit and period effects: they are "
+            "not part of any average."
+        )
+
+
+def _without_part(
+    panel: Grid, m: int, beside: list[Floats], kept: Codes
+) -> Iterator[str]:
+    """Covariates that unit and period effects explain in every regressor of theirs."""
+    at = m
+    for name, regressors in zip(panel.controls, beside, strict=True):
+        if not ((kept >= at) & (kept < at + len(regressors))).any():
+            yield f"Left out: '{name}': unit and period effects explain it."
+        at += len(regressors)

@@ -12,6 +12,7 @@ import pytest
 
 from estimators.callaway_santanna import CallawaySantanna
 from estimators.did2s import Did2s
+from estimators.etwfe import Etwfe
 from estimators.imputation import Imputation
 from estimators.sun_abraham import SunAbraham
 from framework.result import Result
@@ -249,3 +250,45 @@ def test_sunab_on_castle_doctrine(castle):
     row = rows(on_castle(SunAbraham(), castle), "att").iloc[0]
     # equal to Callaway and Sant'Anna's with never-treated controls
     assert row.estimate == pytest.approx(0.110383035, abs=1e-8)
+
+
+# --- Wooldridge with a covariate ---------------------------------------------------
+
+# Units' effects lie within clusters and cost nothing; R's effects of the four cohorts
+# and their slopes do not: 31 of 2,500 instead of 23.
+R_COUNTS = np.sqrt((2500 - 31) / (2500 - 23))
+
+
+@pytest.fixture(scope="module")
+def etwfe_lpop(mpdta) -> Result:
+    return on_mpdta(Etwfe(), mpdta, controls=["lpop"])
+
+
+def test_cells_with_a_covariate_are_those_of_the_etwfe_vignette(etwfe_lpop):
+    """`etwfe(lemp ~ lpop, vcov = ~countyreal)`, printed to six decimals."""
+    expected = {
+        (2004, 2004): (-0.021248, 0.021728),
+        (2004, 2005): (-0.081850, 0.027375),
+        (2004, 2006): (-0.137870, 0.030795),
+        (2004, 2007): (-0.109539, 0.032322),
+        (2006, 2006): (0.002537, 0.018883),
+        (2006, 2007): (-0.045093, 0.021987),
+        (2007, 2007): (-0.045955, 0.017975),
+    }
+    cells = etwfe_lpop.frames["group_time"].set_index(["cohort", "period"])
+    found = {k: (r.estimate, r.std_error) for k, r in cells.iterrows()}
+    assert found.keys() == expected.keys()
+    for key, (estimate, error) in expected.items():
+        assert found[key][0] == pytest.approx(estimate, abs=5e-7)
+        assert found[key][1] == pytest.approx(error * R_COUNTS, abs=5e-7)
+
+
+def test_averages_with_a_covariate_are_those_of_the_package_s_tests(etwfe_lpop):
+    att = rows(etwfe_lpop, "att").iloc[0]
+    assert att.estimate == pytest.approx(-0.0506270331230485, abs=STORED_DIGITS)
+    assert att.std_error == pytest.approx(
+        0.0124997858367792 * R_COUNTS, abs=STORED_DIGITS
+    )
+    periods = rows(etwfe_lpop, "by_period").set_index("period").estimate
+    expected = [-0.0212480022, -0.0818499993, -0.0442655913, -0.0524323096]
+    assert list(periods) == pytest.approx(expected, abs=STORED_DIGITS)

@@ -56,6 +56,87 @@ def test_cells_are_the_regression_written_out(case):
     )
 
 
+@pytest.mark.parametrize("controls", [["x"], ["z"], ["x", "z"]])
+def test_covariates_are_the_regression_written_out(controls):
+    """x does not change within units, z does: by period, by cohort and within cells."""
+    data = adoption(1, gaps=0.1, trend_in_x=0.3)
+    data = data[data.groupby("unit").time.transform("size") > 1]
+    result = estimate(data, controls=controls)
+    cells = result.frames["group_time"]
+    dummies, names, beside = data.copy(), [], []
+    for c in cells.itertuples():
+        name = f"c{c.cohort}_{c.period}"
+        here = (data["first"] == c.cohort) & (data.time == c.period)
+        dummies[name] = here.astype(float)
+        names.append(name)
+        for x in controls:
+            beside.append(f"{name}_{x}")
+            dummies[beside[-1]] = here * (data[x] - data.loc[here, x].mean())
+    for x in controls:
+        for t in sorted(data.time.unique())[1:]:
+            beside.append(f"t{t}_{x}")
+            dummies[beside[-1]] = data[x] * (data.time == t)
+        if x == "z":
+            for g in data["first"].unique():
+                beside.append(f"g{g}_{x}")
+                dummies[beside[-1]] = data[x] * (data["first"] == g)
+    beta, error = lsdv(
+        dummies, "y", [*names, *beside], ["unit", "time"], "unit", None, nested=["unit"]
+    )
+    m = len(names)
+    np.testing.assert_allclose(cells.estimate, beta[:m], atol=DENSE)
+    np.testing.assert_allclose(cells.std_error, error[:m], rtol=1e-7)
+
+
+def test_trends_that_follow_a_covariate_and_effects_that_do():
+    """Nothing random: without the covariate wrong, with it the average in every cell."""
+    data = adoption(3, noise=0.0, trend_in_x=0.4)
+    data["y"] += 0.7 * data.x * data.d
+    data["effect"] += 0.7 * data.x * data.d
+    true = data[data.d == 1].groupby(["first", "time"]).effect.mean()
+    cells = estimate(data, controls=["x"]).frames["group_time"]
+    np.testing.assert_allclose(cells.estimate, true, atol=1e-9)
+    plain = estimate(data).frames["group_time"]
+    assert np.abs(plain.estimate.to_numpy() - true.to_numpy()).max() > 0.3
+
+
+def test_units_and_origin_of_a_covariate_move_nothing():
+    data = adoption(5, gaps=0.1)
+    one = estimate(data, controls=["x", "z"]).coefficients
+    far = data.assign(x=1e4 + 100 * data.x, z=-3 * data.z)
+    other = estimate(far, controls=["x", "z"]).coefficients
+    # digits lost to an origin a hundred spreads away
+    pd.testing.assert_frame_equal(other, one, rtol=1e-7)
+
+
+def test_a_covariate_that_says_nothing_is_named():
+    data = adoption(2).assign(same=0.1)
+    result = estimate(data, controls=["same", "x"])
+    notes = [n for n in result.notes if "'same'" in n]
+    assert notes == ["Left out: 'same': unit and period effects explain it."]
+    pd.testing.assert_frame_equal(
+        result.coefficients, estimate(data, controls=["x"]).coefficients, rtol=1e-9
+    )
+
+
+def test_the_period_as_a_covariate_is_a_trend_of_every_cohort():
+    """By cohort it is Wooldridge's cohort trends: they cost what is written out here."""
+    data = adoption(6).assign(year=lambda d: 2000.0 + d.time)
+    cells = estimate(data, controls=["year"]).frames["group_time"]
+    dummies, names, trends = data.copy(), [], []
+    for c in cells.itertuples():
+        names.append(f"c{c.cohort}_{c.period}")
+        here = (data["first"] == c.cohort) & (data.time == c.period)
+        dummies[names[-1]] = here.astype(float)
+    for g in data["first"].unique()[1:]:
+        trends.append(f"t{g}")
+        dummies[trends[-1]] = data.time * (data["first"] == g)
+    beta, _ = lsdv(
+        dummies, "y", [*names, *trends], ["unit", "time"], "unit", None, nested=["unit"]
+    )
+    np.testing.assert_allclose(cells.estimate, beta[: len(names)], atol=DENSE)
+
+
 def test_in_a_balanced_panel_the_estimates_are_imputations():
     data = adoption(2)
     ours = estimate(data).frames["group_time"]
