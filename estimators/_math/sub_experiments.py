@@ -29,6 +29,7 @@ class SubExperiment:
         dy: (n1 + n0, q) differences of the treated, then of the controls.
         control_weight: q of the controls' rows.
         row_weight: p of all rows.
+        x: (n1 + n0, k) covariates, for `adjusted_experiments`.
     """
 
     treated: Codes
@@ -36,6 +37,7 @@ class SubExperiment:
     dy: Floats
     control_weight: float = 1.0
     row_weight: float = 1.0
+    x: Floats | None = None
 
     @property
     def weight(self) -> float:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from estimators._math.projection import Codes, Flags
+from estimators._math.adjusted_experiments import Separated, adjusted, regressed
+from estimators._math.projection import Codes, Flags, Floats
 from estimators._math.sub_experiments import SubExperiment, pooled
 from estimators._staggered.grid import Grid, effects_of_model, grid
 from estimators._staggered.report import Effect, Effects, result
@@ -67,18 +68,15 @@ def stacked(request: Request, options: StackOptions, *, min_clusters: int) -> Re
     if options.weighting == "treated":
         others = sum(len(s.control) for s in stacks.values())
         stacks = {
-            g: SubExperiment(
-                s.treated,
-                s.control,
-                s.dy,
-                len(s.treated) / total / (len(s.control) / others),
+            g: replace(
+                s, control_weight=len(s.treated) / total / (len(s.control) / others)
             )
             for g, s in stacks.items()
         }
-    beta, psi, share = pooled(list(stacks.values()), len(panel.cohort))
+    beta, psi, share = _pooled(panel, list(stacks.values()), adjust=False)
     width = high - low + 1
     rows = width * sum(len(s.dy) for s in stacks.values())
-    K = len(offsets) + width * len(stacks)
+    K = len(offsets) * (1 + len(panel.X)) + width * len(stacks)
     psi = panel.by_cluster(psi) * _factor(panel, np.asarray(used.any(axis=1)), rows, K)
     events = [Effect(float(beta[j]), psi[:, j], int(k)) for j, k in enumerate(offsets)]
     notes.append(
@@ -127,7 +125,10 @@ def _stacks(
         base = panel.Y[units, position[int(g) + options.reference]]
         at = np.array([position[int(g) + int(k)] for k in offsets])
         stacks[float(g)] = SubExperiment(
-            own, other, panel.Y[np.ix_(units, at)] - base[:, None]
+            own,
+            other,
+            panel.Y[np.ix_(units, at)] - base[:, None],
+            x=panel.X[:, units, position[int(g) + options.reference]].T,
         )
         used[np.ix_(units, columns)] = True
     if not stacks:
@@ -172,9 +173,11 @@ def local_projections(
             continue
         found = _horizon(panel, h, reference, options.weighting, used)
         if found:
-            beta, psi, share = pooled(list(found.values()), len(panel.cohort))
+            adjust = options.weighting == "treated"
+            beta, psi, share = _pooled(panel, list(found.values()), adjust=adjust)
             units, rows, periods = _regressed(panel, h, reference)
-            psi = panel.by_cluster(psi) * _factor(panel, units, rows, 1 + periods)
+            K = 1 + periods + len(panel.X)
+            psi = panel.by_cluster(psi) * _factor(panel, units, rows, K)
             events.append(Effect(float(beta[0]), psi[:, 0], h))
             frames.append(_stack_frame(found, share).assign(event_time=h))
     if not any(e.at is not None and e.at >= 0 for e in events):
@@ -210,7 +213,8 @@ def _horizon(
     """Sub-experiments of one horizon; marks the rows (N, T) they use."""
     position = {int(p): t for t, p in enumerate(panel.periods)}
     found: dict[float, SubExperiment] = {}
-    for g in panel.cohorts:
+    # Without covariates a period in which nobody starts says nothing.
+    for g in panel.periods if len(panel.X) else panel.cohorts:
         t, b = position.get(int(g) + h), position.get(int(g) + reference)
         if t is None or b is None:
             continue
@@ -219,16 +223,39 @@ def _horizon(
         clean = panel.cohort > g + max(h, 0) + panel.anticipation
         own = np.flatnonzero((panel.cohort == g) & there)
         other = np.flatnonzero(clean & there)
-        if not len(own) or not len(other):
+        if not len(other) or not (len(own) or len(panel.X)):
             continue
         units = np.append(own, other)
         dy = (panel.Y[units, t] - panel.Y[units, b])[:, None]
         row_weight = 1.0
-        if weighting == "treated":
+        if weighting == "treated" and not len(panel.X):
             row_weight = len(units) / len(other)
-        found[float(g)] = SubExperiment(own, other, dy, row_weight=row_weight)
+        x = panel.X[:, units, b].T
+        found[float(g)] = SubExperiment(own, other, dy, row_weight=row_weight, x=x)
         used[units, t] = used[units, b] = True
-    return found
+    return found if any(len(s.treated) for s in found.values()) else {}
+
+
+def _pooled(
+    panel: Grid, experiments: list[SubExperiment], *, adjust: bool
+) -> tuple[Floats, Floats, Floats]:
+    """Estimates, influence by unit and shares, with the model's controls if any.
+
+    Raises:
+        IdentificationError: I03 the covariates tell treated from controls.
+    """
+    n = len(panel.cohort)
+    if not len(panel.X):
+        return pooled(experiments, n)
+    try:
+        return (adjusted if adjust else regressed)(experiments, n)
+    except Separated:
+        raise IdentificationError(
+            "I03",
+            "nothing of the treatment is left beside the controls",
+            why="They tell treated units from clean controls completely.",
+            fix="fewer controls",
+        ) from None
 
 
 def _regressed(panel: Grid, h: int, reference: int) -> tuple[Flags, int, int]:
@@ -257,7 +284,7 @@ def _factor(panel: Grid, units: Flags, rows: int, K: int) -> float:
 def _stack_frame(stacks: dict[float, SubExperiment], share: np.ndarray) -> pd.DataFrame:
     import pandas as pd
 
-    return pd.DataFrame(
+    frame = pd.DataFrame(
         {
             "cohort": [int(g) for g in stacks],
             "n_treated": [len(s.treated) for s in stacks.values()],
@@ -265,6 +292,7 @@ def _stack_frame(stacks: dict[float, SubExperiment], share: np.ndarray) -> pd.Da
             "weight": share,
         }
     )
+    return frame[frame["n_treated"] > 0].reset_index(drop=True)
 
 
 def _report(

@@ -204,3 +204,26 @@ def test_local_projections_equal_diff_diff(weighting):
         assert row.estimate == pytest.approx(expected["coefficient"], abs=1e-9)
         if weighting == "variance":
             assert row.std_error == pytest.approx(expected["se"], rel=1e-6)
+
+
+def test_local_projections_with_a_covariate_equal_diff_diff():
+    data = adoption(16, trend_in_x=0.2)
+    ours = LpDid(window=(-3, 3), weighting="variance").estimate(
+        request_of(data, controls=["x"], estimand=("by_event_time",))
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs = diff_diff.LPDiD(pre_window=3, post_window=3).fit(
+            zeros(data),
+            outcome="y",
+            unit="unit",
+            time="time",
+            treatment="d",
+            covariates=["x"],
+        )
+    table = theirs.event_study.set_index("horizon")
+    for row in ours.coefficients.itertuples():
+        expected = table.loc[row.event_time]
+        # least squares by horizon
+        assert row.estimate == pytest.approx(expected["coefficient"], abs=1e-9)
+        assert row.std_error == pytest.approx(expected["se"], rel=1e-6)

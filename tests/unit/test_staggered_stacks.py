@@ -117,6 +117,141 @@ def test_every_horizon_is_its_regression(weighting, gaps):
     assert seen > 7
 
 
+# -- covariates -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("weighting", ["treated", "variance"])
+def test_the_stacked_regression_with_covariates_written_out(weighting):
+    """Values at the reference, with an effect of their own at every event time."""
+    data = adoption(1, periods=9, trend_in_x=0.3)
+    result = estimate(
+        data, Stacked(window=(-2, 2), weighting=weighting), controls=["x", "z"]
+    )
+    stack = stack_by_hand(data, -2, 2, False)
+    base = stack[stack.event == -1].set_index("stack_unit")
+    names, beside = [], []
+    for k in (-2, 0, 1, 2):
+        names.append(f"e{k + 9}")
+        stack[names[-1]] = stack.treated * (stack.event == k)
+        for x in ("x", "z"):
+            beside.append(f"{x}{k + 9}")
+            stack[beside[-1]] = stack.stack_unit.map(base[x]) * (stack.event == k)
+    beta, error = lsdv(
+        stack,
+        "y",
+        [*names, *beside],
+        ["stack_unit", "stack_time"],
+        "unit",
+        "q" if weighting == "treated" else None,
+        nested=["stack_unit"],
+    )
+    events = rows(result, "by_event_time")
+    np.testing.assert_allclose(events.estimate, beta[:4], atol=DENSE)
+    np.testing.assert_allclose(events.std_error, error[:4], rtol=1e-7)
+
+
+def horizon_by_hand(data: pd.DataFrame, h: int) -> pd.DataFrame:
+    """Starters and clean controls of every period, with `x` and `z` of the one before."""
+    wide = data.pivot(index="unit", columns="time", values=["y", "x", "z"])
+    first = data.groupby("unit")["first"].first()
+    parts = []
+    for t in sorted(data.time.unique()):
+        if t + h not in wide["y"] or t - 1 not in wide["y"]:
+            continue
+        part = pd.DataFrame(
+            {
+                "dy": wide["y"][t + h] - wide["y"][t - 1],
+                "x": wide["x"][t - 1],
+                "z": wide["z"][t - 1],
+                "start": (first == t).astype(float),
+            }
+        )
+        clean = first > t + max(h, 0)
+        parts.append(part[(part.start == 1) | clean].assign(t=t).dropna().reset_index())
+    return pd.concat(parts, ignore_index=True)
+
+
+@pytest.mark.parametrize("gaps", [0.0, 0.08])
+def test_every_horizon_with_covariates_is_its_regression(gaps):
+    data = adoption(2, gaps=gaps, trend_in_x=0.3)
+    result = estimate(data, LpDid(weighting="variance"), controls=["x", "z"])
+    seen = 0
+    for row in rows(result, "by_event_time").itertuples():
+        stack = horizon_by_hand(data, int(row.event_time))
+        beta, error = lsdv(stack, "dy", ["start", "x", "z"], ["t"], "unit", None)
+        assert row.estimate == pytest.approx(beta[0], abs=DENSE)
+        assert row.std_error == pytest.approx(error[0], rel=1e-7)
+        seen += 1
+    assert seen > 7
+
+
+def adjusted_by_hand(stack: pd.DataFrame, weight: pd.Series) -> float:
+    """Controls' regression on periods and covariates, what it leaves of the treated."""
+    X = np.column_stack([pd.get_dummies(stack.t, dtype=float), stack[["x", "z"]]])
+    w = weight[stack.unit].to_numpy()
+    control = w * (stack.start == 0).to_numpy()
+    root = np.sqrt(control)[:, None]
+    gamma = np.linalg.lstsq(X * root, stack.dy.to_numpy() * root[:, 0], rcond=None)[0]
+    treated = w * stack.start.to_numpy()
+    return float(treated @ (stack.dy - X @ gamma) / treated.sum())
+
+
+def test_reweighted_projections_with_covariates_adjust_by_the_controls():
+    """Estimate by hand; its error from how it moves with the weight of each unit."""
+    data = adoption(3, trend_in_x=0.3)
+    result = estimate(data, LpDid(window=(-2, 2)), controls=["x", "z"])
+    units = sorted(data.unit.unique())
+    even = pd.Series(1.0, index=units)
+    for row in rows(result, "by_event_time").query("event_time != -1").itertuples():
+        stack = horizon_by_hand(data, int(row.event_time))
+        estimate_ = adjusted_by_hand(stack, even)
+        assert row.estimate == pytest.approx(estimate_, abs=DENSE)
+        step, moved = 1e-4, []
+        for unit in units:
+            up, down = even.copy(), even.copy()
+            up[unit] += step
+            down[unit] -= step
+            moved.append(adjusted_by_hand(stack, up) - adjusted_by_hand(stack, down))
+        psi = np.array(moved) / (2 * step)
+        G, n = len(units), len(stack)
+        factor = G / (G - 1) * (n - 1) / (n - 3 - stack.t.nunique())
+        by_hand = np.sqrt(psi @ psi * factor)
+        # a derivative by differences
+        assert row.std_error == pytest.approx(by_hand, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "plugin", [Stacked(window=(-2, 1)), LpDid(window=(-2, 1))], ids=["s", "lp"]
+)
+def test_trends_that_follow_a_covariate_are_taken_out(plugin):
+    """Nothing random: without the covariate wrong, with it the effects."""
+    data = adoption(
+        4, noise=0.0, periods=9, trend_in_x=0.5, sizes={4.0: 15, np.inf: 25}
+    )
+    true = data[data.d == 1].groupby(data.time - data["first"]).effect.mean()
+
+    def found(**changes):
+        events = rows(estimate(data, plugin, **changes), "by_event_time")
+        return events.set_index("event_time").estimate
+
+    assert np.abs(found()[[0, 1]] - true[[0, 1]]).max() > 0.1
+    with_x = found(controls=["x"])
+    np.testing.assert_allclose(with_x[[0, 1]], true[[0, 1]], atol=1e-9)
+    assert with_x[-2] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_covariates_that_tell_treated_from_controls_are_refused():
+    data = adoption(5)
+    data["ever"] = np.isfinite(data["first"]).astype(float)
+    with pytest.raises(EstimandError) as caught:
+        estimate(
+            data,
+            Stacked(window=(-2, 1), controls_are="never_treated"),
+            controls=["ever"],
+        )
+    assert caught.value.problems[0].code == "I03"
+
+
 def test_reweighted_projections_are_the_not_yet_treated_group_time_effects():
     data = adoption(3)
     one = rows(estimate(data, LpDid()), "by_event_time").set_index("event_time")

@@ -1,0 +1,136 @@
+"""Sub-experiments pooled with covariates: in the regression, or by adjustment.
+
+Rows r are units in sub-experiments s; `d` marks the treated, `dy` (R, q) are differences
+and `x` (R, k) covariates of the period they are measured from. Two estimates:
+
+- `regressed`: least squares of dy on d, an effect per sub-experiment and x;
+- `adjusted`: dy on an effect per sub-experiment and x among the controls only; the mean
+  over treated rows of what that does not predict (Dube, Girardi, Jordà and Taylor 2025,
+  section 4). It needs no effect to be alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from estimators._math.sub_experiments import Floats, SubExperiment
+
+#: Share of the treated's variation that must be left beside the covariates.
+LEFT = 1e-10
+_Rows = np.ndarray[tuple[int], np.dtype[np.int64]]
+
+
+class Separated(Exception):  # noqa: N818 - a state of the data; callers say what it means
+    """The covariates tell treated and control rows apart completely."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Stack:
+    """Rows of all sub-experiments.
+
+    Attributes:
+        unit, s: (R,) unit and sub-experiment of every row.
+        d, w: (R,) treated, and weight.
+        dy: (R, q).
+        x: (R, k).
+    """
+
+    unit: _Rows
+    s: _Rows
+    d: Floats
+    w: Floats
+    dy: Floats
+    x: Floats
+
+    def within(self, values: Floats, w: Floats) -> Floats:
+        """Values (R, .) less their weighted mean in the sub-experiment."""
+        n = int(self.s.max()) + 1
+        mass = np.bincount(self.s, w, n)
+        sums = np.zeros((n, values.shape[1]))
+        np.add.at(sums, self.s, w[:, None] * values)
+        means = np.divide(
+            sums, mass[:, None], out=np.zeros_like(sums), where=mass[:, None] > 0
+        )
+        return np.asarray(values - means[self.s])
+
+    def by_unit(self, rows: Floats, n_units: int) -> Floats:
+        psi = np.zeros((n_units, rows.shape[1]))
+        np.add.at(psi, self.unit, rows)
+        return psi
+
+
+def regressed(
+    experiments: Sequence[SubExperiment], n_units: int
+) -> tuple[Floats, Floats, Floats]:
+    """Estimates (q,), influence by unit (n_units, q), shares of weight (S,).
+
+    Raises:
+        Separated: nothing of the treatment is left beside the covariates.
+    """
+    stack = _stacked(experiments)
+    d = stack.within(stack.d[:, None], stack.w)
+    x = stack.within(stack.x, stack.w)
+    dy = stack.within(stack.dy, stack.w)
+    gram = _inverse(x, stack.w)
+    left = d - x @ (gram @ (x.T @ (stack.w[:, None] * d)))
+    weighted = stack.w[:, None] * left
+    size = float((weighted * d).sum())
+    if not size > LEFT * float((stack.w[:, None] * d * d).sum()):
+        raise Separated
+    beta = (weighted.T @ dy / size)[0]
+    off = dy - d * beta
+    off = off - x @ (gram @ (x.T @ (stack.w[:, None] * off)))
+    share = np.bincount(stack.s, (weighted * d)[:, 0], len(experiments)) / size
+    return beta, stack.by_unit(weighted * off / size, n_units), share
+
+
+def adjusted(
+    experiments: Sequence[SubExperiment], n_units: int
+) -> tuple[Floats, Floats, Floats]:
+    """Estimates (q,), influence by unit (n_units, q), shares of treated rows (S,)."""
+    stack = _stacked(experiments)
+    control = 1.0 - stack.d
+    n1 = float(stack.d.sum())
+    x, dy = stack.within(stack.x, control), stack.within(stack.dy, control)
+    gram = _inverse(x, control)
+    gamma = gram @ (x.T @ (control[:, None] * dy))
+    off = dy - x @ gamma
+    beta = (stack.d @ off) / n1
+    treated = np.bincount(stack.s, stack.d, len(experiments))
+    controls = np.bincount(stack.s, control, len(experiments))
+    # What a control's residual moves: the level of its sub-experiment, and gamma.
+    level = np.divide(treated, controls, out=np.zeros_like(treated), where=controls > 0)
+    reach = level[stack.s] + x @ (gram @ (stack.d @ x))
+    rows = np.where(stack.d[:, None] > 0, (off - beta) / n1, -reach[:, None] * off / n1)
+    return beta, stack.by_unit(rows, n_units), treated / n1
+
+
+def _stacked(experiments: Sequence[SubExperiment]) -> _Stack:
+    empty = np.empty(0)
+    parts = [(np.append(e.treated, e.control), len(e.treated), e) for e in experiments]
+    return _Stack(
+        unit=np.concatenate([units for units, _, _ in parts]).astype(np.int64),
+        s=np.repeat(np.arange(len(parts)), [len(units) for units, _, _ in parts]),
+        d=np.concatenate([np.arange(len(u)) < n1 for u, n1, _ in parts]).astype(float),
+        w=np.concatenate(
+            [
+                e.row_weight * np.where(np.arange(len(u)) < n1, 1.0, e.control_weight)
+                for u, n1, e in parts
+            ]
+        ),
+        dy=np.concatenate([e.dy for e in experiments]),
+        x=np.concatenate([empty if e.x is None else e.x for e in experiments]),
+    )
+
+
+def _inverse(x: Floats, w: Floats) -> Floats:
+    """Generalised inverse of x'wx: collinear covariates share what they explain."""
+    size = np.sqrt((w[:, None] * x**2).sum(axis=0))
+    scale = np.where(size > 0, size, 1.0)
+    gram = (x / scale).T @ (w[:, None] * x / scale)
+    return np.asarray(np.linalg.pinv(gram, rcond=1e-11, hermitian=True)) / np.outer(
+        scale, scale
+    )
