@@ -109,7 +109,6 @@ def adjusted(
 
 
 def _stacked(experiments: Sequence[SubExperiment]) -> _Stack:
-    empty = np.empty(0)
     parts = [(np.append(e.treated, e.control), len(e.treated), e) for e in experiments]
     return _Stack(
         unit=np.concatenate([units for units, _, _ in parts]).astype(np.int64),
@@ -122,7 +121,7 @@ def _stacked(experiments: Sequence[SubExperiment]) -> _Stack:
             ]
         ),
         dy=np.concatenate([e.dy for e in experiments]),
-        x=np.concatenate([empty if e.x is None else e.x for e in experiments]),
+        x=np.concatenate([e.x for e in experiments if e.x is not None]),
     )
 
 
@@ -131,6 +130,5 @@ def _inverse(x: Floats, w: Floats) -> Floats:
     size = np.sqrt((w[:, None] * x**2).sum(axis=0))
     scale = np.where(size > 0, size, 1.0)
     gram = (x / scale).T @ (w[:, None] * x / scale)
-    return np.asarray(np.linalg.pinv(gram, rcond=1e-11, hermitian=True)) / np.outer(
-        scale, scale
-    )
+    inverse: Floats = np.linalg.pinv(gram, rcond=1e-11, hermitian=True)
+    return np.asarray(inverse / np.outer(scale, scale))

@@ -51,8 +51,8 @@ def extended(
     if np.isfinite(panel.cohort).all():
         panel, said = before_the_last(panel)
         notes.append(said)
-    cells, found, said = _effects(panel)
-    notes += said
+    cells, found, lost = _effects(panel)
+    notes += lost
     averages = averages_of(panel, panel.first_weight(), cells, found)
     # The regression's convention: cohort shares are those of the sample.
     averages = replace(averages, psi_share=np.zeros_like(averages.psi_share))
