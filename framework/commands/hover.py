@@ -113,7 +113,7 @@ TREATMENT: Words = _words(
     kind="absorbing: 0/1 and never switches off; reversible: switches off again; dose: "
     "a quantity; levels: categories; cross_section: no timing.",
     first_treated="Column with the first treated period of the unit; alone, it makes "
-    "the 0/1 treatment.",
+    "the 0/1 treatment; with kind: dose the column counts from then on, and is 0 before.",
     never="Value of first_treated that marks units never treated, such as 0.",
     reference="The level the others are compared with; with kind: levels.",
     anticipation="Periods before treatment in which units may already react.",

@@ -71,6 +71,10 @@ def assign(
     kind = spec.kind or _found_kind(
         panel, main, columns[main], several=len(columns) > 1
     )
+    if kind == "dose" and spec.first_treated:
+        columns, notes = _from_then_on(panel, spec, columns)
+        moved = _shifted(panel, spec, kind, columns)
+        return replace(moved, notes=(*notes, *moved.notes))
     if kind != "absorbing":
         return _shifted(panel, spec, kind, columns)
     if len(columns) > 1:
@@ -243,6 +247,31 @@ def _finish(
                 )
     values = (period >= cohort).astype("float64")
     return Assigned("absorbing", {label: values}, cohort, notes)
+
+
+def _from_then_on(
+    panel: Panel, spec: TreatmentSpec, columns: dict[str, np.ndarray[Any, Any]]
+) -> tuple[dict[str, np.ndarray[Any, Any]], tuple[str, ...]]:
+    """Doses as they are from the first treated period on, 0 before and where never."""
+    import numpy as np
+
+    if panel.kind != "panel":
+        raise IdentificationError(
+            "E06",
+            "first_treated needs a panel with unit and time",
+            path="model.treatment.first_treated",
+        )
+    start = _cohort_column(panel, spec)
+    on = _keys(panel)[1] >= start
+    found = {label: np.where(on, values, 0.0) for label, values in columns.items()}
+    units = panel.frame[panel.unit].to_numpy()
+    notes = tuple(
+        f"'{label}' is 0 in {count} units from their first treated period on: they count "
+        "as without a dose"
+        for label, values in found.items()
+        if (count := len(set(units[on & (values == 0)])))
+    )
+    return found, notes
 
 
 def _cohort_column(panel: Panel, spec: TreatmentSpec) -> np.ndarray[Any, Any]:

@@ -121,6 +121,12 @@ class TreatmentSpec(_Part):
             )
         if self.reference is not None and self.kind != "levels":
             raise ValueError("`reference` belongs to kind: levels")
+        timed = (None, "absorbing", "dose")
+        if self.first_treated is not None and self.kind not in timed:
+            raise ValueError(
+                f"`first_treated` would do nothing with kind: {self.kind}; it belongs to "
+                "absorbing treatments and doses"
+            )
         if self.never is not None and self.first_treated is None:
             raise ValueError(
                 "`never` says how first_treated marks units that are never treated"

@@ -163,6 +163,39 @@ def test_rows_that_a_moved_dose_has_no_value_for_are_told(design):
     assert len(moved.request.frame) == 96 - 13
 
 
+def test_a_dose_starts_in_the_first_treated_period(design):
+    timed = {"column": "w", "kind": "dose", "first_treated": "first", "never": 9999}
+    request = design({"treatment": timed}).request
+    assert request.treatment is not None
+    data = panel()
+    made = request.frame[request.treatment.columns[0]].to_numpy()
+    assert (made == data.w.where(data.year >= data["first"], 0.0)).all()
+    assert request.treatment.series is not None
+    assert (request.treatment.series["value"].to_numpy() == made).all()
+
+
+def test_a_dose_need_not_be_known_where_it_never_starts(design):
+    # the missing cell is that of unit 0 in 2008, whose dose has started
+    timed = {"column": "dose", "kind": "dose", "first_treated": "first", "never": 9999}
+    assert problems(design, {"treatment": timed})[0][0] == "D01"
+    later = {**timed, "first_treated": "unit", "never": 0}  # unit 0 is never treated
+    assert not np.isnan(column(design({"treatment": later}).request, "dose")).any()
+
+
+def test_a_dose_of_nothing_is_told(design):
+    timed = {"column": "treated", "kind": "dose", "first_treated": "first"}
+    (note,) = design({"treatment": {**timed, "never": 9999}}).notes
+    # of units 0 to 4, whose dose starts in 2005, three have an even number
+    assert note.startswith("'treated' is 0 in 3 units from their first treated period")
+
+
+@pytest.mark.parametrize("kind", ["reversible", "levels", "cross_section"])
+def test_first_treated_of_a_treatment_that_has_none_is_refused(kind, design):
+    timed = {"column": "d", "kind": kind, "first_treated": "first"}
+    ((_, what),) = problems(design, {"treatment": timed})
+    assert f"`first_treated` would do nothing with kind: {kind}" in what
+
+
 def test_a_type_of_errors_that_an_estimator_lacks_is_refused(design):
     model = {"inference": {"hetero": "HC3"}}
     assert problems(design, model) == [("X23", "twfe has no HC3 errors")]
