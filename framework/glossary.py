@@ -37,6 +37,7 @@ COLUMNS: Mapping[str, Word] = MappingProxyType(
         "level": Word("level of a categorical treatment"),
         "order": Word("lead (negative) or lag (positive) of the treatment", "periods"),
         "quantile": Word("quantile of the outcome distribution"),
+        "dose": Word("dose at which the effect stands", "as the treatment"),
         "variable": Word("variable described by a descriptive row"),
     }
 )
@@ -75,9 +76,18 @@ ESTIMANDS: Mapping[str, Word] = MappingProxyType(
         ),
         "ame": Word("average marginal effect on the probability or mean"),
         "semi_elasticity": Word("proportional change of the outcome per unit"),
+        "acrt": Word(
+            "average causal response: mean over the treated of the slope of the effect "
+            "in the dose",
+            "outcome units per unit of the dose",
+        ),
         "att_dose": Word("effect on the treated at a dose"),
-        "slope_dose": Word("derivative of the dose response"),
-        "dose_response": Word("effect as a function of the dose"),
+        "slope_dose": Word(
+            "derivative of the dose response", "outcome units per unit of the dose"
+        ),
+        "dose_response": Word(
+            "effect as a function of the dose: `att_dose` all along the doses that occur"
+        ),
         "morans_i": Word(
             "Moran's I: correlation of a column with its spatial lag; judged against "
             "its mean without spatial correlation, -1 / (n - 1)"
@@ -341,6 +351,12 @@ TESTS: Mapping[str, Word] = MappingProxyType(
         "joint_pretrend_cells": Word(
             "all cohort-by-period effects before treatment are zero"
         ),
+        "joint_pretrend_slope": Word(
+            "before treatment the outcome's change is unrelated to the dose to come, "
+            "on average over doses, in every period"
+        ),
+        "constant_dose_response": Word("the effect is the same at every dose"),
+        "linear_dose_response": Word("the effect is one line in the dose"),
         "implied_density": Word(
             "parallel trends imply no negative share of untreated outcomes in any bin"
         ),

@@ -35,6 +35,7 @@ INDEX_COLUMNS = (
     "level",
     "order",
     "quantile",
+    "dose",
     "variable",
 )
 

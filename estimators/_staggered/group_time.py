@@ -46,16 +46,7 @@ def group_time(
     cells, notes = cells_of(panel, options)
     plain = panel.balanced and not panel.controls and panel.steady_weights
     found = (_by_means if plain else _one_by_one)(panel, cells, options)
-    if not panel.steady_weights:
-        notes.append(
-            "The weights change within units: every group-time effect uses those of its "
-            "base period, cohort shares those of each unit's first row."
-        )
-    if not panel.balanced:
-        notes.append(
-            "The panel has gaps: every group-time effect uses the units seen in both "
-            "its periods (frame group_time)."
-        )
+    notes += uneven(panel)
     averages = averages_of(panel, panel.first_weight(), cells, found)
     rows = rows_of(averages, panel)
     overall = overall_of(rows, averages, panel.cohorts)
@@ -75,7 +66,7 @@ def group_time(
                 "averages": averages_frame(overall),
             },
             tests=(pretrend_of_cells(panel, cells, found),),
-            notes=tuple(notes + _spoken(options, panel)),
+            notes=tuple(notes + spoken(options, panel)),
             own_cohorts=True,
         ),
         bootstrap=options.bootstrap,
@@ -378,7 +369,23 @@ def averages_frame(overall: dict[str, Effect]) -> pd.DataFrame:
     )
 
 
-def _spoken(options: GroupTimeOptions, panel: Grid) -> list[str]:
+def uneven(panel: Grid) -> list[str]:
+    """What weights that change, and gaps, do to every group-time effect."""
+    notes = []
+    if not panel.steady_weights:
+        notes.append(
+            "The weights change within units: every group-time effect uses those of its "
+            "base period, cohort shares those of each unit's first row."
+        )
+    if not panel.balanced:
+        notes.append(
+            "The panel has gaps: every group-time effect uses the units seen in both "
+            "its periods (frame group_time)."
+        )
+    return notes
+
+
+def spoken(options: GroupTimeOptions, panel: Grid) -> list[str]:
     controls = options.control_group.replace("_", "-")
     said = f"Controls: {controls} units; base period {options.base_period}"
     if panel.anticipation:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -23,7 +23,14 @@ if TYPE_CHECKING:
     from framework.contract import Request
 
 #: Index column of each estimand's rows.
-INDEX = {"by_event_time": "event_time", "by_cohort": "cohort", "by_period": "period"}
+INDEX = {
+    "by_event_time": "event_time",
+    "by_cohort": "cohort",
+    "by_period": "period",
+    "att_dose": "dose",
+    "slope_dose": "dose",
+    "dose_response": "dose",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +39,17 @@ class Effect:
 
     Attributes:
         at: event time, cohort or period, as its estimand has it.
+        dose: where the effect stands, for estimands by dose.
     """
 
     estimate: float
     psi: Floats
     at: int | None = None
+    dose: float | None = None
+
+    def place(self, index: str) -> float | None:
+        """Its value in an index column."""
+        return self.dose if index == "dose" else self.at
 
     @property
     def std_error(self) -> float:
@@ -208,13 +221,17 @@ def coefficient_table(
             strict=True,
         )
     )
-    asked = {estimand for estimand, _ in rows}
-    for estimand, name in INDEX.items():
-        if name == "event_time" or estimand in asked:
-            columns[name] = pd.array(
-                [e.at if kind == estimand else None for kind, e in rows], dtype="Int64"
-            )
+    asked = {INDEX.get(estimand) for estimand, _ in rows}
+    for name in dict.fromkeys(INDEX.values()):
+        if name == "event_time" or name in asked:
+            held = [e.place(name) if INDEX.get(k) == name else None for k, e in rows]
+            columns[name] = pd.array(held, dtype=_dtype(name))
     return pd.DataFrame(columns)
+
+
+def _dtype(index: str) -> Literal["float64", "Int64"]:
+    """Of an index column: periods are whole numbers, doses are not."""
+    return "float64" if index == "dose" else "Int64"
 
 
 def _influence(grid: Grid, effects: Sequence[Effect]) -> pd.DataFrame:
@@ -291,7 +308,7 @@ def _bands(
         found += [
             {
                 "estimand": estimand,
-                INDEX.get(estimand, "event_time"): e.at,
+                INDEX.get(estimand, "event_time"): e.place(INDEX.get(estimand, "")),
                 "estimate": e.estimate,
                 "conf_low": e.estimate - critical * e.std_error,
                 "conf_high": e.estimate + critical * e.std_error,
@@ -300,9 +317,9 @@ def _bands(
             for e in some
         ]
     frame = pd.DataFrame(found)
-    for name in INDEX.values():
+    for name in dict.fromkeys(INDEX.values()):
         if name in frame:
-            frame[name] = frame[name].astype("Int64")
+            frame[name] = frame[name].astype(_dtype(name))
     return frame, first
 
 

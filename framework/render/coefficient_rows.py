@@ -41,6 +41,7 @@ _BLOCK_TITLES: Mapping[str, str] = {
     "local_qte": "Effects on quantiles, compliers",
     "tail_effect": "Effects on means beyond quantiles",
     "semi_elasticity": "Semi-elasticities",
+    "acrt": "Average slope of the effect in the dose",
     "att_dose": "Effect on the treated by dose",
     "slope_dose": "Slope of the dose response",
     "dose_response": "Dose response",

@@ -64,6 +64,9 @@ SCALARS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
 )
 TESTS: tuple[tuple[str, str], ...] = (
     ("joint_pretrend", "Pre-trends, joint p"),
+    ("joint_pretrend_slope", "Pre-trends by dose, joint p"),
+    ("constant_dose_response", "Same effect at every dose, p"),
+    ("linear_dose_response", "Effect linear in the dose, p"),
     ("implied_density", "Functional form, p"),
     ("joint_leads", "Leads, joint p"),
     ("randomization", "Randomization p"),

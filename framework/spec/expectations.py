@@ -48,6 +48,7 @@ class Expectation(Plugin):
     group: Index | None = Field(None, description="row of this group")
     order: Index | None = Field(None, description="row of this lead or lag")
     quantile: Index | None = Field(None, description="row of this quantile")
+    dose: Index | None = Field(None, description="row of this dose")
     variable: Index | None = Field(None, description="row of this variable")
     treatment_level: Index | None = Field(
         None, description="row of this level of a treatment with levels"
@@ -82,6 +83,7 @@ _INDEX = (
     "group",
     "order",
     "quantile",
+    "dose",
     "variable",
 )
 _ROW = frozenset({"term", "estimand", "treatment_level", *_INDEX})

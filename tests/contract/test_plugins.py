@@ -90,6 +90,15 @@ ARGUMENTS: Mapping[tuple[str, str], tuple[Mapping[str, Any], ...]] = {
             "kinds": ["cross_section"],
         },
     ),
+    # The kit's treatment is a switch; its dose has four values.
+    ("estimator", "continuous_did"): (
+        {"model": {"treatment": {"column": "dose", "kind": "dose"}}},
+        {
+            "basis": "levels",
+            "bootstrap": 99,
+            "model": {"treatment": {"column": "dose", "kind": "dose"}},
+        },
+    ),
     ("estimator", "event_study"): ({}, {"window": [-3, 2], "ends": "bin"}),
     # The kit's outcome has no limit: one far from all rows, where it is least squares.
     ("estimator", "truncated"): (
