@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from framework.render.curve_figures import curve_sketch
 from framework.render.curves import curves_of
+from framework.render.dose_figures import dose_sketches
 from framework.render.draw_figures import density_sketches, scatter_sketches
 from framework.render.estimate_figures import (
     coefficient_sketches,
@@ -43,6 +44,7 @@ def sketches_of(run: RunFolder, heading: Heading) -> tuple[Sketch, ...]:
         *propensity_sketches(run, heading),
         *confounding_sketches(run, heading),
         *along_sketches(run, heading),
+        *dose_sketches(run, heading),
         *map_sketches(run, heading),
         *ordered_sketches(run, heading),
     ]
@@ -70,6 +72,7 @@ def undrawn(heading: Heading) -> tuple[str, ...]:
         "propensity",
         "confounding",
         "along",
+        "dose_response",
         "map",
         "sensitivity",
         "trajectories",
