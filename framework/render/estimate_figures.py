@@ -27,6 +27,7 @@ from framework.render.style import (
     legend_of,
     level_of,
     said_in_corner,
+    spaced_ticks,
     whole_time,
 )
 from framework.render.words import column_marks, file_stem
@@ -169,7 +170,7 @@ def _draw_periods(run: RunFolder, columns: Sequence[Column], what: str) -> Drawn
             place, [row.estimate for row in rows], "o", color=SERIES[number], ms=4.5
         )
     _name_series(axes, run, columns)
-    axes.set_xticks(sorted(times), [f"{time:g}" for time in sorted(times)])
+    spaced_ticks(axes, sorted(times), [f"{t:g}" for t in sorted(times)], min(times))
     axes.set_ylabel(in_lines(what, 34))
     axes.grid(axis="y", color=FAINT, lw=0.5)
     bare(axes, "x")
@@ -241,8 +242,8 @@ def _draw_events(run: RunFolder, columns: Sequence[Column]) -> Drawn:
     if len(columns) == 1:
         _draw_trends(axes, run, columns[0])
     _name_series(axes, run, columns)
-    axes.set_xticks(times, [_event_tick(run, columns, time) for time in times])
     axes.set_xlim(min(times) - 0.6, max(times) + 0.6)
+    spaced_ticks(axes, times, [_event_tick(run, columns, t) for t in times], 0)
     supported = any(_support(run, column) for column in columns)
     axes.set_xlabel(
         "Periods since treatment (below: treated units in support)"

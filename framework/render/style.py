@@ -11,9 +11,10 @@ import io
 import logging
 import math
 import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import count
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from framework.render.run import Coefficient, Column, RunFolder, spoken
@@ -37,6 +38,8 @@ MARKERS = ("o", "^", "s", "D", "v", "P")
 _FIRST_WIDE = 0x2E80
 #: Inches; the width of a text block.
 _WIDTH, _MARGIN = 6.5, 0.08
+#: Points in an inch; least distance between two labels of an axis, in points.
+_POINTS, _BETWEEN = 72.0, 4.0
 #: Above this many values the labels of a curve's values no longer fit.
 MOST_VALUE_LABELS = 60
 
@@ -192,6 +195,54 @@ def bare(axes: Axes, sides: str) -> None:
     for side in sides:
         axes.tick_params(axis="x" if side == "x" else "y", length=0)
         axes.spines["bottom" if side == "x" else "left"].set_visible(False)
+
+
+def spaced_ticks(
+    axes: Axes, places: Sequence[float], labels: Sequence[str], origin: float
+) -> None:
+    """Labels under the x axis, as many as stand side by side, counted from `origin`.
+
+    All of them where there is room, else those at least 2, 5, 10, … apart. The limits of
+    the axis have to stand.
+    """
+    low, high = axes.get_xlim()
+    wide = axes.get_position().width * _WIDTH * _POINTS / (high - low)
+    needed = (max(map(_text_width, labels)) + _BETWEEN) / wide
+    step = next(s for s in _steps() if s >= needed)
+    chosen: list[tuple[float, str]] = []
+    ordered = sorted(zip(places, labels, strict=True))
+    right = [pair for pair in ordered if pair[0] >= origin]
+    left = [pair for pair in reversed(ordered) if pair[0] < origin]
+    for side in (right, left):
+        last = chosen[0][0] if chosen else None
+        for place, label in side:
+            if last is None or abs(place - last) >= step:
+                chosen.append((place, label))
+                last = place
+    axes.set_xticks([place for place, _ in chosen], [label for _, label in chosen])
+
+
+def _steps() -> Iterator[float]:
+    """1, 2, 5, then ten times these, and so on."""
+    for power in count():
+        for first in (1, 2, 5):
+            yield first * 10**power
+
+
+def _text_width(text: str) -> float:
+    """Width of the widest line in points, as a label of an axis."""
+    import matplotlib as mpl
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import TextPath
+
+    size = float(mpl.rcParams["font.size"])
+    font = FontProperties(family=mpl.rcParams["font.family"], size=size)
+    return max(
+        float(TextPath((0, 0), line, size=size, prop=font).get_extents().width)
+        if line.strip()
+        else 0.0
+        for line in text.split("\n")
+    )
 
 
 def said_in_corner(axes: Axes, text: str, *, left: bool = True) -> None:

@@ -8,6 +8,7 @@ import math
 import re
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from shutil import which
 from typing import Any
@@ -714,6 +715,35 @@ def test_simultaneous_bands_stand_around_the_intervals(tmp_path: Path) -> None:
     ]
     (sketch,) = sketches_of(run, run.heading("dynamics"))
     assert sketch.caption.endswith("(thin: bands that hold for all periods at once)")
+
+
+@pytest.mark.parametrize(
+    ("times", "units", "shown"),
+    [
+        (range(-5, 5), 30, list(range(-5, 5))),
+        (range(-14, 13), 30, list(range(-14, 13, 2))),
+        (range(-10, 12), 100_000, [-10, -5, 0, 5, 10]),
+        (range(-40, 61), 30, list(range(-40, 61, 10))),
+        ([-30, -1, 0, 1, 2, 30], 30, [-30, 0, 30]),
+    ],
+    ids=["all fit", "every second", "long counts", "a hundred", "gaps"],
+)
+def test_labels_of_event_times_stand_side_by_side(
+    tmp_path: Path, times: Any, units: int, shown: list[int]
+) -> None:
+    options = {"reference": -1}
+    plot = {"kind": "event_study", "frame": "coefficients", "options": options}
+    m = Maker(tmp_path)
+    m.column("dynamics", "events", plots=[{**plot, "title": ""}])
+    for time in times:
+        if time != -1:
+            m.row("post", 0.01 * time, 0.05, "by_event_time", event_time=time)
+    m.frame("support", ["event_time", "treated_units"], [[t, units] for t in times])
+    ticks = drawn(RunFolder.read(m.finish()), "dynamics").get_xticklabels()
+    first = [t.get_text().split("\n")[0].replace("\u2212", "-") for t in ticks]
+    assert sorted(map(int, first)) == shown
+    boxes = sorted((t.get_window_extent() for t in ticks), key=lambda box: box.x0)
+    assert all(a.x1 < b.x0 for a, b in pairwise(boxes))
 
 
 def test_matplotlib_and_word_load_only_when_needed(folder: Path) -> None:
