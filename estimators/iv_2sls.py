@@ -26,7 +26,8 @@ class Iv2sls(Estimator):
         "Imbens and Angrist (1994), Econometrica 62(2); Kleibergen and Paap (2006), "
         "J. Econometrics 133(1); Montiel Olea and Pflueger (2013), JBES 31(3); Anderson "
         "and Rubin (1949), Ann. Math. Stat. 20(1); Lee, McCrary, Moreira and Porter "
-        "(2022), AER 112(10); Conley, Hansen and Rossi (2012), REStat 94(1)"
+        "(2022), AER 112(10); Conley, Hansen and Rossi (2012), REStat 94(1); Davidson "
+        "and MacKinnon (2010), JBES 28(1) for the bootstrap"
     )
     estimands: ClassVar[tuple[str, ...]] = ("late",)
     needs: ClassVar[Needs] = Needs(
@@ -35,7 +36,15 @@ class Iv2sls(Estimator):
             {"controls", "fixed_effects", "instruments", "weights", "inference"}
         ),
         inference=frozenset(
-            {"iid", "hetero", "cluster", "newey_west", "driscoll_kraay", "conley"}
+            {
+                "iid",
+                "hetero",
+                "cluster",
+                "wild_bootstrap",
+                "newey_west",
+                "driscoll_kraay",
+                "conley",
+            }
         ),
         requires=frozenset({"instruments"}),
     )

@@ -410,6 +410,9 @@ TESTS: Mapping[str, Word] = MappingProxyType(
         "anderson_rubin": Word(
             "no effect, a test that holds however weak the instruments are"
         ),
+        "anderson_rubin_bootstrap": Word(
+            "the same, with the p value of a wild cluster bootstrap"
+        ),
     }
 )
 

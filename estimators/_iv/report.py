@@ -11,6 +11,9 @@ import numpy as np
 from estimators._iv.plausible import plausibly_exogenous
 from estimators._iv.stages import Stages, estimate_stages
 from estimators._iv.strength import WEAK, Strength, judge
+from estimators._iv.wild import bootstrapped_iv
+from estimators._linear.covariance import analytic
+from estimators._linear.design import FEW_BOOTSTRAPPED
 from estimators._linear.engine import Fit
 from estimators._linear.report import influence_of, joint, rows_of, scalars, table
 from estimators._math.stock_yogo import SIZES, stock_yogo
@@ -42,12 +45,28 @@ def instrumented(
         min_clusters: fewest clusters accepted without `acknowledge: few_clusters`.
 
     Raises:
-        DataError, IdentificationError, NumericalError: see `estimate_stages`; V05
-            `direct_effect` with several treatments or instruments.
+        DataError, IdentificationError, NumericalError: see `estimate_stages` and
+            `bootstrapped_iv`; V05 `direct_effect` with several treatments or
+            instruments.
     """
+    stages = estimate_stages(request, small_sample, min_clusters)
+    plain = replace(request, inference=analytic(request.inference))
+    wild = request.inference.name == "wild_bootstrap"
+    fewest = min(min_clusters, FEW_BOOTSTRAPPED) if wild else min_clusters
+    result = _reported(plain, stages, small_sample, direct_effect, fewest)
+    return bootstrapped_iv(result, stages, request) if wild else result
+
+
+def _reported(
+    request: Request,
+    stages: Stages,
+    small_sample: SmallSample,
+    direct_effect: tuple[float, float] | None,
+    min_clusters: int,
+) -> Result:
+    """Everything with analytic errors."""
     import pandas as pd
 
-    stages = estimate_stages(request, small_sample, min_clusters)
     plausible = None
     if direct_effect is not None:
         plausible = plausibly_exogenous(

@@ -46,7 +46,7 @@ def bootstrapped(
         return result
     design = fitted.design
     (cluster,) = design.clusters
-    v = _multipliers(inference, cluster, request.seed)
+    v = cluster_multipliers(inference, cluster, request.seed)
     restricted = bool(inference.options.get("restricted", True))
     X, u = fitted.solved.X, fitted.solved.u
     basis = np.column_stack([np.linalg.qr(X)[0], crossing(design, cluster)])
@@ -73,20 +73,36 @@ def bootstrapped(
         coefficients.loc[label, "p_value"] = drawn.p_value(estimate)
         coefficients.loc[label, "conf_low"] = estimate - below
         coefficients.loc[label, "conf_high"] = estimate + above
+    said = how_drawn(inference, cluster, v, restricted=restricted)
+    note = (
+        f"p values and intervals of the effects: wild cluster bootstrap by {said} "
+        "Standard errors, controls and joint tests are analytic (CRV1)."
+    )
     return replace(
         result,
         coefficients=coefficients,
         scalars={**result.scalars, "n_bootstrap": float(v.n_draws)},
-        notes=(*result.notes, *_notes(inference, cluster, v, restricted=restricted)),
+        notes=(
+            *result.notes,
+            note,
+            *coarse(inference, cluster, v),
+        ),
     )
 
 
-def _multipliers(inference: Inference, cluster: Factor, seed: int) -> Multipliers:
-    """A column per cluster in the order of codes; draws belong to the clusters' ids."""
+def cluster_multipliers(
+    inference: Inference, cluster: Factor, seed: int, *, odd: bool = True
+) -> Multipliers:
+    """A column per cluster in the order of codes; draws belong to the clusters' ids.
+
+    Raises:
+        IdentificationError: I09 `draws: every` of too many.
+    """
     draws = inference.options.get("draws", DRAWS)
     kind = inference.options.get("weights", "rademacher")
     insists = draws == "every"
-    v = multipliers(kind, cluster.n_levels, 1 if insists else int(draws), seed)
+    random = 1 if insists else int(draws)
+    v = multipliers(kind, cluster.n_levels, random, seed, odd=odd)
     if insists and not v.enumerated:
         raise IdentificationError(
             "I09",
@@ -112,22 +128,25 @@ def _unbounded(term: str, G: int, confidence: float) -> IdentificationError:
     )
 
 
-def _notes(
+def how_drawn(
     inference: Inference, cluster: Factor, v: Multipliers, *, restricted: bool
-) -> list[str]:
+) -> str:
+    """The clusters, the kind of bootstrap, and what p and the interval are."""
     kind = str(inference.options.get("weights", "rademacher")).capitalize()
     null = "null imposed" if restricted else "null not imposed"
     how = f"all {v.n_draws:,}" if v.enumerated else f"{v.n_draws:,} random"
-    said = (
-        "p values and intervals of the effects: wild cluster bootstrap by "
+    return (
         f"'{cluster.term}' ({null}, {kind} weights, {how} draws); p is the share of "
         "draws with a strictly larger |t|, the interval holds the values it does not "
-        "reject. Standard errors, controls and joint tests are analytic (CRV1)."
+        "reject."
     )
-    notes = [said]
-    if cluster.n_levels < _COARSE and kind == "Rademacher":
-        notes.append(
-            f"{cluster.n_levels} clusters: p has only {v.n_draws // 2} distinct "
-            "values; weights: webb has more."
-        )
-    return notes
+
+
+def coarse(inference: Inference, cluster: Factor, v: Multipliers) -> tuple[str, ...]:
+    """A warning where p has few values."""
+    kind = inference.options.get("weights", "rademacher")
+    if cluster.n_levels >= _COARSE or kind != "rademacher":
+        return ()
+    distinct = v.n_draws // 2 if v.halved else v.n_draws
+    few = f"{cluster.n_levels} clusters: p has only {distinct} distinct values"
+    return (f"{few}; weights: webb has more.",)

@@ -14,7 +14,7 @@ in delta, so a p value at any null, and with it the interval, costs a few produc
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
 from typing import Literal
@@ -47,31 +47,43 @@ class Multipliers:
     """Draws of the clusters' multipliers.
 
     Attributes:
-        values: (B, G). Where all are taken and they are symmetric, one of v and -v.
+        values: (B, G).
         enumerated: whether all vectors are there.
+        halved: whether `values` has only one of v and -v, whose statistics are the
+            same but for their sign.
     """
 
     values: Floats
     enumerated: bool
+    halved: bool = False
 
     @property
     def n_draws(self) -> int:
         """Vectors behind a p value, those left out by symmetry included."""
-        return len(self.values) * (2 if self.enumerated else 1)
+        return len(self.values) * (2 if self.halved else 1)
 
 
-def multipliers(kind: Multiplier, G: int, draws: int, seed: int) -> Multipliers:
-    """All vectors where there are at most `ENUMERATED`, else `draws` random ones."""
+def multipliers(
+    kind: Multiplier, G: int, draws: int, seed: int, *, odd: bool = True
+) -> Multipliers:
+    """All vectors where there are at most `ENUMERATED`, else `draws` random ones.
+
+    Args:
+        kind, G: distribution, number of clusters.
+        draws, seed: of random vectors.
+        odd: the statistic of -v is minus that of v.
+    """
     if kind == "mammen":
         low, high, share = _MAMMEN
-        first = np.random.default_rng(seed).random((draws, G)) < share
-        return Multipliers(np.where(first, low, high), enumerated=False)
+        is_low = np.random.default_rng(seed).random((draws, G)) < share
+        return Multipliers(np.where(is_low, low, high), enumerated=False)
     points = _POINTS[kind]
     m = len(points)
     if G * np.log(m) <= np.log(ENUMERATED) + TIE:
-        # The statistic of -v is minus that of v, so the first sign can stay.
-        half = product(points[m // 2 :], *[points] * (G - 1))
-        return Multipliers(np.array(list(half)), enumerated=True)
+        # Where the statistic is odd the first sign can stay.
+        first = points[m // 2 :] if odd else points
+        every = product(first, *[points] * (G - 1))
+        return Multipliers(np.array(list(every)), enumerated=True, halved=odd)
     at = np.random.default_rng(seed).integers(0, m, (draws, G), dtype=np.int8)
     return Multipliers(points[at], enumerated=False)
 
@@ -125,27 +137,40 @@ class Drawn:
         return float(np.count_nonzero(above > own * below)) / len(above)
 
     def reach(self, error: float, level: float, side: int) -> float:
-        """How far from the estimate, on this side, p stays above `level`; inf if ever.
+        """As `reach`, from the estimate."""
+        return reach(self.p_value, error, level, side)
 
-        The first null outwards whose p is at most `level`, to 1e-12 standard errors.
-        """
-        inner, step = 0.0, 0.1
-        while self.p_value(side * (inner + step) * error) > level:
-            inner += step
-            if inner > 10.0:  # noqa: PLR2004 - the usual intervals end before
-                step = inner / 2
-            if inner > _FURTHEST:
-                return float("inf")
-        outer = inner + step
-        while outer - inner > 1e-12 * max(1.0, outer):
-            middle = (inner + outer) / 2
-            if middle in (inner, outer):
-                break
-            if self.p_value(side * middle * error) > level:
-                inner = middle
-            else:
-                outer = middle
-        return outer * error
+
+def reach(
+    p_value: Callable[[float], float], error: float, level: float, side: int
+) -> float:
+    """How far from the estimate, on this side, p stays above `level`; inf if ever.
+
+    The first null outwards whose p is at most `level`, to 1e-12 standard errors.
+
+    Args:
+        p_value: of the null that is this far below the estimate.
+        error: standard error.
+        level: of the test.
+        side: 1 below the estimate, -1 above.
+    """
+    inner, step = 0.0, 0.1
+    while p_value(side * (inner + step) * error) > level:
+        inner += step
+        if inner > 10.0:  # noqa: PLR2004 - the usual intervals end before
+            step = inner / 2
+        if inner > _FURTHEST:
+            return float("inf")
+    outer = inner + step
+    while outer - inner > 1e-12 * max(1.0, outer):
+        middle = (inner + outer) / 2
+        if middle in (inner, outer):
+            break
+        if p_value(side * middle * error) > level:
+            inner = middle
+        else:
+            outer = middle
+    return outer * error
 
 
 def draw(sums: Sums, v: Multipliers, *, restricted: bool) -> Drawn:
