@@ -154,6 +154,8 @@ DRAWS: Words = _words(
     leave_out="Redo this step without one of its members (a peer) at a time.",
     times="Number of draws, or `every` for all possible ones.",
     within="Permute only within the values of this column.",
+    statistic="What permutations are compared by: `t` (studentised, default) or "
+    "`estimate` (raw).",
     rebuild="Do the data steps again in every draw (generated outcomes).",
 )
 REPORT: Words = _words(

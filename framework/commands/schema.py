@@ -691,6 +691,7 @@ def _draws() -> Schema:
             "leave_out": _TEXT,
             "times": times,
             "within": _TEXT,
+            "statistic": {"enum": ["t", "estimate"]},
             "rebuild": {"type": "boolean"},
         },
         hover.DRAWS,

@@ -90,7 +90,9 @@ def draw_all(
         frame["estimate_as_given"] = [estimate for _, estimate, _, _ in plain]
     if "permute" in draws:
         frame["assignment"] = named[-1]
-        said = _randomization(result, judged, frame)
+        said = _randomization(
+            result, judged, frame, raw=draws.get("statistic") == "estimate"
+        )
     elif "resplit" in draws:
         said = _resplit(result, judged, frame, model)
     else:
@@ -407,6 +409,8 @@ def _assignments(
 ) -> Iterator[Reassignment]:
     """The draws; `named` gets the name by which another estimation's are the same."""
     units, cohort = _units_of(panel, request)
+    if cohort is None and draws["times"] == "every":
+        cohort = _groups_of(request)
     for source in _sources(draws, panel, units, cohort, seed, named):
         for row in source.tolist():
             given = {u: units[j] for u, j in zip(units, row, strict=True)}
@@ -456,6 +460,17 @@ def _units_of(
     return [units[i] for i in order], cohort
 
 
+def _groups_of(request: Request) -> np.ndarray[Any, Any] | None:
+    """Of a 0/1 treatment in data without units: 0 treated, inf untreated; else None."""
+    import numpy as np
+
+    treatment = request.treatment
+    if request.unit is not None or treatment is None or len(treatment.columns) != 1:
+        return None
+    on = request.frame[treatment.columns[0]].to_numpy(dtype="float64")
+    return np.where(on == 1, 0.0, np.inf) if np.isin(on, (0.0, 1.0)).all() else None
+
+
 def _blocks(within: Any, panel: Panel, units: list[Any]) -> list[list[int]]:
     if within is None:
         return [list(range(len(units)))]
@@ -482,17 +497,29 @@ def _blocks(within: Any, panel: Panel, units: list[Any]) -> list[list[int]]:
     return list(blocks.values())
 
 
-def _randomization(result: Result, judged: Row, frame: pd.DataFrame) -> Result:
-    """Exact p value (b + 1) / (B + 1) by |t|; a draw without a number counts as extreme."""
+def _randomization(
+    result: Result, judged: Row, frame: pd.DataFrame, *, raw: bool = False
+) -> Result:
+    """Exact p value (b + 1) / (B + 1); a draw without a number counts as extreme.
+
+    Args:
+        result: the true estimation.
+        judged: its number.
+        frame: the draws.
+        raw: by |estimate|, otherwise by |t|.
+    """
     total = len(frame)
+    ours, drawn = judged.statistic, frame["statistic"]
+    if raw:
+        ours, drawn = judged.estimate, frame["estimate"]
     # Ties count as extreme; the slack forgives the last digits of equal statistics.
-    limit = abs(judged.statistic) * (1 - 1e-12)
-    beyond = int((~(frame["statistic"].abs() < limit)).sum())
+    limit = abs(ours) * (1 - 1e-12)
+    beyond = int((~(drawn.abs() < limit)).sum())
     p_value = (beyond + 1) / (total + 1)
     test = Test(
         name="randomization",
         null="no effect for any unit (treatment paths permuted between units)",
-        statistic=judged.statistic,
+        statistic=ours,
         df=f"{total} draws",
         p_value=p_value,
     )

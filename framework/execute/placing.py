@@ -111,7 +111,8 @@ def enumerated(
     if cohort is None or len(finite) != 1 or len(blocks) != 1:
         raise SpecError(
             "X24",
-            "draws.times: every enumerates designs with one cohort and no blocks",
+            "draws.times: every enumerates one cohort (a 0/1 treatment in a cross-section) "
+            "without blocks",
             fix="draws.times: 999",
             path="draws.times",
         )

@@ -166,7 +166,10 @@ def extreme(scene: Scene, options: spec.Extreme) -> Finding:
     row = judged_row(judged)
     drawn = draws["estimate"].to_numpy(dtype=float)
     errors = draws["std_error"].to_numpy(dtype=float)
-    with_errors = row.has_error and bool(np.isfinite(errors[errors > 0]).any())
+    raw = (judged.draws or {}).get("statistic") == "estimate"
+    with_errors = (
+        not raw and row.has_error and bool(np.isfinite(errors[errors > 0]).any())
+    )
     if with_errors:
         ok = np.isfinite(drawn) & np.isfinite(errors) & (errors > 0)
         values, ours, name = drawn[ok] / errors[ok], row.estimate / row.std_error, "|t|"

@@ -393,7 +393,9 @@ def _excepted(
 
 #: What may be redrawn, one at a time.
 _REDRAWN = ("permute", "resample", "resplit", "leave_out")
-_DRAWS = (*_REDRAWN, "times", "within", "rebuild")
+_DRAWS = (*_REDRAWN, "times", "within", "statistic", "rebuild")
+#: What permutations are compared by.
+_STATISTICS = ("t", "estimate")
 
 
 def _draws(
@@ -424,25 +426,34 @@ def _draws(
                 origin.below(key),
                 key=True,
             )
+    what = _draws_fault(written)
+    if what:
+        problems.add(Problem(Phase.SPEC, "X15", what), origin)
+    return dict(written)
+
+
+def _draws_fault(written: Mapping[str, Any]) -> str:
+    """What is wrong with the values of `draws`, "" if nothing is."""
     kinds = [k for k in _REDRAWN if k in written]
     times = written.get("times")
     sensible = times == "every" or (
         isinstance(times, int) and not isinstance(times, bool) and times > 0
     )
-    what = ""
     if len(kinds) != 1:
-        what = f"draws has one of {', '.join(_REDRAWN)}"
-    elif not sensible:
-        what = f"draws.times is a positive number or every, got {times!r}"
-    elif "rebuild" in written and "resample" not in written:
-        what = "draws.rebuild goes with resample: nothing else changes the data"
-    elif not isinstance(written.get("rebuild", False), bool):
-        what = f"draws.rebuild is true or false, got {written['rebuild']!r}"
-    elif "permute" in written and written["permute"] != "treatment":
-        what = f"only the treatment can be permuted, not {written['permute']!r}"
-    if what:
-        problems.add(Problem(Phase.SPEC, "X15", what), origin)
-    return dict(written)
+        return f"draws has one of {', '.join(_REDRAWN)}"
+    if not sensible:
+        return f"draws.times is a positive number or every, got {times!r}"
+    if "rebuild" in written and "resample" not in written:
+        return "draws.rebuild goes with resample: nothing else changes the data"
+    if not isinstance(written.get("rebuild", False), bool):
+        return f"draws.rebuild is true or false, got {written['rebuild']!r}"
+    if "statistic" in written and "permute" not in written:
+        return "draws.statistic goes with permute: what the draws are compared by"
+    if written.get("statistic", "t") not in _STATISTICS:
+        return f"draws.statistic is t or estimate, got {written['statistic']!r}"
+    if "permute" in written and written["permute"] != "treatment":
+        return f"only the treatment can be permuted, not {written['permute']!r}"
+    return ""
 
 
 def _expect(

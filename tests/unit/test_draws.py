@@ -14,7 +14,7 @@ import yaml
 
 from framework.cache import Cell, Job
 from framework.data.prepare import Prepared
-from framework.errors import SpecError
+from framework.errors import EstimandError, SpecError
 from framework.execute import draws as drawing
 from framework.execute import placing
 from framework.execute.estimation import estimate
@@ -324,3 +324,33 @@ def empty_result() -> Any:
     from framework.result import Result
 
     return Result(pd.DataFrame())
+
+
+def test_permutations_are_compared_by_estimate_where_that_is_asked(cell: Any) -> None:
+    model = {"inference": {"cluster": "unit"}}
+    asked = {"permute": "treatment", "times": 99}
+    by = {s: cell(panel(), model, statistic=s, **asked) for s in ("t", "estimate")}
+    drawn = {s: held.result.frames["draws"] for s, held in by.items()}
+    pd.testing.assert_frame_equal(drawn["t"], drawn["estimate"])
+    for name, column in (("t", "statistic"), ("estimate", "estimate")):
+        (test,) = [t for t in by[name].result.tests if t.name == "randomization"]
+        ours = by[name].result.coefficients[column].iloc[0]
+        beyond = int((drawn[name][column].abs() >= abs(ours)).sum())
+        assert test.p_value == (beyond + 1) / 100
+        assert test.statistic == ours
+
+
+@pytest.mark.parametrize(
+    ("draws", "what"),
+    [
+        ({"resample": "unit", "statistic": "t"}, "draws.statistic goes with permute"),
+        (
+            {"permute": "treatment", "statistic": "z"},
+            "draws.statistic is t or estimate",
+        ),
+    ],
+)
+def test_a_statistic_that_is_none_is_refused(cell: Any, draws, what) -> None:
+    with pytest.raises(EstimandError) as caught:
+        cell(panel(), {}, times=9, **draws)
+    assert what in str(caught.value)
