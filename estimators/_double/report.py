@@ -222,6 +222,9 @@ def _plots(
         yield Plot(
             "along", "cate", f"the effect along {moderator}", {"moderator": moderator}
         )
+    for by in ("group", "quantile"):
+        if "bands" in frames and by in frames["bands"]:
+            yield Plot("groups", "bands", f"the effect by {by}", {"by": by})
     if "overlap" in figures and "overlap" in frames:
         arm = (sample.instruments or sample.treatments)[0].term
         yield propensity_plot(arm, plan.trimming)

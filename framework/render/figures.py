@@ -16,6 +16,7 @@ from framework.render.estimate_figures import (
     event_sketches,
     period_sketches,
 )
+from framework.render.group_figures import group_sketches
 from framework.render.learned_figures import (
     along_sketches,
     confounding_sketches,
@@ -45,6 +46,7 @@ def sketches_of(run: RunFolder, heading: Heading) -> tuple[Sketch, ...]:
         *confounding_sketches(run, heading),
         *along_sketches(run, heading),
         *dose_sketches(run, heading),
+        *group_sketches(run, heading),
         *map_sketches(run, heading),
         *ordered_sketches(run, heading),
     ]
@@ -73,6 +75,7 @@ def undrawn(heading: Heading) -> tuple[str, ...]:
         "confounding",
         "along",
         "dose_response",
+        "groups",
         "map",
         "sensitivity",
         "trajectories",

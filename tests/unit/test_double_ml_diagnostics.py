@@ -15,12 +15,13 @@ from estimators._double.confounding import bound
 from estimators._math.carried import classes, first_order
 from estimators.double_ml import DoubleMl
 from framework.errors import EstimandError
+from framework.render.group_figures import group_sketches
 from framework.render.learned_figures import (
     along_sketches,
     confounding_sketches,
     propensity_sketches,
 )
-from framework.render.run import Drawing, Frame
+from framework.render.run import Coefficient, Drawing, Frame
 from framework.render.style import save
 from framework.result import Result
 from tests.build_double import panel, panel_request, request, rows
@@ -164,6 +165,17 @@ def drawn(result: Result, kind: str, of: Any) -> Any:
         outcome="y",
         treatment=("d",),
         confidence=0.95,
+        coefficients=tuple(
+            Coefficient(
+                *(row[c] for c in ("equation", "estimand", "term")),
+                *(row[c] for c in ("estimate", "std_error", "p_value")),
+                *(row[c] for c in ("conf_low", "conf_high")),
+                index=tuple(
+                    (c, str(row[c])) for c in ("group", "quantile") if c in row
+                ),
+            )
+            for _, row in result.coefficients.iterrows()
+        ),
     )
     run = SimpleNamespace(frame=lambda _, name: frames.get(name), label=str)
     heading = SimpleNamespace(name="h", title="H", columns=(column,))
@@ -293,6 +305,21 @@ def test_bands_of_groups_hold_for_all_at_once() -> None:
         "2.4" in n or "2.5" in n or "2.6" in n for n in result.notes if "bands" in n
     )
     assert "cate" not in result.frames
+    sketch = drawn(result, "groups", group_sketches)
+    (axes,) = sketch.draw().axes
+    # A point, an interval and a band with two ends for each.
+    assert [text.get_text() for text in axes.get_yticklabels()] == list(bands["group"])
+    assert sketch.description.count(";") == 3
+    assert "at once" in " ".join(text.get_text() for text in axes.texts)
+
+
+def test_effects_on_quantiles_are_drawn_with_their_band() -> None:
+    result = estimated(request("irm", rows(1_200)), kind="qte", quantiles=(0.25, 0.75))
+    (axes,) = drawn(result, "groups", group_sketches).draw().axes
+    said = [text.get_text() for text in axes.get_yticklabels()]
+    assert said == ["quantile 0.25", "quantile 0.75"]
+    one = estimated(request("irm"), kind="qte", quantiles=(0.5,))
+    assert not [plot for plot in one.plots if plot.kind == "groups"]
 
 
 def test_one_effect_has_no_band() -> None:
