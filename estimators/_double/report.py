@@ -95,7 +95,7 @@ def report(
     curve = _along(sample, found, request)
     if curve is not None:
         frames["cate"] = curve
-    scalars = _scalars(sample, plan, found, table, rows[0], share)
+    scalars = _scalars(sample, plan, found, table, rows[0], share, request)
     notes = [*sample.notes, *_split_notes(sample, plan, found, rows[0])]
     if share:
         inside = f"[{plan.trimming:g}, {1 - plan.trimming:g}]"
@@ -456,6 +456,7 @@ def _scalars(
     table: pd.DataFrame,
     judged: Row,
     share: float,
+    request: Request,
 ) -> dict[str, float]:
     from scipy.special import ndtri
 
@@ -469,6 +470,7 @@ def _scalars(
         scalars["n_periods"] = len(np.unique(sample.time))
     if sample.cluster is not None:
         scalars["n_clusters"] = len(np.unique(sample.cluster))
+    scalars |= _treated(sample, request)
     scalars["n_features"] = sample.X.shape[1]
     scalars["n_folds"] = plan.folds
     scalars["n_repetitions"] = len(found)
@@ -488,6 +490,29 @@ def _scalars(
     if judged.key in found[0].nu2:
         scalars |= _sensitivity(found, table, judged.key)
     return {name: float(value) for name, value in scalars.items()}
+
+
+def _treated(sample: Sample, request: Request) -> dict[str, float]:
+    """Rows and units of a 0/1 treatment, and the mean outcome before it."""
+    level = sample.treatments[sample.main].level
+    if not np.isin(level, (0.0, 1.0)).all():
+        return {}
+    on = level == 1
+    counted = {"n_treated_obs": float(on.sum())}
+    if sample.unit is None or sample.time is None:
+        return counted
+    counted["n_treated_units"] = float(len(np.unique(sample.unit[on])))
+    treatment = request.treatment
+    if treatment is None or treatment.cohort is None or request.time is None:
+        return counted
+    # The sample's outcome has gone through the transform; the request's has not.
+    cohort = request.frame[treatment.cohort].to_numpy(dtype=np.float64)
+    time = request.frame[request.time].to_numpy(dtype=np.float64)
+    before = np.isfinite(cohort) & (time < cohort)
+    if before.any() and sample.n == sample.n_given:
+        outcome = request.frame[request.outcome].to_numpy(dtype=np.float64)
+        counted["outcome_mean_before"] = float(np.mean(outcome[before]))
+    return counted
 
 
 def split_scalars(theta: Sequence[float], errors: Sequence[float]) -> dict[str, float]:

@@ -580,7 +580,19 @@ def _left(sample: Sample) -> None:
         residual = c.values - A @ np.linalg.lstsq(A, c.values, rcond=None)[0]
         share = float(np.var(residual) / np.var(c.values))
         if share < LEFT:
-            raise nothing_left(c.term, share, sample.features, residual_of="linearly")
+            repeats = _repeating(c.values, sample)
+            raise nothing_left(c.term, share, repeats, residual_of="linearly")
+
+
+def _repeating(values: Floats, sample: Sample) -> tuple[str, ...]:
+    """Features without which something would be left; all, where none does it alone."""
+    found = []
+    for j, feature in enumerate(sample.features):
+        A = np.column_stack([np.ones(sample.n), np.delete(sample.X, j, axis=1)])
+        residual = values - A @ np.linalg.lstsq(A, values, rcond=None)[0]
+        if np.var(residual) >= LEFT * np.var(values):
+            found.append(feature)
+    return tuple(found) or sample.features
 
 
 def nothing_left(

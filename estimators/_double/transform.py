@@ -18,6 +18,8 @@ Transform = Literal[
 ]
 #: Sweeps over units and periods; balanced panels need one.
 SWEEPS, SETTLED = 5_000, 1e-12
+#: Gaps between periods that a note lists.
+SHOWN = 6
 
 
 def transformed(sample: Sample, transform: Transform) -> Sample:
@@ -228,6 +230,23 @@ def _first_difference(sample: Sample) -> Sample:
         unit_names=tuple(sample.unit_names[u] for u in left),
         time=sample.time[now],
         cohort=None if sample.cohort is None else sample.cohort[now],
-        notes=(*sample.notes, f"{lost} rows without the period before are left out"),
+        notes=(
+            *sample.notes,
+            f"{lost} rows without the period before are left out",
+            *_longer_steps(sample.time),
+        ),
     )
     return _with_periods(kept)
+
+
+def _longer_steps(time: Codes) -> tuple[str, ...]:
+    """A note where the period before is further away than it usually is."""
+    periods = np.unique(time)
+    steps = np.diff(periods)
+    longer = np.flatnonzero(steps > steps.min())
+    if not len(longer):
+        return ()
+    listed = ", ".join(f"{periods[i]} to {periods[i + 1]}" for i in longer[:SHOWN])
+    more = " …" if len(longer) > SHOWN else ""
+    said = f"periods are not evenly spaced: differences from {listed}{more} span more "
+    return (said + f"than {steps.min()}",)

@@ -63,7 +63,8 @@ def test_a_treatment_that_is_a_control_is_refused() -> None:  # row 54
     made = request("plr", data, controls=("x1", "copy"))
     said = refused("M02", made)
     assert "'d'" in said
-    assert "'copy'" in said
+    # The one that repeats it, not the one that stands beside it.
+    assert "('copy')" in said
 
 
 def test_a_treatment_that_learners_predict_exactly_is_refused() -> None:
@@ -271,6 +272,34 @@ def test_first_differences_say_what_they_see() -> None:
     assert any("first treated period only" in n for n in result.notes)
     assert result.scalars["n_obs"] == 60 * 7
     assert any("60 rows without the period before" in n for n in result.notes)
+
+
+def test_differences_over_a_year_that_is_missing_say_so() -> None:
+    data = panel()
+    gap = data[data["time"] != 2004]
+    notes = estimated(panel_request(gap), transform="first_difference").notes
+    assert any("2003 to 2005 span more than 1" in n for n in notes)
+    every_other = data[data["time"] % 2 == 0]
+    notes = estimated(panel_request(every_other), transform="first_difference").notes
+    assert not any("evenly spaced" in n for n in notes)
+
+
+def test_who_is_treated_and_the_outcome_before_are_told() -> None:
+    data = panel()
+    before = data[np.isfinite(data["first"]) & (data["time"] < data["first"])]
+    for transform in ("none", "within", "first_difference"):
+        scalars = estimated(panel_request(data), transform=transform).scalars
+        treated = data.loc[data["d"] == 1, "unit"].nunique()
+        assert scalars["n_treated_units"] == treated
+        if transform == "first_difference":  # the first period is no row of it
+            assert "outcome_mean_before" not in scalars
+            continue
+        assert scalars["n_treated_obs"] == data["d"].sum()
+        # The same mean in another order: rounding.
+        assert scalars["outcome_mean_before"] == pytest.approx(
+            before["y"].mean(), rel=1e-12
+        )
+    assert "n_treated_obs" not in estimated(request("plr")).scalars  # no 0/1 treatment
 
 
 def test_staggered_adoption_prints_its_weights() -> None:
