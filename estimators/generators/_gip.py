@@ -422,6 +422,10 @@ def _truth(
             },
             "parallel": {name: kappa * effect for name, effect in PARALLEL.items()},
         },
+        "by_city": {
+            code: float(kappa * theta)
+            for code, theta in zip(codes, resilience.theta, strict=True)
+        },
         "first_treated": {codes[i]: int(rollout.first[i]) for i in treated},
         "years": list(YEARS),
         "confounding": {

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from framework.plan import plan
@@ -75,6 +76,15 @@ def truth() -> dict[str, float]:
     estimands, kappa = known["estimands"], known["kappa"]
     headings = ("baseline", "linear_rivals", "staggered", "algorithms", "policies")
     made = dict.fromkeys(headings, estimands["att"])
+    # Samples: the mean over the city-years that are treated in them.
+    rows = pd.read_csv(STUDY.parent / "data" / "gip_simulated_heterogeneous.csv.gz")
+    effect_of = rows["city"].astype(str).map(known["by_city"])
+    treated = rows["gip"] == 1
+    assert effect_of[treated].mean() == pytest.approx(estimands["att"], rel=1e-7)
+    rest, early = rows["municipality"] == 0, rows["year"].between(2008, 2019)
+    made["samples.no_municipalities"] = effect_of[treated & rest].mean()
+    made["samples.years"] = effect_of[treated & early].mean()
+    made["placebo.timing"] = 0.0  # years without treatment
     for part, own in known["kappa_parts"].items():
         made[f"definitions.parts.{part}"] = estimands["att"] / kappa * own
     for group, effect in estimands["by_group"].items():
@@ -85,7 +95,11 @@ def truth() -> dict[str, float]:
         made[f"mechanisms.two_step.{mediator}"] = effect
     for name, mediator in (("innovation", "green_patents"), ("structure", "structure")):
         for line in ("mediation", "mediation_linear"):
-            made[f"mechanisms.{line}.{name}"] = estimands["indirect"][mediator]
+            # Of all cities, not of the treated: what mediation averages over.
+            total, indirect = effect_of.mean(), estimands["indirect"][mediator]
+            made[f"mechanisms.{line}.{name}"] = indirect
+            made[f"mechanisms.{line}.{name} direct"] = total - indirect
+            made[f"mechanisms.{line} total"] = total
     return made
 
 
@@ -97,8 +111,11 @@ def test_what_stands_beside_an_estimate_is_true(truth: dict[str, float]) -> None
                 continue
             number = flat["number"]
             line = f"{estimation.heading}.{estimation.line}"
+            of = f" {flat['estimand']}" if "estimand" in flat else ""
             if isinstance(number, dict):
-                beside |= {f"{line}.{value}": n for value, n in number.items()}
+                beside |= {f"{line}.{value}{of}": n for value, n in number.items()}
+            elif f"{line}{of}" in truth:
+                beside[f"{line}{of}"] = number
             else:
                 beside[estimation.heading] = number
     assert set(beside) == set(truth)  # no truth is left out
