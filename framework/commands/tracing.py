@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -13,44 +12,17 @@ from typing import TYPE_CHECKING, Any
 from framework.commands import printing
 from framework.commands.comparing import citation
 from framework.commands.reporting import run_folder
+from framework.commands.standing import Stands, numbers_behind, numbers_of
 from framework.errors import OK, SpecError, did_you_mean
 
 if TYPE_CHECKING:
     from framework.record import Resolved
     from framework.render.run import Column, RunFolder
 
-#: Files of a run that hold numbers: file -> its columns of numbers.
-_TABLES: Mapping[str, tuple[str, ...]] = {
-    "coefficients.csv": (
-        "estimate",
-        "std_error",
-        "statistic",
-        "p_value",
-        "conf_low",
-        "conf_high",
-    ),
-    "scalars.csv": ("number",),
-    "tests.csv": ("statistic", "p_value"),
-}
+#: Places of a number that are listed.
+_MOST = 40
 #: A number as tables print it: brackets and stars around it, a true minus sign.
 _PRINTED = re.compile(r"[(\[]?\s*([-+]?[\d,]*\.?\d+(?:[eE][-+]?\d+)?)\s*\**\s*[)\]]?")
-
-
-@dataclass(frozen=True, slots=True)
-class Stands:
-    """Where a number stands in a run's folder.
-
-    Attributes:
-        file, line: of the CSV; lines count from 1, the header is line 1.
-        what: which number of which coefficient, scalar or test.
-        number: in full.
-    """
-
-    address: str
-    file: str
-    line: int
-    what: str
-    number: float
 
 
 def trace(options: argparse.Namespace) -> int:
@@ -77,10 +49,11 @@ def trace(options: argparse.Namespace) -> int:
         _say(traced[0])
         return OK
     printing.out(f"{options.number} is what these round to:")
-    for place in places:
-        said = f"{place.address}: {place.what} {place.number!r}"
-        at = f"{place.file}:{place.line}"
-        printing.out(*printing.wrapped(f"{said}, {at}", "      ", "  "))
+    for place in places[:_MOST]:
+        said = f"{place.address}: {place.what} {place.number!r}, {place.where}"
+        printing.out(*printing.wrapped(said, "      ", "  "))
+    if len(places) > _MOST:
+        printing.out(f"  … and {len(places) - _MOST} more: give more digits")
     printing.out("", f"One of them: estimand trace {name}:{addresses[0]}")
     return OK
 
@@ -94,19 +67,23 @@ def _places(run: RunFolder, address: str, printed: str | None) -> Iterator[Stand
             fix=did_you_mean(address, known),
         )
     wanted = None if printed is None else _Rounded.read(printed)
-    found = [
-        place
-        for place in _numbers(run)
-        if (not address or place.address == address)
-        and (wanted is None or wanted.is_of(place.number))
-    ]
+
+    def asked(place: Stands) -> bool:
+        if address and place.address != address:
+            return False
+        return wanted is None or wanted.is_of(place.number)
+
+    found = list(filter(asked, numbers_of(run)))
+    if not found and wanted is not None:
+        found = list(filter(asked, numbers_behind(run)))
     if not found and wanted is not None:
         where = address or f"{run.study}/{run.run_id}"
         raise SpecError(
             "X22",
             f"no number of {where} rounds to {printed}",
             why="Estimates, standard errors, statistics, p-values, bounds of "
-            "intervals, scalars and tests were searched.",
+            "intervals, scalars, tests, differences, multiverses and frames were "
+            "searched.",
             fix="trace the run that printed it (estimand list runs), or give fewer "
             "digits",
         )
@@ -130,7 +107,8 @@ class _Rounded:
             raise SpecError(
                 "X22",
                 f"'{printed}' is no printed number",
-                fix="write it as the table does: 0.0818, -1.39***, (0.0589)",
+                fix="write it as the table does: 0.0818, -1.39***, (0.0589); an address "
+                "follows a colon: estimand trace STUDY:ADDRESS",
             )
         text = matched[1].replace(",", "")
         digits, _, power = text.lower().partition("e")
@@ -143,33 +121,20 @@ class _Rounded:
         return gap <= self.half + math.ulp(abs(self.value) + self.half)
 
 
-def _numbers(run: RunFolder) -> Iterator[Stands]:
-    for file, columns in _TABLES.items():
-        with (run.path / file).open(encoding="utf-8", newline="") as handle:
-            for line, row in enumerate(csv.DictReader(handle), start=2):
-                parts = (row["heading"], row["check"], row["value"])
-                address = ".".join(part for part in parts if part)
-                for column in columns:
-                    if row.get(column):
-                        number = float(row[column])
-                        yield Stands(address, file, line, _what(row, column), number)
-
-
-def _what(row: Mapping[str, str], column: str) -> str:
-    from framework.result import INDEX_COLUMNS
-
-    if "term" not in row:
-        return f"{row['name']} {column}" if column != "number" else row["name"]
-    index = [f"{n} {row[n]}" for n in INDEX_COLUMNS if row.get(n)]
-    of = f"{column} of {row['estimand']} of {row['term']}"
-    return ", ".join([of, *index])
-
-
 def _traced(run: RunFolder, address: str, places: list[Stands]) -> dict[str, Any]:
     from framework.record import read_resolved
 
-    column = next(c for c in run.columns if c.address == address)
-    asked = read_resolved(run.path)[address]
+    # A line that is summed up over its values has their study, data, code and run.
+    of_it = [c for c in run.columns if f"{c.address}.".startswith(f"{address}.")]
+    column = of_it[0]
+    asked = read_resolved(run.path)[column.address]
+    model = _model(column, asked)
+    if column.address != address:
+        model |= {
+            "formula": f"{len(of_it)} specifications, each traced by its address",
+            "changes": {},
+            "rows": [],
+        }
     return {
         "address": address,
         "numbers": [
@@ -177,20 +142,20 @@ def _traced(run: RunFolder, address: str, places: list[Stands]) -> dict[str, Any
                 "what": p.what,
                 "number": p.number if math.isfinite(p.number) else None,
                 "file": p.file,
-                "line": p.line,
+                "line": p.line or None,
             }
             for p in places
             if p.file
         ],
         "study": _study(run, asked),
-        "model": _model(column, asked),
+        "model": model,
         "data": _data(run, column),
         "code": _code(run, column),
         "run": {
             "folder": str(run.path),
             "id": run.run_id,
             "created": run.created,
-            "fingerprint": column.fingerprint,
+            "fingerprint": column.fingerprint if column.address == address else "",
             "taken_from_an_earlier_run": column.cached,
             "seconds": column.seconds,
         },
@@ -262,7 +227,7 @@ def _code(run: RunFolder, column: Column) -> dict[str, Any]:
 def _say(traced: Mapping[str, Any]) -> None:
     printing.out(traced["address"])
     for held in traced["numbers"]:
-        at = f"{held['file']}:{held['line']}"
+        at = f"{held['file']}:{held['line']}" if held["line"] else held["file"]
         said = f"{held['what']} = {held['number']!r}  ({at})"
         printing.out(*printing.wrapped(said, "      ", "  "))
     if not traced["numbers"]:

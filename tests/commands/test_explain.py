@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -30,6 +31,27 @@ model:
     late: {{sample: {{late: {{where: time >= 2003}}}}}}
     bare_late: {{controls: [], sample: {{late: {{where: time >= 2003}}}}}}
     logs: {{estimator: did2s}}
+"""
+#: A comparison, a multiverse and a table that is no estimate.
+STUDY_OF_ALL = """\
+study: all
+data:
+  source: data.csv
+  panel: {unit: unit, time: time}
+model:
+  outcome: y
+  treatment: {column: d, kind: absorbing}
+  fixed_effects: [unit, time]
+  inference: {cluster: unit}
+  estimator: twfe
+checks:
+  main: {plain: {}, other: {controls: [x1], expect: same_sign}}
+  many:
+    grid:
+      each:
+        controls: {none: [], some: [x1, x2]}
+        sample.late: {all: null, late: time >= 2003}
+  facts: {table: {estimator: describe, controls: [x1]}}
 """
 LATE = "  sample: {late: {where: time >= 2003}}\n"
 
@@ -179,6 +201,39 @@ def test_a_number_printed_twice_names_every_place(two):
     code, spoken = said(two, "trace", "one", "0.0")
     assert code == 0
     assert "what these round to" in spoken.out
+
+
+def test_differences_multiverses_and_frames_are_found_where_tables_print_them(lab):
+    frame = lab.frame()
+    lab.data(frame)
+    lab.study(STUDY_OF_ALL)
+    ran = lab.run()
+    assert ran.exit == 0, ran.err
+    columns = {c["address"]: c for c in ran.manifest["columns"]}
+    shift = columns["main.other"]["shift"]
+
+    def found(number, places=8):
+        return as_json(lab, "trace", "all", f"{number:.{places}f}")
+
+    [difference] = found(shift["difference"])
+    assert difference["address"] == "main.other"
+    assert difference["numbers"][0]["what"] == "difference from main.plain"
+    assert difference["numbers"][0]["file"] == "manifest.json"
+    [summed] = ran.manifest["multiverses"]
+    [held] = found(summed["median"])
+    assert held["address"] == "many.grid"
+    assert held["numbers"][0]["what"].startswith("median estimate over 4")
+    assert held["study"]["line"].startswith("each:")
+    assert held["model"]["formula"].startswith("4 specifications")
+    [mean] = found(frame["x1"].mean())
+    assert mean["address"] == "facts.table"
+    assert "mean" in mean["numbers"][0]["what"]
+    file = Path("runs/all/latest") / mean["numbers"][0]["file"]
+    line = file.read_text().splitlines()[mean["numbers"][0]["line"] - 1]
+    assert line.startswith("x1,")
+    code, spoken = said(lab, "trace", "all", f"{summed['median']:.8f}")
+    assert code == 0
+    assert "manifest.json" in spoken.out
 
 
 @pytest.mark.parametrize("sign", ["-", "−"])
