@@ -130,5 +130,5 @@ def _inverse(x: Floats, w: Floats) -> Floats:
     size = np.sqrt((w[:, None] * x**2).sum(axis=0))
     scale = np.where(size > 0, size, 1.0)
     gram = (x / scale).T @ (w[:, None] * x / scale)
-    inverse: Floats = np.linalg.pinv(gram, rcond=1e-11, hermitian=True)
-    return np.asarray(inverse / np.outer(scale, scale))
+    inverse = np.linalg.pinv(gram, rcond=1e-11, hermitian=True)
+    return np.asarray(inverse / np.outer(scale, scale), dtype=np.float64)
