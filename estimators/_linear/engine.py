@@ -10,8 +10,9 @@ errors must equal ours before anything is reported.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,6 +39,8 @@ from estimators._math.sandwich import sum_by
 from framework.errors import DataError, NumericalError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from estimators._linear.design import Design
     from estimators._linear.options import SmallSample
     from framework.contract import Inference
@@ -315,17 +318,13 @@ def _solve(
     design: Design, columns: Columns, inference: Inference, small_sample: SmallSample
 ) -> Solved | None:
     """Call the engine; None when it finds the regressors collinear."""
-    import pyfixest as pf
-
-    call = _call(design, columns, inference, small_sample)
     with warnings.catch_warnings():
-        # The engine's use of pandas' `inplace`, its notice of dropped columns (which
-        # we turn into a refusal or a note) and its Wald test of a singular matrix.
-        warnings.filterwarnings("ignore", message="The inplace keyword")
+        # The engine's notice of dropped columns (which we turn into a refusal or a
+        # note) and what it says of a singular matrix.
         warnings.filterwarnings("ignore", message=r"\s*\d+ variables dropped due to")
         warnings.filterwarnings("ignore", message="(divide by zero|invalid value)")
         try:
-            result = pf.feols(**call)
+            result = feols(design, columns, inference, small_sample)
         except np.linalg.LinAlgError:
             return None
         except ValueError as error:
@@ -340,60 +339,110 @@ def _solve(
     return _read(result, design, columns)
 
 
-def _call(
+def feols(
     design: Design, columns: Columns, inference: Inference, small_sample: SmallSample
-) -> dict[str, Any]:
-    """Arguments of the engine, on plain column names of our own."""
+) -> Any:
+    """The engine's model of these columns, solved, with its covariance.
+
+    `pyfixest.feols` is its class `Feols` behind a formula that is parsed, a model
+    matrix and tables of results: three quarters of its time on a small panel. The
+    columns are ready, so the class gets them as they are;
+    `tests/reference/test_linear_engine.py` holds the result to that of `feols`.
+    """
     import pandas as pd
     import pyfixest as pf
+    from pyfixest.estimation.models.feols_ import Feols
 
-    k = columns.X.shape[1]
     effects = () if design.slopes else design.fixed_effects
-    data: dict[str, Any] = {"y": columns.y}
-    data.update({f"x{j}": columns.X[:, j] for j in range(k)})
-    data.update({f"f{j}": f.codes for j, f in enumerate(effects)})
-    data.update({f"c{j}": c.codes for j, c in enumerate(design.clusters)})
-    vcov: Any
-    serial: dict[str, Any] | None = None
-    match inference.name:
-        case "cluster":
-            vcov = {"CRV1": "+".join(f"c{j}" for j in range(len(design.clusters)))}
-        case "newey_west" | "driscoll_kraay":
-            vcov = "NW" if inference.name == "newey_west" else "DK"
-            data["t"], data["u"] = design.periods, design.unit_codes
-            if vcov == "DK" and design.unit is None:
-                data["u"] = np.arange(design.n)
-            serial = {
-                "time_id": "t",
-                "panel_id": "u",
-                "lag": hac_lags(design, inference),
-            }
-        case other:
-            # Conley's errors are ours alone; the robust ones below them are checked.
-            vcov = "iid" if other == "iid" else "HC1"
-    if design.weights is not None:
-        data["w"] = design.scaled_weights()
-    return {
-        "fml": formula(k, len(effects)),
-        "data": pd.DataFrame(data),
-        "vcov": vcov,
-        "vcov_kwargs": serial,
-        "weights": None if design.weights is None else "w",
-        "weights_type": (
-            "fweights" if design.weight_kind == "frequency" else "aweights"
-        ),
-        "ssc": pf.ssc(
+    names = [f"x{j}" for j in range(columns.X.shape[1])]
+    held = [columns.y, *columns.X.T]
+    if design.has_constant:
+        names, held = ["Intercept", *names], [columns.y, np.ones(design.n), *held[1:]]
+    y_and_X = _frame(["y", *names], held)
+    vcov, serial, beside = _standing_on(design, inference)
+    model: Any = Feols(
+        FixestFormula=_parsed(formula(columns.X.shape[1], len(effects))),
+        data=beside if len(beside.columns) else y_and_X,
+        ssc_dict=pf.ssc(
             k_adj=small_sample.adjust,
             k_fixef=small_sample.fixed_effects,
             G_adj=small_sample.cluster_adjust,
             G_df=small_sample.two_way,
         ),
-        "fixef_rm": "none",
-        "drop_intercept": bool(design.slopes),
-        "copy_data": False,
+        drop_singletons=False,
+        drop_intercept=bool(design.slopes),
+        weights=None if design.weights is None else "w",
+        weights_type=("fweights" if design.weight_kind == "frequency" else "aweights"),
         # Columns are scaled to about one: below this a pivot of X'X is rounding.
-        "collin_tol": 1e-13 * design.n,
-    }
+        collin_tol=1e-13 * design.n,
+        lookup_demeaned_data={},
+        store_data=False,
+        copy_data=False,
+        context={},
+    )
+    # What its `prepare_model_matrix` finds in a formula and a table.
+    model._Y = model._Y_untransformed = y_and_X.iloc[:, :1]
+    model._X = y_and_X.iloc[:, 1:]
+    model._coefnames, model._depvar = names, "y"
+    model._fe, model._has_fixef, model._n_fe = None, bool(effects), len(effects)
+    model._k_fe = None
+    if effects:
+        model._fe = _frame(
+            [f"f{j}" for j in range(len(effects))], [f.codes for f in effects]
+        )
+        model._k_fe = pd.Series([len(np.unique(f.codes)) for f in effects])
+    model._na_index, model._X_is_empty = frozenset(), False
+    model._weights = design.scaled_weights()[:, None]
+    model._N, model._N_rows = model._set_nobs()
+    model.get_fit()
+    model.vcov(vcov, serial)
+    return model
+
+
+def _standing_on(
+    design: Design, inference: Inference
+) -> tuple[Any, dict[str, Any] | None, pd.DataFrame]:
+    """The engine's words for the errors, and the columns that they need."""
+    data: dict[str, Any] = {}
+    match inference.name:
+        case "cluster":
+            data = {f"c{j}": c.codes for j, c in enumerate(design.clusters)}
+            return {"CRV1": "+".join(data)}, None, _frame(list(data), data.values())
+        case "newey_west" | "driscoll_kraay":
+            vcov = "NW" if inference.name == "newey_west" else "DK"
+            units = design.unit_codes
+            if vcov == "DK" and design.unit is None:
+                units = np.arange(design.n)
+            lag = hac_lags(design, inference)
+            serial = {"time_id": "t", "panel_id": "u", "lag": lag}
+            return vcov, serial, _frame(["t", "u"], [design.periods, units])
+        case other:
+            # Conley's errors are ours alone; the robust ones below them are checked.
+            return "iid" if other == "iid" else "HC1", None, _frame([], [])
+
+
+def _frame(names: Sequence[str], columns: Iterable[Any]) -> pd.DataFrame:
+    """A table for the engine.
+
+    Its names are Python's: the engine asks for columns dozens of times in a fit, and
+    Arrow's text makes each time ten times slower.
+    """
+    import pandas as pd
+
+    found = list(columns)
+    if not found:
+        return pd.DataFrame()
+    texts: pd.Index[Any] = pd.Index(np.array(names, dtype=object), dtype=object)
+    return pd.DataFrame(np.column_stack(found), columns=texts)
+
+
+@cache
+def _parsed(written: str) -> Any:
+    """The engine's parts of a formula."""
+    from pyfixest.estimation.formula.parse import Formula
+
+    (found,) = Formula.parse(written)
+    return found
 
 
 def _read(result: Any, design: Design, columns: Columns) -> Solved | None:

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from estimators._linear.engine import formula
+from estimators._linear.design import build, control_regressors, treatment_regressors
+from estimators._linear.engine import Columns, feols, formula, prepare
+from estimators._linear.options import SmallSample
 from estimators.ols import Ols
 from estimators.twfe import Twfe
 from tests.build_panel import staggered
@@ -89,6 +91,113 @@ def test_every_inference_equals_the_engines(
     assert result.scalars["r2_adjusted"] == pytest.approx(peer._adj_r2, rel=1e-10)
     if not weights:
         assert result.scalars["rmse"] == pytest.approx(peer._rmse, rel=1e-10)
+
+
+def by_formula(
+    design: Any, columns: Columns, vcov: Any, weights_type: str, **options: Any
+) -> Any:
+    """`pyfixest.feols` on the same columns, through its formula and model matrix."""
+    import pandas as pd
+
+    effects = () if design.slopes else design.fixed_effects
+    data = {"y": columns.y}
+    data |= {f"x{j}": x for j, x in enumerate(columns.X.T)}
+    data |= {f"f{j}": f.codes for j, f in enumerate(effects)}
+    data |= {f"c{j}": c.codes for j, c in enumerate(design.clusters)}
+    data |= {"t": design.periods, "u": design.unit_codes}
+    if design.weights is not None:
+        data["w"] = design.scaled_weights()
+    import pyfixest as pf
+
+    return pf.feols(
+        formula(columns.X.shape[1], len(effects)),
+        pd.DataFrame(data),
+        vcov=vcov,
+        weights="w" if "w" in data else None,
+        weights_type=weights_type,
+        drop_intercept=bool(design.slopes),
+        fixef_rm="none",
+        collin_tol=1e-13 * design.n,
+        **options,
+    )
+
+
+#: Changes of a request: weights, effects, slopes, columns that repeat one another.
+MODELS: dict[str, dict[str, Any]] = {
+    "two effects": {},
+    "analytic weights": {"weights": ("analytic", "w")},
+    "frequency weights": {"weights": ("frequency", "copies")},
+    "one effect": {"fixed_effects": ["unit"]},
+    "no effects": {"fixed_effects": []},
+    "slopes": {"slopes": [("trend", "unit")]},
+    "collinear": {"controls": ["x1", "x2", "twice"]},
+}
+
+
+@pytest.mark.parametrize("fixed_effects", ["nonnested", "full", "none"])
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(
+    ("inference", "clusters", "vcov", "serial"),
+    [
+        ("iid", [], "iid", None),
+        ("hetero", [], "HC1", None),
+        ("cluster", ["unit"], {"CRV1": "c0"}, None),
+        ("cluster", ["region", "time"], {"CRV1": "c0+c1"}, None),
+        ("newey_west", [], "NW", {"time_id": "t", "panel_id": "u", "lag": 1}),
+        ("driscoll_kraay", [], "DK", {"time_id": "t", "panel_id": "u", "lag": 1}),
+    ],
+)
+def test_the_engines_class_gives_what_its_function_gives(
+    inference, clusters, vcov, serial, model, fixed_effects
+):
+    """The same code on the same columns, less a formula and tables."""
+    import pyfixest as pf
+
+    data = staggered(units=40, periods=12)
+    data["copies"] = 1 + np.arange(len(data)) % 3
+    data["trend"] = data["time"] - 2000.0
+    data["twice"] = 2.0 * data["x1"]
+    asked = {"controls": ["x1", "x2"], "fixed_effects": ["unit", "time"]}
+    request = build_request(
+        data,
+        outcome="y",
+        treatment="d",
+        inference=inference,
+        clusters=clusters,
+        options={"lags": 1} if serial else {},
+        unit="unit",
+        time="time",
+        acknowledge=frozenset({"few_clusters"}),
+        **asked | MODELS[model],
+    )
+    design = build(
+        request, [*treatment_regressors(request), *control_regressors(request)]
+    )
+    columns = prepare(design)
+    weights_type = "fweights" if model == "frequency weights" else "aweights"
+    small = SmallSample(fixed_effects=fixed_effects)
+    ssc = pf.ssc(
+        k_adj=small.adjust,
+        k_fixef=fixed_effects,
+        G_adj=small.cluster_adjust,
+        G_df=small.two_way,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ours = feols(design, columns, request.inference, small)
+        theirs = by_formula(
+            design, columns, vcov, weights_type, vcov_kwargs=serial, ssc=ssc
+        )
+    assert ours._coefnames == theirs._coefnames
+    assert ours._collin_vars == theirs._collin_vars
+    assert ours._collin_vars == (["x3"] if model == "collinear" else [])
+    # Columns that lie otherwise in memory are summed in another order.
+    assert ours._beta_hat == pytest.approx(theirs._beta_hat, rel=1e-11)
+    error = np.sqrt(np.diag(theirs._vcov))
+    assert np.all(error > 0)
+    scale = np.outer(error, error)
+    assert np.allclose(ours._vcov / scale, theirs._vcov / scale, rtol=0, atol=1e-11)
+    assert ours._df_k == theirs._df_k
 
 
 def test_without_fixed_effects_the_constant_is_right():
