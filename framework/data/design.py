@@ -428,10 +428,10 @@ def _series(
         return None
     codes = pd.Index(ids[unit]).get_indexer(panel.frame[panel.unit])
     values = next(iter(assigned.columns.values()))
-    held = pd.DataFrame(
-        {"unit": codes, "time": panel.frame[panel.time].to_numpy(), "value": values}
-    )
+    columns = {"unit": codes, "time": panel.frame[panel.time].to_numpy()}
+    columns["value"] = values
     if assigned.cohort is not None:
-        held["cohort"] = assigned.cohort
+        columns["cohort"] = assigned.cohort
+    held = pd.DataFrame(columns)
     inside = codes >= 0
     return held if inside.all() else held[inside].reset_index(drop=True)

@@ -117,7 +117,9 @@ def _check_numbers(frame: pd.DataFrame) -> None:
 
     if not len(frame):
         return
-    numbers = frame[list(COEFFICIENT_COLUMNS[3:])].to_numpy(dtype="float64")
+    numbers = np.column_stack(
+        [frame[name].to_numpy(dtype="float64") for name in COEFFICIENT_COLUMNS[3:]]
+    )
     bad = ~np.isfinite(numbers)
     if bad.any():
         row, column = map(int, np.argwhere(bad)[0])
