@@ -6,17 +6,41 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from framework.expect import words
+from framework.expect.rows import one_of_several
 from framework.expect.scene import Scene
 from framework.spec import expectations as spec
 
 
 def in_words(name: str, options: spec.Expectation, scene: Scene) -> str:
-    """`equivalent to zero within ±0.03 at 5%`."""
+    """`equivalent to zero within ±0.03 at 5%`.
+
+    Which estimand is judged is added where the study names one, or shows several.
+    """
     phrase = _PHRASES.get(name)
     text = phrase(options, scene) if phrase else name
     where = words.whereabouts(options.term or "", options.index())
-    asked = " ".join(part for part in (options.estimand, where) if part)
+    estimand = options.estimand
+    if estimand is None and name in _OF_A_NUMBER:
+        estimand = one_of_several(scene.this, options)
+    asked = " ".join(part for part in (estimand, where) if part)
     return f"{text} ({asked})" if asked else text
+
+
+#: Expectations that judge one number of an estimation.
+_OF_A_NUMBER = frozenset(
+    {
+        "positive",
+        "negative",
+        "same_sign",
+        "significant",
+        "equivalent",
+        "within",
+        "covers",
+        "extreme",
+        "differ",
+        "equal",
+    }
+)
 
 
 def _against(options: spec.Expectation, scene: Scene) -> str:

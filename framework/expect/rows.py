@@ -228,6 +228,25 @@ def judged_row(judged: Judged, options: Expectation | None = None) -> Row:
     return _finite(row, choice)
 
 
+def one_of_several(judged: Judged, options: Expectation | None = None) -> str:
+    """The estimand that is judged, where the table shows others beside it; else ""."""
+    try:
+        row, rows = judged_row(judged, options), all_rows(judged)
+    except CannotBeJudged:
+        return ""
+    shown = {
+        r.estimand
+        for r in rows
+        if (
+            r.estimand in judged.estimand
+            if judged.estimand
+            # Not a curve, whose rows have an index, nor another column's coefficient.
+            else (r.term, r.equation) == (row.term, row.equation) and not r.index
+        )
+    }
+    return row.estimand if shown - {row.estimand} else ""
+
+
 def _finite(row: Row, choice: str) -> Row:
     from dataclasses import replace
 

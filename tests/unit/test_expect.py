@@ -43,6 +43,39 @@ def test_of_several_estimands_the_first_asked_for_is_judged():
     assert verdict(judged).status == "holds"
 
 
+EFFECTS = (
+    row(1, 1, estimand="direct"),
+    row(-1, 1, estimand="indirect"),
+    row(0, 1, estimand="total"),
+)
+
+
+@pytest.mark.parametrize(
+    ("rows", "estimand", "expect", "phrase"),
+    [
+        (EFFECTS, ("indirect", "total"), "negative", "negative (indirect)"),
+        (EFFECTS, (), "positive", "positive (direct)"),
+        (EFFECTS, (), {"not": "negative"}, "not negative (direct)"),
+        (EFFECTS, (), {"name": "within", "number": 0, "tolerance": 2, "estimand": "total"},
+         "within 2 of 0 (total)"),
+        # One estimand is shown, or the others are a curve or another column's.
+        (EFFECTS, ("indirect",), "negative", "negative"),
+        (EFFECTS[:1], (), "positive", "positive"),
+        ((row(1, 1), row(1, 1, estimand="by_event_time", event_time=0)), (), "positive",
+         "positive"),
+        ((row(1, 1), row(1, 1, estimand="interaction", term="ai x level")), (),
+         "positive", "positive"),
+    ],
+)  # fmt: skip
+def test_the_estimand_that_is_judged_is_said_beside_others(
+    rows, estimand, expect, phrase
+):
+    if expect == {"not": "negative"}:
+        expect = {"name": "not", "of": {"name": "negative"}}
+    said = verdict(estimation("a.b", *rows, expect=expect, estimand=estimand))
+    assert (said.expectation, said.status) == (phrase, "holds")
+
+
 def test_an_estimand_that_is_not_there_cannot_be_judged():
     judged = estimation("a.b", row(1, 1), expect="positive", estimand=("late",))
     assert verdict(judged).status == "cannot be judged"
