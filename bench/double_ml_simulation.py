@@ -2,13 +2,16 @@
 
     python -m bench.double_ml_simulation            # 40 panels, adds to bench/figures/
     python -m bench.double_ml_simulation 1060 1080  # panels of these seeds, too
+    python -m bench.double_ml_simulation tried      # four panels of what finds less
 
 Panels of the generator `gip` (281 cities, 18 years, the same effect everywhere): adoption
 and outcome share an index of the controls that is no line and whose weight grows over
 time. The partially linear model, the interactive one and differences with learned
-covariates by four learners each, beside pooled least squares and two-way fixed effects.
-Rows are kept as they are made: a run that is stopped goes on where it was. The tests hold
-a reduced version (tests/simulation/test_double_ml_paper.py).
+covariates by four learners each, beside pooled least squares and two-way fixed effects;
+then the same final stage with what the others have to find: the true curve, or features
+in which it is nearly a line. Rows are kept as they are made: a run that is stopped goes on
+where it was, and a method that is new here is added to the panels that are there. The
+tests hold a reduced version (tests/simulation/test_double_ml_paper.py).
 """
 
 from __future__ import annotations
@@ -16,8 +19,9 @@ from __future__ import annotations
 import csv
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from itertools import combinations_with_replacement
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +57,10 @@ COLUMNS = ("seed", "method", "learner", "truth", "estimate", "std_error")
 
 
 def panel(seed: int) -> tuple[pd.DataFrame, float]:
-    """A panel with the entropy-weighted outcome, and the effect that is in it."""
+    """A panel with the entropy-weighted outcome, and the effect that is in it.
+
+    Its column `curve` is the confounding that the generator put in.
+    """
     frame, truth = Gip(preset="constant").generate(seed)
     names = [f"r{k}" for k in range(1, 13)]
     positive = np.array([name not in NEGATIVE for name in names])
@@ -62,24 +69,92 @@ def panel(seed: int) -> tuple[pd.DataFrame, float]:
     first = frame["city"].map(
         {int(c): float(y) for c, y in truth["first_treated"].items()}
     )
+    curve = np.array([truth["confounding"][str(c)] for c in frame["city"].unique()])
     made = frame[["city", "year", "gip", *CONFOUNDERS]].assign(
-        uicr=values @ weights, first=first.fillna(np.inf)
+        uicr=values @ weights, first=first.fillna(np.inf), curve=curve.ravel()
     )
     return made, float(truth["estimands"]["att"])
 
 
-def request(frame: pd.DataFrame, seed: int, *, squares: bool) -> Request:
+Controls = dict[str, "pd.Series[float]"]
+
+
+def plain(frame: pd.DataFrame) -> Controls:
+    """The controls as they are."""
+    return {c: frame[c] for c in CONFOUNDERS}
+
+
+def squared(frame: pd.DataFrame) -> Controls:
+    """With their squares."""
+    return plain(frame) | {f"{c} squared": frame[c] ** 2 for c in CONFOUNDERS}
+
+
+def true_curve(frame: pd.DataFrame) -> Controls:
+    """With the squares and the curve that moves adoption and outcome."""
+    return squared(frame) | {"curve": frame["curve"]}
+
+
+def with_year(frame: pd.DataFrame) -> Controls:
+    """With the year, as a number that a tree can split."""
+    return plain(frame) | {"year": frame["year"].astype(float)}
+
+
+def products(frame: pd.DataFrame) -> Controls:
+    """With squares and products of pairs."""
+    pairs = combinations_with_replacement(CONFOUNDERS, 2)
+    return plain(frame) | {f"{a} x {b}": frame[a] * frame[b] for a, b in pairs}
+
+
+def products_by_year(frame: pd.DataFrame) -> Controls:
+    """With squares and products of pairs, all of them times the year, too."""
+    flat = products(frame)
+    since = (frame["year"] - frame["year"].min()).astype(float)
+    return flat | {f"{name} x year": x * since for name, x in flat.items()}
+
+
+#: A curve that grows needs many small steps and leaves that are not small.
+_LIGHTGBM = {
+    "lightgbm": {"trees": 400, "rate": 0.05, "leaves": 15, "min_leaf": 30, "l2": 5.0}
+}
+#: Method -> controls, name of the learner, learner; pooled, as nothing but the index and
+#: what is linear confounds.
+INFORMED: Mapping[str, tuple[Callable[[pd.DataFrame], Controls], str, Any]] = {
+    "PLR, true curve": (true_curve, "linear", "linear"),
+    "PLR, products by year": (products_by_year, "lasso", "lasso"),
+    "PLR, year a control": (with_year, "lightgbm", _LIGHTGBM),
+}
+
+
+#: What does not come as near, for `tried`.
+_TRIED: Mapping[str, tuple[Callable[[pd.DataFrame], Controls], str, Any]] = {
+    "products, no year": (products, "lasso", "lasso"),
+    "year a control": (with_year, "boosting", {"boosting": 60}),
+    "year a control, smaller steps": (
+        with_year,
+        "boosting",
+        {"boosting": {"trees": 300, "rate": 0.05, "leaves": 8}},
+    ),
+    "year a control, most columns tried": (
+        with_year,
+        "forest",
+        {"forest": {"trees": 200, "min_leaf": 3, "max_features": 0.6}},
+    ),
+    "year a control, two layers": (
+        with_year,
+        "neural_net",
+        {"neural_net": {"layers": [64, 32], "penalty": 0.01}},
+    ),
+}
+
+
+def request(frame: pd.DataFrame, seed: int, controls: Controls) -> Request:
     """As the framework makes it: cities whole, errors by city."""
-    controls = list(CONFOUNDERS)
     columns = {
         "y": frame["uicr"],
         "d": frame["gip"].astype(float),
         "first": frame["first"],
-        **{c: frame[c] for c in controls},
+        **controls,
     }
-    if squares:
-        columns |= {f"{c} squared": frame[c] ** 2 for c in controls}
-        controls += [f"{c} squared" for c in controls]
     units, codes = np.unique(frame["city"], return_inverse=True)
     data = pd.DataFrame(columns).assign(u=codes, t=frame["year"])
     data = data.sort_values(["u", "t"], ignore_index=True)
@@ -100,21 +175,22 @@ def request(frame: pd.DataFrame, seed: int, *, squares: bool) -> Request:
 
 def methods(frame: pd.DataFrame, seed: int) -> Iterator[tuple[str, str, Any, Request]]:
     """Method, learner, estimator and request of everything that is compared."""
-    whole = request(frame, seed, squares=True)
+    whole = request(frame, seed, squared(frame))
     pooled = replace(whole, fixed_effects=("t",), estimand=("coefficient",))
     yield "OLS, years", "", Twfe(), pooled
     yield "TWFE", "", Twfe(), replace(whole, estimand=("coefficient",))
-    since = request(frame[frame["year"] >= _IRM_SINCE], seed, squares=True)
-    cells = request(frame[frame["year"] >= _DID_SINCE], seed, squares=False)
+    late, later = (frame[frame["year"] >= y] for y in (_DID_SINCE, _IRM_SINCE))
+    since = request(later, seed, squared(later))
+    cells = request(late, seed, plain(late))
     quick = {"folds": 5, "repetitions": 1}
     means = "correlated_random_effects"
     for name, learner in LEARNERS.items():
-        plain = replace(whole, estimand=("coefficient",))
+        squares = replace(whole, estimand=("coefficient",))
         # A curve of the controls does not survive taking unit means.
         for transform in ("within", means) if name in {"linear", "lasso"} else (means,):
             plr = DoubleMl(learner=learner, transform=transform, **quick)
             said = "within" if transform == "within" else "unit means"
-            yield f"PLR, {said}", name, plr, plain
+            yield f"PLR, {said}", name, plr, squares
         both = {"outcome": learner, "treatment": _CLASSIFIERS[name]}
         irm = DoubleMl(kind="irm", learner=both, transform=means, **quick)
         accept = frozenset({"poor_overlap"})
@@ -127,6 +203,18 @@ def methods(frame: pd.DataFrame, seed: int) -> Iterator[tuple[str, str, Any, Req
         did = DoubleMl(kind="did_multi", learner=both, folds=3, repetitions=1)
         accept = frozenset({"poor_overlap", "small_folds"})
         yield "DID", name, did, replace(cells, estimand=("att",), acknowledge=accept)
+    yield from _pooled(INFORMED, frame, seed)
+
+
+def _pooled(
+    which: Mapping[str, tuple[Callable[[pd.DataFrame], Controls], str, Any]],
+    frame: pd.DataFrame,
+    seed: int,
+) -> Iterator[tuple[str, str, Any, Request]]:
+    for method, (controls, name, learner) in which.items():
+        made = request(frame, seed, controls(frame))
+        plr = DoubleMl(learner=learner, transform="none", folds=5, repetitions=1)
+        yield method, name, plr, replace(made, estimand=("coefficient",))
 
 
 def estimated(estimator: Estimator, made: Request) -> tuple[float, float]:
@@ -142,17 +230,24 @@ def estimated(estimator: Estimator, made: Request) -> tuple[float, float]:
     return float(row["estimate"]), float(row["std_error"])
 
 
+def read(path: Path = ROWS) -> pd.DataFrame:
+    """Rows as they were written; a method without a learner has an empty one."""
+    return pd.read_csv(path, keep_default_na=False, na_values=["nan"])
+
+
 def run(first: int, last: int, path: Path = ROWS) -> None:
-    """Add the panels first, …, last - 1 that are not there yet."""
-    known = set()
+    """Add what panels first, …, last - 1 do not have yet, method by method."""
+    known: set[tuple[int, str, str]] = set()
     if path.exists():
-        known = set(pd.read_csv(path)["seed"])
+        known = set(
+            read(path)[["seed", "method", "learner"]].itertuples(index=False, name=None)
+        )
     for seed in range(first, last):
-        if seed in known:
-            continue
         frame, truth = panel(seed)
         rows = []
         for method, learner, estimator, made in methods(frame, seed):
+            if (seed, method, learner) in known:
+                continue
             estimate, error = estimated(estimator, made)
             rows.append((seed, method, learner, truth, estimate, error))
         fresh = not path.exists()
@@ -166,20 +261,36 @@ def run(first: int, last: int, path: Path = ROWS) -> None:
 
 
 def summary(rows: pd.DataFrame) -> pd.DataFrame:
-    """By method and learner: bias as a share of the truth, spread, coverage."""
+    """By method and learner: bias as a share of the truth, spread, coverage.
+
+    `errors` is the bias in its Monte Carlo errors, spread / sqrt(panels).
+    """
     rows = rows.assign(
         off=(rows["estimate"] - rows["truth"]) / rows["truth"],
         relative=rows["std_error"] / rows["truth"],
         covers=(rows["estimate"] - rows["truth"]).abs() <= 1.96 * rows["std_error"],
     ).dropna(subset=["estimate"])
     grouped = rows.groupby(["method", "learner"], sort=False)
-    return grouped.agg(
+    found = grouped.agg(
         panels=("seed", "size"),
         bias=("off", "mean"),
         spread=("off", "std"),
         std_error=("relative", "mean"),
         coverage=("covers", "mean"),
-    ).reset_index()
+    )
+    found["errors"] = found["bias"] / (found["spread"] / np.sqrt(found["panels"]))
+    return found.reset_index()
+
+
+_HEAD = (
+    "method",
+    "learner",
+    "bias",
+    "bias / its Monte Carlo error",
+    "spread",
+    "standard error",
+    "95 % intervals that cover",
+)
 
 
 def said(found: pd.DataFrame) -> Iterator[str]:
@@ -187,8 +298,9 @@ def said(found: pd.DataFrame) -> Iterator[str]:
     for row in found.itertuples():
         hits = round(row.coverage * row.panels)
         yield (
-            f"| {row.method} | {row.learner or '–'} | {row.bias:+.1%} | {row.spread:.1%} "
-            f"| {row.std_error:.1%} | {hits} of {row.panels} |"
+            f"| {row.method} | {row.learner or '–'} | {row.bias:+.1%} "
+            f"| {row.errors:+.1f} | {row.spread:.1%} | {row.std_error:.1%} "
+            f"| {hits} of {row.panels} |"
         )
 
 
@@ -199,29 +311,54 @@ def write_page(found: pd.DataFrame, path: Path = PAGE) -> None:
     _, _, after = rest.partition(END)
     panels = int(found["panels"].max())
     chance = 2 * np.sqrt(0.95 * 0.05 / panels)
-    learned = found[found["learner"] != ""]
+    informed = found["method"].isin(INFORMED)
+    learned = found[(found["learner"] != "") & ~informed]
     hits = (learned["coverage"] * learned["panels"]).round().astype(int)
     lowest, highest = learned["bias"].min(), learned["bias"].max()
     text = [
         f"{panels} panels, which know a coverage of 95 % to {100 * chance:.0f} points.",
-        f"The bias of what is learned goes from {lowest:+.0%} to {highest:+.0%} of the",
-        f"effect; its intervals cover in {hits.min()} to {hits.max()} of {panels}.",
-        "No standard error shows that bias: a learner that does not find the curve in",
-        "281 cities is wrong with a small error.",
+        "The bias of what is learned from the controls and their squares goes from",
+        f"{lowest:+.0%} to {highest:+.0%} of the effect; its intervals cover in",
+        f"{hits.min()} to {hits.max()} of {panels}. No standard error shows that bias: a",
+        "learner that does not find the curve in 281 cities is wrong with a small error.",
+        *_informed_in_words(found[informed]),
         "",
-        "| method | learner | bias | spread | standard error | 95 % intervals that cover |",
-        "|---|---|---|---|---|---|",
+        f"| {' | '.join(_HEAD)} |",
+        "|---" * len(_HEAD) + "|",
         *said(found),
     ]
     made = "\n".join([BEGIN, *text, END])
     path.write_text(before + made + after, encoding="utf-8")
 
 
+def _informed_in_words(found: pd.DataFrame) -> Iterator[str]:
+    """Bias and coverage of the methods that know more, a line each."""
+    for row in found.itertuples():
+        hits = round(row.coverage * row.panels)
+        yield (
+            f"{row.method} ({row.learner}): {row.bias:+.1%}, "
+            f"{hits} of {row.panels} panels."
+        )
+
+
+def tried(panels: int = 4) -> None:
+    """Print how learners do that come less near to the curve than `INFORMED`."""
+    rows = []
+    for seed in range(FIRST, FIRST + panels):
+        frame, truth = panel(seed)
+        for method, name, estimator, made in _pooled(_TRIED, frame, seed):
+            rows.append((seed, method, name, truth, *estimated(estimator, made)))
+    print(*said(summary(pd.DataFrame(rows, columns=COLUMNS))), sep="\n")
+
+
 def main(words: list[str]) -> None:
     """Run, then write the summary, on the page too, and the figure."""
+    if words == ["tried"]:
+        tried()
+        return
     first, last = (int(w) for w in words) if words else (FIRST, FIRST + TIMES)
     run(first, last)
-    found = summary(pd.read_csv(ROWS, keep_default_na=False, na_values=["nan"]))
+    found = summary(read())
     print(*said(found), sep="\n")
     write_page(found)
     draw(found)
@@ -242,6 +379,7 @@ def draw(found: pd.DataFrame) -> None:
     place = np.arange(len(found))
     kinds = list(dict.fromkeys(found["method"]))
     colours = ["#767676", "#222222", "#0072b2", "#56b4e9", "#d55e00", "#009e73"]
+    colours += ["#cc79a7", "#8c564b", "#e69f00"]
     colour = [colours[kinds.index(m)] for m in found["method"]]
     left.hlines(
         place,
