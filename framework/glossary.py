@@ -357,6 +357,9 @@ TESTS: Mapping[str, Word] = MappingProxyType(
         ),
         "constant_dose_response": Word("the effect is the same at every dose"),
         "linear_dose_response": Word("the effect is one line in the dose"),
+        "joint_comparisons": Word(
+            "effects are the same against every cohort that they are compared with"
+        ),
         "implied_density": Word(
             "parallel trends imply no negative share of untreated outcomes in any bin"
         ),

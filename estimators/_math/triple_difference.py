@@ -53,12 +53,14 @@ class Triple:
         psi: (C, m) influence functions by cluster; plain sum of squares = variance.
         against: (q,) effect against each comparison cohort.
         weight: (q,) its weight; those of a cell sum to one.
+        psi_apart: (C, d) influence functions of `Apart`.
     """
 
     estimate: Floats
     psi: Floats
     against: Floats
     weight: Floats
+    psi_apart: Floats
 
 
 def contrasts(cohorts: Sequence[Floats]) -> Contrasts:
@@ -68,6 +70,42 @@ def contrasts(cohorts: Sequence[Floats]) -> Contrasts:
         np.repeat(np.arange(len(sizes)), sizes).astype(np.int64),
         np.concatenate([*cohorts, np.empty(0)]),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """Whether comparison cohorts agree: mean effects against one less those against another.
+
+    The parallel gaps that identify an effect with one comparison cohort identify it with
+    every other, too (corollary 4.1).
+
+    Attributes:
+        reference: the cohort that the others are held against: the last one.
+        cohort: (d,) the others that stand beside it in some cell.
+        combination: (q, d) of the effects against single cohorts; sums to zero in a cell.
+    """
+
+    reference: float
+    cohort: Floats
+    combination: Floats
+
+    @classmethod
+    def of(cls, pairs: Contrasts, chosen: Flags) -> Apart:
+        """Over the cells chosen (m,) that have both cohorts."""
+        known = np.unique(pairs.cohort)
+        found, columns = [], []
+        for cohort in known[:-1]:
+            one, last = pairs.cohort == cohort, pairs.cohort == known[-1]
+            both = np.intersect1d(pairs.cell[one], pairs.cell[last])
+            both = both[chosen[both]]
+            if len(both):
+                inside = np.isin(pairs.cell, both)
+                found.append(cohort)
+                columns.append((inside & one) / len(both) - (inside & last) / len(both))
+        combination = (
+            np.column_stack(columns) if columns else np.zeros((len(pairs.cell), 0))
+        )
+        return cls(float(known[-1]), np.array(found), combination)
 
 
 def optimal_weights(omega: Floats) -> Floats:
@@ -126,6 +164,7 @@ def by_means(
     names: Floats,
     found: Cells,
     pairs: Contrasts,
+    apart: Apart,
     sums: Callable[[Floats, Codes], tuple[Codes, Floats]],
     n_clusters: int,
 ) -> Triple:
@@ -140,6 +179,7 @@ def by_means(
         groups: units by cohort and eligibility.
         names: (J,) cohorts, as the cells count them.
         found, pairs: the cells and their comparisons.
+        apart: which of them are held against each other.
         sums: (rows, units) -> (clusters, sums by cluster).
         n_clusters: C.
 
@@ -173,7 +213,11 @@ def by_means(
         p[these] = optimal_weights(common + np.diag(noise[other[these] // 2, c]))
     sign[other, pairs.cell] *= p
     sign[other - 1, pairs.cell] *= p
-    psi = np.zeros((n_clusters, m))
+    # A cell's own means drop out of what sets its comparisons apart.
+    gaps = np.zeros((H, m, len(apart.cohort)))
+    gaps[other, pairs.cell] -= apart.combination
+    gaps[other - 1, pairs.cell] += apart.combination
+    psi, psi_apart = np.zeros((n_clusters, m)), np.zeros((n_clusters, gaps.shape[2]))
     for h, units in enumerate(members):
         some = np.flatnonzero(sign[h])
         if len(some):
@@ -181,8 +225,9 @@ def by_means(
             rows *= (weight[units] / weight[units].sum())[:, None]
             clusters, summed = sums(rows * sign[h, some], units)
             psi[np.ix_(clusters, some)] += summed
+            psi_apart[clusters] += sums(rows @ gaps[h, some], units)[1]
     estimate = np.bincount(pairs.cell, p * against, m).astype(np.float64)
-    return Triple(estimate, psi, against, p)
+    return Triple(estimate, psi, against, p, psi_apart)
 
 
 def _changes(Y: Floats, units: Codes, found: Cells, some: Codes) -> Floats:

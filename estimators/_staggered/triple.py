@@ -12,7 +12,7 @@ from estimators._math import group_time as gt
 from estimators._math import triple_difference as td
 from estimators._math.group_time import Cells, GroupTime
 from estimators._math.projection import Codes, Floats
-from estimators._math.triple_difference import Contrasts, Triple
+from estimators._math.triple_difference import Apart, Contrasts, Triple
 from estimators._math.two_period import NotFitted, att
 from estimators._staggered.eligible import Eligible, eligible, one_kind_only
 from estimators._staggered.grid import Grid
@@ -27,14 +27,17 @@ from estimators._staggered.group_time import (
     pretrend_of_cells,
     rows_of,
 )
-from estimators._staggered.report import Effects, result, shown
+from estimators._staggered.report import Effect, Effects, joint, result, shown
 from framework.errors import IdentificationError
+from framework.result import Result, Test
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from framework.contract import Request
-    from framework.result import Result
+
+#: Null of the test of overidentification.
+AGREE = "all comparison cohorts give the same effects"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,8 @@ def triple_difference(
     never_treated_exist(panel, options.control_group)
     cells, pairs, more = _compared(data, options)
     plain = panel.balanced and not panel.controls and panel.steady_weights
-    triple = (_by_means if plain else _one_by_one)(data, cells, pairs, options)
+    apart = Apart.of(pairs, cells.event_time >= 0)
+    triple = (_by_means if plain else _one_by_one)(data, cells, pairs, apart, options)
     notes += more + _thin_cohorts(data, cells)
     found = _group_time(data, cells, pairs, triple)
     shares = data.treated if options.cohort_shares == "treated" else panel
@@ -86,7 +90,7 @@ def triple_difference(
                 "comparisons": _comparisons_frame(data, cells, pairs, triple),
                 "averages": averages_frame(overall),
             },
-            tests=(pretrend_of_cells(panel, cells, found),),
+            tests=(pretrend_of_cells(panel, cells, found), _agree(apart, triple)),
             notes=tuple(notes + _spoken(data.who, options, panel)),
         ),
         bootstrap=options.bootstrap,
@@ -142,7 +146,11 @@ def _compared(
 
 
 def _by_means(
-    data: Eligible, cells: Cells, pairs: Contrasts, options: TripleOptions
+    data: Eligible,
+    cells: Cells,
+    pairs: Contrasts,
+    apart: Apart,
+    options: TripleOptions,
 ) -> Triple:
     panel = data.panel
 
@@ -159,6 +167,7 @@ def _by_means(
             panel.cohorts,
             cells,
             pairs,
+            apart,
             sums,
             panel.n_clusters,
         )
@@ -167,12 +176,17 @@ def _by_means(
 
 
 def _one_by_one(
-    data: Eligible, cells: Cells, pairs: Contrasts, options: TripleOptions
+    data: Eligible,
+    cells: Cells,
+    pairs: Contrasts,
+    apart: Apart,
+    options: TripleOptions,
 ) -> Triple:
     """Every cell on the units seen in both its periods, with covariates."""
     panel, m = data.panel, len(cells)
     estimate, psi = np.zeros(m), np.zeros((panel.n_clusters, m))
     against, weight = np.zeros(len(pairs.cell)), np.ones(len(pairs.cell))
+    psi_apart = np.zeros((panel.n_clusters, len(apart.cohort)))
     problems: list[str] = []
     for c in range(m):
         these = pairs.of(c)
@@ -188,9 +202,10 @@ def _one_by_one(
         against[these], weight[these] = effects, p
         estimate[c] = p @ effects
         psi[:, c] = panel.by_cluster((influence @ p)[:, None])[:, 0]
+        psi_apart += panel.by_cluster(influence @ apart.combination[these])
     if problems:
         raise _not_fitted(problems, options)
-    return Triple(estimate, psi, against, weight)
+    return Triple(estimate, psi, against, weight, psi_apart)
 
 
 def _comparisons(
@@ -251,6 +266,21 @@ def _not_fitted(problems: list[str], options: TripleOptions) -> IdentificationEr
         why="Leaving them out in silence would change what is averaged.",
         fix=fix,
     )
+
+
+def _agree(apart: Apart, triple: Triple) -> Test:
+    """Wald test that all comparison cohorts give the same effects from treatment on."""
+    if not len(apart.cohort):
+        return Test(
+            "joint_comparisons",
+            AGREE,
+            reason="no effect is compared with more than one cohort",
+        )
+    estimate = triple.against @ apart.combination
+    effects = [Effect(float(e), triple.psi_apart[:, d]) for d, e in enumerate(estimate)]
+    listed = ", ".join(_named(g) for g in apart.cohort)
+    null = f"{AGREE}: {listed}, and {_named(apart.reference)}"
+    return joint("joint_comparisons", null, effects, np.inf)
 
 
 def _group_time(

@@ -106,6 +106,29 @@ def _same_cells(mine, other, n: int) -> None:
         )
 
 
+def test_two_periods_equal_their_two_period_estimator():
+    """Theirs takes rows as repeated cross-sections: the same means, other errors."""
+    diff_diff = pytest.importorskip("diff_diff", reason="diff-diff is not installed")
+    data = partly_eligible(3, sizes={4.0: 90, np.inf: 110})
+    data = data[data.time.isin([3, 4])]
+    frame = data.assign(
+        group=np.isfinite(data["first"]).astype(int),
+        eligible=data.eligible.astype(int),
+        post=(data.time == 4).astype(int),
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        other = diff_diff.TripleDifference(estimation_method="reg").fit(
+            frame, outcome="y", group="group", partition="eligible", time="post"
+        )
+    mine = ours(data, []).coefficients
+    assert mine.estimate.iloc[-1] == pytest.approx(other.att, abs=SAME)
+    # with units told, the same program also gives the panel's errors
+    panel = theirs(data, [], base_period="universal")
+    assert mine.estimate.iloc[-1] == pytest.approx(panel.overall_att, abs=SAME)
+    assert mine.std_error.iloc[-1] == pytest.approx(panel.overall_se, rel=SAME)
+
+
 def test_errors_of_several_comparisons_are_right_by_resampling():
     """The factor above: which of the two is the standard deviation of the estimate?"""
     rng = np.random.default_rng(3)

@@ -55,6 +55,13 @@ def test_several_comparison_cohorts_are_more_precise_than_one(kept):
     assert several.spread < 0.95 * one.spread
 
 
+def test_comparison_cohorts_disagree_as_seldom_as_they_should(kept):
+    for level in (0.05, 0.10):
+        share = (kept["gmm_agree"] < level).mean()
+        # three standard deviations of a share of 1000
+        assert abs(share - level) < 3 * (level * (1 - level) / len(kept)) ** 0.5
+
+
 def test_the_page_shows_these_numbers(kept):
     lines = PAGE.read_text(encoding="utf-8").splitlines()
     table = [line for line in lines if line.startswith(("| covariates", "| staggered"))]

@@ -11,7 +11,8 @@ either cohort: it takes the second over the covariates of the never treated.
 *staggered*: no covariates, three cohorts and never-treated units, 500 in all. Every
 cohort and the eligible have trends of their own, and the share of eligible units differs
 between cohorts. `gmm` combines all comparison cohorts, `never` takes one, `pooled` all
-units not treated yet as one; `cell_` is the effect of cohort 4 in period 4.
+units not treated yet as one; `cell_` is the effect of cohort 4 in period 4; `gmm_agree`
+is the p value of the test that all comparison cohorts give the same effects, which they do.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ METHODS = (
 ESTIMATORS = (
     "doubly_robust", "ipw", "regression", "gmm", "never", "cell_gmm", "cell_never",
 )  # fmt: skip
-COLUMNS = ("seed", *METHODS, *(f"{m}_error" for m in ESTIMATORS))
+COLUMNS = ("seed", *METHODS, *(f"{m}_error" for m in ESTIMATORS), "gmm_agree")
 
 
 def true_att() -> float:
@@ -65,9 +66,10 @@ def _estimate(
     """The att, and the effect of cohort 4 in period 4."""
     request = request_with(data, controls=controls)
     result = TripleDid(**options).estimate(request)
+    agree = next(t for t in result.tests if t.name == "joint_comparisons")
     whole, cell = result.coefficients.iloc[0], result.frames["group_time"]
     cell = cell[(cell["cohort"] == 4) & (cell["period"] == 4)].iloc[0]
-    return {
+    return {f"{name}_agree": agree.p_value} | {
         f"{prefix}{name}{what}": float(of[column])
         for prefix, of in (("", whole), ("cell_", cell))
         for what, column in (("", "estimate"), ("_error", "std_error"))

@@ -32,6 +32,10 @@ def rows(result: Result, estimand: str) -> pd.DataFrame:
     return result.coefficients[result.coefficients.estimand == estimand]
 
 
+def comparisons_test(result: Result):
+    return next(t for t in result.tests if t.name == "joint_comparisons")
+
+
 def triple_by_hand(wide, of, g, t, base) -> dict[float, tuple[float, float]]:
     """Comparison cohort -> triple difference and the variance of its own gap."""
     change = (wide[t] - wide[base]).to_numpy()
@@ -192,6 +196,8 @@ def test_one_by_one_equals_means_where_both_apply(monkeypatch):
             plain.frames[frame], other.frames[frame], rtol=1e-9
         )
     pd.testing.assert_frame_equal(plain.coefficients, other.coefficients, rtol=1e-9)
+    one, two = comparisons_test(plain), comparisons_test(other)
+    assert (two.statistic, two.df) == (pytest.approx(one.statistic, rel=1e-8), one.df)
 
 
 def test_influence_gives_the_errors_and_is_the_jackknife_to_first_order():
@@ -285,6 +291,44 @@ def test_simultaneous_bands_are_wider_and_repeat_with_the_seed():
     pd.testing.assert_frame_equal(one.frames["bands"], two.frames["bands"])
     assert (one.frames["bands"].critical > 1.96).all()
     assert one.plots[0].options["bands"] == "bands"
+
+
+def test_comparison_cohorts_are_held_against_the_last_one():
+    data = partly_eligible(21, sizes={**SIZES, 9.0: 45})
+    found = comparisons_test(estimate(data))
+    assert found.null.endswith("the same effects: 6, 7, 9, and never treated")
+    wide = data.pivot(index="unit", columns="time", values="y")
+    of = data.groupby("unit")[["first", "eligible"]].first().loc[wide.index]
+    first, Q = of["first"].to_numpy(), of["eligible"].to_numpy() == 1
+    # cells from treatment on by comparison cohort: g, t with g <= t < cohort
+    cells = [(g, t) for g in (4, 6, 7) for t in range(g, 9)]
+    estimates, columns = [], []
+    for cohort in (6, 7, 9):
+        some = [(g, t) for g, t in cells if t < cohort and g != cohort]
+        psi, mean = np.zeros(len(wide)), 0.0
+        for g, t in some:
+            change = (wide[t] - wide[g - 1]).to_numpy()
+            for k, sign in ((np.inf, 1.0), (cohort, -1.0)):
+                for q in (True, False):
+                    own = (first == k) & (q == Q)
+                    share = sign * (1.0 if q else -1.0) / len(some)
+                    mean += share * change[own].mean()
+                    psi[own] += share * (change[own] - change[own].mean()) / own.sum()
+        estimates.append(mean)
+        columns.append(psi)
+    V = np.cov(np.array(columns), bias=True) * len(wide)
+    wald = np.array(estimates) @ np.linalg.solve(V, estimates)
+    assert found.statistic == pytest.approx(wald, rel=1e-8)
+    assert found.df == "3"
+
+
+def test_a_gap_of_its_own_in_one_comparison_cohort_is_seen():
+    data = partly_eligible(1)
+    assert comparisons_test(estimate(data)).p_value > 0.1
+    data["y"] += 0.6 * data.time * data.eligible * (data["first"] == 7)
+    assert comparisons_test(estimate(data)).p_value < 0.01
+    one = comparisons_test(estimate(data, {"control_group": "never_treated"}))
+    assert "more than one cohort" in one.reason
 
 
 def test_weights_of_smallest_variance():
