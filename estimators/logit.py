@@ -43,8 +43,8 @@ class Logit(Estimator):
                 separation.
             NumericalError: N01 to N03.
         """
-        from estimators._mechanism.logistic import estimate
+        from estimators._mechanism.binary_response import estimate
 
         return estimate(
-            request, self.small_sample, min_clusters=self.needs.min_clusters
+            request, self.small_sample, "logit", min_clusters=self.needs.min_clusters
         )

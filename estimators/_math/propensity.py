@@ -81,11 +81,11 @@ def fit(X: Floats, d: Floats, link: Link, w: Floats | None = None) -> Fit:
     Z = np.column_stack([np.ones(len(d)), Z[:, used]])
     share = float(np.average(d, weights=w))
     b = np.zeros(Z.shape[1])
-    b[0] = np.log(share / (1 - share)) if link == "logit" else _normal_quantile(share)
-    null = _log_likelihood(Z @ b, d, w, link)
+    b[0] = quantile(share, link)
+    null = log_likelihood(Z @ b, d, w, link)
     reached = null
     for _ in range(_MOST_STEPS):
-        slope, weight = _derivatives(Z @ b, d, link)
+        slope, weight = derivatives(Z @ b, d, link)
         hessian = (Z * (w * weight)[:, None]).T @ Z
         try:
             step = np.linalg.solve(hessian, Z.T @ (w * slope))
@@ -93,7 +93,7 @@ def fit(X: Floats, d: Floats, link: Link, w: Floats | None = None) -> Fit:
             break
         size, found = 1.0, -np.inf
         while size > 1e-6:  # noqa: PLR2004 - twenty halvings of a step
-            found = _log_likelihood(Z @ (b + size * step), d, w, link)
+            found = log_likelihood(Z @ (b + size * step), d, w, link)
             if found >= reached - 1e-12 * abs(reached):
                 break
             size /= 2
@@ -107,23 +107,40 @@ def fit(X: Floats, d: Floats, link: Link, w: Floats | None = None) -> Fit:
     alone = _alone(X[:, used], d, used)
     if not arrived or alone or not np.isfinite(index).all():
         raise NoMaximumError(alone)
-    score = expit(index) if link == "logit" else ndtr(index)
+    score = probability(index, link)
     return Fit(index, score, reached, null, tuple(used))
 
 
-def _normal_quantile(share: float) -> float:
-    from scipy.special import ndtri
+def probability(index: Floats, link: Link) -> Floats:
+    """F at the index."""
+    return np.asarray(expit(index) if link == "logit" else ndtr(index))
 
-    return float(ndtri(share))
+
+def density(index: Floats, link: Link) -> tuple[Floats, Floats]:
+    """f, the derivative of F, and its own derivative at the index."""
+    if link == "logit":
+        score = expit(index)
+        f = score * (1 - score)
+        return f, f * (1 - 2 * score)
+    f = np.exp(-0.5 * index**2) / np.sqrt(2 * np.pi)
+    return f, -index * f
 
 
-def _log_likelihood(index: Floats, d: Floats, w: Floats, link: Link) -> float:
+def quantile(share: float, link: Link) -> float:
+    """The index at which F is `share`."""
+    from scipy.special import logit, ndtri
+
+    return float(logit(share) if link == "logit" else ndtri(share))
+
+
+def log_likelihood(index: Floats, d: Floats, w: Floats, link: Link) -> float:
+    """Weighted log-likelihood of d at the index."""
     signed = np.where(d > 0, index, -index)
     term = log_expit(signed) if link == "logit" else log_ndtr(signed)
     return float(w @ term)
 
 
-def _derivatives(index: Floats, d: Floats, link: Link) -> tuple[Floats, Floats]:
+def derivatives(index: Floats, d: Floats, link: Link) -> tuple[Floats, Floats]:
     """First derivative of a row's log-likelihood by its index, and minus the second."""
     if link == "logit":
         score = expit(index)

@@ -117,6 +117,7 @@ ARGUMENTS: Mapping[tuple[str, str], tuple[Mapping[str, Any], ...]] = {
             "exempt": {"counts": "the treated are the eligible rows of the treatment"},
         },
     ),
+    ("estimator", "probit"): ({"model": {"outcome": "binary", "fixed_effects": []}},),
     ("estimator", "twfe"): (
         {},
         {"leads": [1, 2], "lags": [1], "kinds": ["panel"]},

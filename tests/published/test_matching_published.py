@@ -14,8 +14,11 @@ import pandas as pd
 import pytest
 import yaml
 
+from estimators.logit import Logit
+from estimators.probit import Probit
 from framework.cache import Cell
 from tests.build_matched import run_model
+from tests.build_request import build_request
 
 STORED = os.environ.get("ESTIMAND_REFERENCES", "")
 stored = pytest.mark.skipif(not STORED, reason="ESTIMAND_REFERENCES is not set")
@@ -122,6 +125,16 @@ def test_likelihoods_of_statas_pscore(lalonde, link):
     assert found.log_likelihood == pytest.approx(
         wanted["published"], abs=wanted["published_tol"]
     )
+    request = build_request(
+        lalonde,
+        outcome="treat",
+        treatment=COVARIATES[0],
+        controls=COVARIATES[1:],
+        inference="hetero",
+    )
+    estimator = {"logit": Logit(), "probit": Probit()}[link]
+    reported = estimator.estimate(request).scalars["log_likelihood"]
+    assert reported == pytest.approx(wanted["published"], abs=wanted["published_tol"])
 
 
 def test_nearest_neighbour_of_psmatch2(matched):

@@ -1,8 +1,9 @@
-"""Logit by iterated weighted least squares, and its average marginal effects.
+"""Logit and probit by iterated weighted least squares, and average marginal effects.
 
-With eta = X b and p = 1 / (1 + exp(-eta)), every step regresses z = eta + (y - p) / f on
-X with weights f = p (1 - p). Where the steps have ended, the scores of that regression
-are x (y - p) and its bread is the likelihood's, so its sandwich is the logit's.
+With eta = X b and l the log-likelihood of a row, s = l'(eta) and w = -l''(eta), every
+step of Newton regresses z = eta + s / w on X with weights w. Where the steps have ended,
+the scores of that regression are x s and its bread is that of the observed information,
+so its sandwich is that of the likelihood. For the logit s = y - p and w = p (1 - p).
 """
 
 from __future__ import annotations
@@ -22,6 +23,14 @@ from estimators._linear.design import (
 from estimators._linear.engine import Fit, fit
 from estimators._linear.report import influence_of, rows_of, scalars, table
 from estimators._math.projection import Floats
+from estimators._math.propensity import (
+    Link,
+    density,
+    derivatives,
+    log_likelihood,
+    probability,
+    quantile,
+)
 from estimators._mechanism.pseudo_poisson import NOT_OURS, STEPS, STILL, fitted_values
 from framework.errors import DataError, IdentificationError, NumericalError
 from framework.result import Plot, Result
@@ -32,12 +41,12 @@ if TYPE_CHECKING:
     from estimators._linear.options import SmallSample
     from framework.contract import Request
 
-#: Log odds beyond which a row counts as predicted perfectly: its weight is 1e-11.
-PERFECT = 25.0
+#: Index beyond which a row counts as predicted perfectly: its weight is below 1e-11.
+PERFECT = {"logit": 25.0, "probit": 8.0}
 
 
 def estimate(
-    request: Request, small_sample: SmallSample, *, min_clusters: int
+    request: Request, small_sample: SmallSample, link: Link, *, min_clusters: int
 ) -> Result:
     """Average marginal effects of treatment and controls, and all coefficients.
 
@@ -50,7 +59,7 @@ def estimate(
         listed = ", ".join(f"'{label(request, f)}'" for f in request.fixed_effects)
         raise IdentificationError(
             "E15",
-            f"fixed effects ({listed or 'slopes'}) in a logit",
+            f"fixed effects ({listed or 'slopes'}) in a {link}",
             why="With few rows in a level the coefficients are biased away from zero "
             "(incidental parameters), and no marginal effect is defined without them.",
             fix="fixed_effects: [] with {dummies: …} of broad groups among the controls, "
@@ -71,41 +80,34 @@ def estimate(
         [*treatment_regressors(request), *control_regressors(request)],
         min_clusters=min_clusters,
     )
-    z, p = _iterate(design)
+    z, weights, eta = _iterate(design, link)
     fitted = fit(
-        replace(design, outcome=z, weights=p * (1.0 - p), weight_kind="analytic"),
+        replace(design, outcome=z, weights=weights, weight_kind="analytic"),
         request.inference,
         small_sample,
     )
-    return _result(request, design, fitted, p)
+    return _result(request, design, fitted, eta, link)
 
 
-def _probability(eta: Floats) -> Floats:
-    from scipy.special import expit
-
-    return np.asarray(expit(eta), dtype=np.float64)
-
-
-def _iterate(design: Design) -> tuple[Floats, Floats]:
-    """Working outcome z (n,) and probabilities p (n,) where the steps end."""
+def _iterate(design: Design, link: Link) -> tuple[Floats, Floats, Floats]:
+    """Working outcome z, its weights and the index, (n,) each, where the steps end."""
     y = design.outcome
-    eta = np.full(len(y), np.log(y.mean() / (1.0 - y.mean())))
+    eta = np.full(len(y), quantile(float(y.mean()), link))
     moved = np.zeros(len(y))
     for _ in range(STEPS):
-        p = _probability(eta)
-        f = p * (1.0 - p)
-        z = eta + (y - p) / f
+        s, w = derivatives(eta, y, link)
+        z = eta + s / w
         new = fitted_values(
-            replace(design, outcome=z, weights=f, weight_kind="analytic")
+            replace(design, outcome=z, weights=w, weight_kind="analytic")
         )
         moved = new - eta
         eta = eta + np.clip(moved, -5.0, 5.0)
         if np.abs(moved).max() < STILL:
-            p = _probability(eta)
-            return eta + (y - p) / (p * (1.0 - p)), p
-        if np.abs(eta).max() > PERFECT:
+            s, w = derivatives(eta, y, link)
+            return eta + s / w, w, eta
+        if np.abs(eta).max() > PERFECT[link]:
             break
-    sure = np.abs(eta) > PERFECT / 2
+    sure = np.abs(eta) > PERFECT[link] / 2
     if sure.any() and np.all((eta[sure] > 0) == (y[sure] == 1)):
         raise IdentificationError(
             "E16",
@@ -124,13 +126,15 @@ def _iterate(design: Design) -> tuple[Floats, Floats]:
     )
 
 
-def _result(request: Request, design: Design, fitted: Fit, p: Floats) -> Result:
+def _result(
+    request: Request, design: Design, fitted: Fit, eta: Floats, link: Link
+) -> Result:
     import pandas as pd
 
     rows = rows_of(fitted)
     b = table(fitted, rows, request.confidence).assign(estimand="coefficient")
     names = fitted.design.regressors
-    effect, gradient = _marginal(fitted, p)
+    effect, gradient = _marginal(fitted, link)
     V = gradient.T @ fitted.covariance @ gradient
     ame = _effects(
         b.iloc[: len(names)],
@@ -160,14 +164,14 @@ def _result(request: Request, design: Design, fitted: Fit, p: Floats) -> Result:
     numbers = {k: v for k, v in scalars(fitted, rows).items() if k not in NOT_OURS}
     if "mde" in numbers:  # of the first row
         numbers["mde"] *= coefficients["std_error"][0] / b["std_error"][0]
-    y = design.outcome
+    y, p = design.outcome, probability(eta, link)
     return Result(
         coefficients=coefficients,
         influence=pd.concat(influences, axis=1) if influences else None,
         scalars={
             **numbers,
             "outcome_mean": float(y.mean()),
-            "log_likelihood": float(np.sum(np.log(np.where(y == 1, p, 1.0 - p)))),
+            "log_likelihood": log_likelihood(eta, y, np.ones(len(y)), link),
             "squared_correlation": float(np.corrcoef(y, p)[0, 1] ** 2),
         },
         plots=(Plot("coefficients", "coefficients"),),
@@ -181,15 +185,15 @@ def _result(request: Request, design: Design, fitted: Fit, p: Floats) -> Result:
     )
 
 
-def _marginal(fitted: Fit, p: Floats) -> tuple[Floats, Floats]:
+def _marginal(fitted: Fit, link: Link) -> tuple[Floats, Floats]:
     """Average marginal effects (k,) and their derivatives (parameters, k)."""
     design, b = fitted.design, fitted.estimate
+    n = design.n
     X = np.column_stack(
-        [*(r.values for r in design.regressors), *([np.ones(len(p))] * fitted.constant)]
+        [*(r.values for r in design.regressors), *([np.ones(n)] * fitted.constant)]
     )
     eta = X @ b
-    f = p * (1.0 - p)
-    slope = f * (1.0 - 2.0 * p)
+    f, slope = density(eta, link)
     k = len(design.regressors)
     effect, gradient = np.empty(k), np.empty((len(b), k))
     for j in range(k):
@@ -197,14 +201,13 @@ def _marginal(fitted: Fit, p: Floats) -> tuple[Floats, Floats]:
         if np.all((x == 0) | (x == 1)):
             on, off = X.copy(), X.copy()
             on[:, j], off[:, j] = 1.0, 0.0
-            p1 = _probability(eta + b[j] * (1.0 - x))
-            p0 = _probability(eta - b[j] * x)
-            effect[j] = np.mean(p1 - p0)
-            f1, f0 = p1 * (1.0 - p1), p0 * (1.0 - p0)
-            gradient[:, j] = (f1 @ on - f0 @ off) / len(p)
+            eta1, eta0 = eta + b[j] * (1.0 - x), eta - b[j] * x
+            effect[j] = np.mean(probability(eta1, link) - probability(eta0, link))
+            f1, f0 = density(eta1, link)[0], density(eta0, link)[0]
+            gradient[:, j] = (f1 @ on - f0 @ off) / n
         else:
             effect[j] = b[j] * f.mean()
-            gradient[:, j] = b[j] * (slope @ X) / len(p)
+            gradient[:, j] = b[j] * (slope @ X) / n
             gradient[j, j] += f.mean()
     return effect, gradient
 
