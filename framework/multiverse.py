@@ -301,7 +301,8 @@ _TESTS = (
 
 def _joint(found: Sequence[_Found]) -> tuple[JointTest, ...]:
     """Three tests of no effect anywhere; () where the line permutes nothing."""
-    if not any("permute" in (f.universe.judged.draws or {}) for f in found):
+    redrawn = {(f.universe.judged.draws or {}).get("permute") for f in found}
+    if "treatment" not in redrawn:
         return ()
     reason = _incomparable(found)
     if reason:

@@ -559,7 +559,8 @@ def _draws_problems(
     if not draws:
         return []
     problems: list[Problem] = []
-    if "permute" in draws and not tree["model"].get("treatment"):
+    permuted = draws.get("permute")
+    if permuted == "treatment" and not tree["model"].get("treatment"):
         problems.append(
             Problem(
                 Phase.SPEC, "X20", "draws permute needs model.treatment", path="draws"
@@ -579,8 +580,10 @@ def _draws_problems(
         )
     if header is not None:
         known = _columns_after_steps(tree, header, [])
-        for key in ("within", "resample"):
+        for key in ("within", "resample", "permute"):
             column = draws.get(key)
+            if column == "treatment" and key == "permute":
+                continue
             if known is not None and isinstance(column, str) and column not in known:
                 problems.append(no_column(column, f"draws.{key}", tuple(known)))
     return problems

@@ -148,7 +148,8 @@ LINE: Words = _words(
     without="Leave out the rows with these values: {column: value or list}.",
 )
 DRAWS: Words = _words(
-    permute="Randomization inference: give the treatment paths to other units.",
+    permute="Randomization inference: `treatment` gives the treatment paths to other "
+    "units, a column its values (the groups that a line compares).",
     resample="Bootstrap: draw values of this column (the cluster) with replacement.",
     resplit="Draw the folds of sample splitting again.",
     leave_out="Redo this step without one of its members (a peer) at a time.",

@@ -685,7 +685,7 @@ def _draws() -> Schema:
     times = {"anyOf": [{"type": "integer", "minimum": 1}, {"const": "every"}]}
     made = _block(
         {
-            "permute": {"const": "treatment"},
+            "permute": _TEXT,
             "resample": _TEXT,
             "resplit": {"type": "boolean"},
             "leave_out": _TEXT,

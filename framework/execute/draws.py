@@ -3,6 +3,8 @@
 `permute: treatment` moves whole treatment paths between the units of the estimation
 sample (within blocks, if asked), so that cohort sizes and timing stay what they were:
 the randomization distribution under the sharp null of no effect for any unit.
+`permute: column` gives the values of a column to other units: the groups that a line
+compares (`regrouped.py`).
 `resample: column` draws the groups of a column with replacement.
 `resplit: true` leaves data and model as they are and draws what the estimator itself
 draws (folds, starting values of learners) from another seed.
@@ -32,7 +34,7 @@ from framework.errors import (
     NumericalError,
     SpecError,
 )
-from framework.execute import placing
+from framework.execute import placing, regrouped
 from framework.execute.left_out import each_left_out, told
 from framework.expect import CannotBeJudged, Judged, Row, judged_row
 from framework.panel import LedgerLine, Panel
@@ -90,9 +92,10 @@ def draw_all(
         frame["estimate_as_given"] = [estimate for _, estimate, _, _ in plain]
     if "permute" in draws:
         frame["assignment"] = named[-1]
-        said = _randomization(
-            result, judged, frame, raw=draws.get("statistic") == "estimate"
-        )
+    if _regroups(draws) and regrouped.restrictions_reading(model, draws["permute"]):
+        said = _regrouped(result, judged, frame, str(draws["permute"]))
+    elif "permute" in draws:
+        said = _randomization(result, judged, frame, draws)
     elif "resplit" in draws:
         said = _resplit(result, judged, frame, model)
     else:
@@ -198,7 +201,7 @@ def _at_once(
     """
     import numpy as np
 
-    if "permute" not in draws:
+    if draws.get("permute") != "treatment":
         return []
     if any(flat["name"] == "event_window" for flat in model.sample.values()):
         return []
@@ -275,6 +278,14 @@ def _each_draw(
             build(panel, data, model, estimator, seed, reassign=reassign).request
         )
 
+    if _regroups(draws):
+        column = str(draws["permute"])
+        regrouped.check(data, model, column)
+        blocks = _blocks(draws.get("within"), panel, regrouped.units_of(panel))
+        panels = regrouped.regrouped(panel, column, draws, blocks, seed, named)
+        for draw, moved in enumerate(panels):
+            yield draw, redrawn(moved)
+        return
     if "permute" in draws:
         _refuse_if_treatment_is_used_elsewhere(data, model)
         plain = build(panel, data, model, estimator, seed)
@@ -305,6 +316,11 @@ def _each_draw(
         chosen = generator.integers(0, len(names), size=len(names))
         resampled = _resample(drawn_from, column, [rows.get(names[c]) for c in chosen])
         yield draw, partial(rebuilt, resampled) if source else redrawn(resampled)
+
+
+def _regroups(draws: Mapping[str, Any]) -> bool:
+    """Whether a column's values, not the treatment, are given to other units."""
+    return bool(draws.get("permute", "treatment") != "treatment")
 
 
 def _times(draws: Mapping[str, Any], what: str) -> int:
@@ -497,8 +513,23 @@ def _blocks(within: Any, panel: Panel, units: list[Any]) -> list[list[int]]:
     return list(blocks.values())
 
 
+def _regrouped(result: Result, judged: Row, frame: pd.DataFrame, column: str) -> Result:
+    """Draws of one sample among several: what they say is said of all (`differ`)."""
+    plot = Plot(
+        "density",
+        "draws",
+        title=f"Estimates in samples of this size, '{column}' permuted between units",
+        options={"column": "estimate", "estimate": judged.estimate},
+    )
+    return replace(
+        result,
+        frames={**result.frames, "draws": frame},
+        plots=(*result.plots, plot),
+    )
+
+
 def _randomization(
-    result: Result, judged: Row, frame: pd.DataFrame, *, raw: bool = False
+    result: Result, judged: Row, frame: pd.DataFrame, draws: Mapping[str, Any]
 ) -> Result:
     """Exact p value (b + 1) / (B + 1); a draw without a number counts as extreme.
 
@@ -506,11 +537,15 @@ def _randomization(
         result: the true estimation.
         judged: its number.
         frame: the draws.
-        raw: by |estimate|, otherwise by |t|.
+        draws: of the line; `statistic: estimate` compares by |estimate|, not |t|.
     """
     total = len(frame)
+    null = "no effect for any unit (treatment paths permuted between units)"
+    if _regroups(draws):
+        column = draws["permute"]
+        null = f"the effect has nothing to do with '{column}' (permuted between units)"
     ours, drawn = judged.statistic, frame["statistic"]
-    if raw:
+    if draws.get("statistic") == "estimate":
         ours, drawn = judged.estimate, frame["estimate"]
     # Ties count as extreme; the slack forgives the last digits of equal statistics.
     limit = abs(ours) * (1 - 1e-12)
@@ -518,7 +553,7 @@ def _randomization(
     p_value = (beyond + 1) / (total + 1)
     test = Test(
         name="randomization",
-        null="no effect for any unit (treatment paths permuted between units)",
+        null=null,
         statistic=ours,
         df=f"{total} draws",
         p_value=p_value,

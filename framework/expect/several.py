@@ -10,6 +10,7 @@ from framework.expect.comparison import (
     equality,
     pairwise,
 )
+from framework.expect.regrouping import permuted
 from framework.expect.rows import (
     POWER,
     CannotBeJudged,
@@ -28,6 +29,9 @@ _DECIMAL = 1e-12
 def differ(scene: Scene, options: spec.Differ) -> Finding:
     """Equality is rejected at `level`."""
     if scene.across(options):
+        column = (scene.this.draws or {}).get("permute", "treatment")
+        if column != "treatment":
+            return _differ_from_random_groups(scene, options, str(column))
         test = equality(scene.line(), options)
         text = _equal_text(scene, test, options)
         if test.p_value <= options.level:
@@ -46,6 +50,34 @@ def differ(scene: Scene, options: spec.Differ) -> Finding:
         f"differences of {words.number(missed)} or more with {words.percent(POWER)} "
         "probability, smaller ones less often"
     )
+
+
+def _differ_from_random_groups(
+    scene: Scene, options: spec.Differ, column: str
+) -> Finding:
+    """The values differ by more than random groups of the same sizes do."""
+    line = scene.line()
+    test = permuted(line, options)
+    each = ", ".join(
+        f"{j.value or j.address} {words.number(judged_row(j, options).estimate)}"
+        for j in line
+    )
+    text = (
+        f"{test.beyond} of {test.draws} permutations of '{column}' between units set the "
+        f"{len(line)} as far apart ({each}): p = ({test.beyond} + 1) / ({test.draws} + 1)"
+        f" = {words.number(test.p_value, near=[options.level])}"
+    )
+    if test.lost:
+        text += f", {test.lost} that gave no number counted as extreme"
+    smallest = 1 / (test.draws + 1)
+    if smallest > options.level:
+        raise CannotBeJudged(
+            f"{test.draws} permutations can't give a p value of "
+            f"{words.number(options.level)} or less; {text}"
+        )
+    if test.p_value <= options.level:
+        return HOLDS, text
+    return FAILS, f"{text}; this is no evidence that they are equal"
 
 
 def equal(scene: Scene, options: spec.Equal) -> Finding:

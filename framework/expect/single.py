@@ -163,6 +163,12 @@ def extreme(scene: Scene, options: spec.Extreme) -> Finding:
         raise CannotBeJudged(
             f"the draws of {judged.address} do not assign the treatment anew"
         )
+    regrouped = (judged.draws or {}).get("permute", "treatment") != "treatment"
+    tests = judged.finished().result.tests
+    if regrouped and not any(t.name == "randomization" for t in tests):
+        raise CannotBeJudged(
+            f"the draws of {judged.address} deal out groups anew: `differ` compares them"
+        )
     row = judged_row(judged)
     drawn = draws["estimate"].to_numpy(dtype=float)
     errors = draws["std_error"].to_numpy(dtype=float)

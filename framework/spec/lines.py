@@ -408,8 +408,8 @@ def _draws(
             Problem(
                 Phase.SPEC,
                 "X15",
-                "`draws` is {permute: treatment | resample: column | resplit: true | "
-                "leave_out: step, times: N}",
+                "`draws` is {permute: treatment or column | resample: column | "
+                "resplit: true | leave_out: step, times: N}",
             ),
             origin,
         )
@@ -451,8 +451,8 @@ def _draws_fault(written: Mapping[str, Any]) -> str:
         return "draws.statistic goes with permute: what the draws are compared by"
     if written.get("statistic", "t") not in _STATISTICS:
         return f"draws.statistic is t or estimate, got {written['statistic']!r}"
-    if "permute" in written and written["permute"] != "treatment":
-        return f"only the treatment can be permuted, not {written['permute']!r}"
+    if not isinstance(written.get("permute", ""), str):
+        return f"draws.permute is treatment or a column, got {written['permute']!r}"
     return ""
 
 

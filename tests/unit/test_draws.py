@@ -16,8 +16,9 @@ from framework.cache import Cell, Job
 from framework.data.prepare import Prepared
 from framework.errors import EstimandError, SpecError
 from framework.execute import draws as drawing
-from framework.execute import placing
+from framework.execute import placing, regrouped
 from framework.execute.estimation import estimate
+from framework.panel import Panel
 from framework.plan import panel_of, plan
 from framework.spec.study import open_study, project_root
 
@@ -309,7 +310,9 @@ def test_under_the_null_p_values_are_uniform(cell: Any) -> None:
 def test_a_draw_without_a_number_counts_as_extreme() -> None:
     frame = pd.DataFrame({"statistic": [0.1, math.nan, 3.0], "estimate": [0, 0, 0]})
     row = replace_row(2.0)
-    result = drawing._randomization(empty_result(), row, frame)
+    result = drawing._randomization(
+        empty_result(), row, frame, {"permute": "treatment"}
+    )
     assert result.tests[0].p_value == 3 / 4
 
 
@@ -354,3 +357,88 @@ def test_a_statistic_that_is_none_is_refused(cell: Any, draws, what) -> None:
     with pytest.raises(EstimandError) as caught:
         cell(panel(), {}, times=9, **draws)
     assert what in str(caught.value)
+
+
+# -- groups dealt out anew --------------------------------------------------------------
+
+
+def grouped() -> pd.DataFrame:
+    data = panel()
+    data["rich"] = (data.unit.str[1:].astype(int) % 3 == 0).astype(int)
+    return data
+
+
+GROUP = {"permute": "rich", "times": 20}
+
+
+def test_units_exchange_their_group_and_nothing_else() -> None:
+    frame = grouped().sort_values(["unit", "year"]).reset_index(drop=True)
+    made = Panel(frame, unit="unit", time="year")
+    units = regrouped.units_of(made)
+    blocks = [
+        [i for i, u in enumerate(units) if (u < "u12") == east] for east in (1, 0)
+    ]
+    named: list[str] = []
+    drawn = list(regrouped.regrouped(made, "rich", GROUP, blocks, 3, named))
+    assert len(drawn) == 20
+    true = frame.groupby("unit").rich.first()
+    moved = [p.frame.groupby("unit").rich.agg(["min", "max"]) for p in drawn]
+    for one, held in zip(drawn, moved, strict=True):
+        others = [c for c in frame if c != "rich"]
+        pd.testing.assert_frame_equal(one.frame[others], frame[others])
+        assert (held["min"] == held["max"]).all()
+        east = true.index < "u12"
+        # within blocks the groups keep their sizes
+        assert held["min"][east].sum() == true[east].sum()
+        assert held["min"][~east].sum() == true[~east].sum()
+    assert len({tuple(held["min"]) for held in moved}) > 10
+    again = list(regrouped.regrouped(made, "rich", GROUP, blocks, 3, named))
+    pd.testing.assert_frame_equal(again[7].frame, drawn[7].frame)
+    assert named[0] == named[1]
+
+
+def test_a_split_sample_is_estimated_on_the_groups_that_are_drawn(cell: Any) -> None:
+    """Draw by draw the number of the estimation on that draw's groups."""
+    data = grouped()
+    few = {"acknowledge": ["few_treated", "few_clusters"]}
+    whole = {v: cell(data, {"sample": only(v), **few}, **GROUP) for v in (0, 1)}
+    frames = {v: held.draws for v, held in whole.items()}
+    assert set(frames[0].assignment) == set(frames[1].assignment)
+    assert not any(t.name == "randomization" for t in whole[0].result.tests)
+    frame = data.sort_values(["unit", "year"]).reset_index(drop=True)
+    made = Panel(frame, unit="unit", time="year")
+    block = [list(range(N_UNITS))]
+    drawn = list(regrouped.regrouped(made, "rich", GROUP, block, 3, []))
+    for number in (0, 13):
+        for value in (0, 1):
+            model = {"sample": only(value), **few}
+            found = cell(drawn[number].frame, model, times=1, permute="treatment")
+            plain = found.result.coefficients.iloc[0]
+            there = frames[value].iloc[number]
+            assert there.estimate == pytest.approx(plain.estimate, rel=SAME)
+            assert there.std_error == pytest.approx(plain.std_error, rel=SAME)
+
+
+def only(value: int) -> dict[str, Any]:
+    return {"group": {"only": {"column": "rich", "values": [value]}}}
+
+
+def test_an_interaction_with_random_groups_is_a_randomization_test(cell: Any) -> None:
+    found = cell(grouped(), {"interact": "rich"}, **GROUP)
+    (test,) = [t for t in found.result.tests if t.name == "randomization"]
+    assert test.null.startswith("the effect has nothing to do with 'rich'")
+    beyond = (found.draws.statistic.abs() >= abs(test.statistic) * (1 - 1e-12)).sum()
+    assert test.p_value == (beyond + 1) / 21
+
+
+@pytest.mark.parametrize(
+    ("model", "draws", "what"),
+    [
+        ({}, GROUP, "which neither a restriction nor interact reads"),
+        ({"interact": "w"}, {"permute": "w", "times": 9}, "changes within unit"),
+        ({"interact": "rich"}, {**GROUP, "times": "every"}, "can't be enumerated"),
+    ],
+)
+def test_groups_that_cannot_be_dealt_out_are_refused(cell, model, draws, what) -> None:
+    with pytest.raises(EstimandError, match=what):
+        cell(grouped(), model, **draws)

@@ -29,7 +29,9 @@ def universe(estimate, choices, *, error=1.0, drawn=None, name="s", status="done
             {"statistic": np.asarray(drawn, dtype=float), "assignment": name}
         )
         judged = replace(
-            judged, cell=replace(judged.cell, draws=frame), draws={"permute": "d"}
+            judged,
+            cell=replace(judged.cell, draws=frame),
+            draws={"permute": "treatment"},
         )
     if status != "done":
         judged = replace(judged, cell=None, problem="no rows")
@@ -183,7 +185,7 @@ def test_t_becomes_z_by_its_degrees_of_freedom():
     held = replace(result, scalars={**result.scalars, "df_t": 7.0})
     cell = replace(judged.cell, result=held, draws=pd.DataFrame(
         {"statistic": np.zeros(4), "assignment": "s"}))  # fmt: skip
-    judged = replace(judged, cell=cell, draws={"permute": "d"})
+    judged = replace(judged, cell=cell, draws={"permute": "treatment"})
     universes = [Universe(judged, (("outcome", str(i)), ("c", "x")), 0, "done")
                  for i in range(2)]  # fmt: skip
     z = stats.norm.isf(stats.t.sf(2.5, 7))
