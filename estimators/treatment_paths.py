@@ -13,7 +13,8 @@ class TreatmentPaths(Estimator):
 
     Units and rows by first treated period, how often treatment switches on and off,
     and for every period since treatment how many treated units and cohorts are seen
-    and how many units are there to compare them with.
+    and how many units are there to compare them with. Controls that are 0/1 are taken
+    as concurrent policies: how far they reach the units that are treated.
     """
 
     paper: ClassVar[str] = (
@@ -21,10 +22,10 @@ class TreatmentPaths(Estimator):
     )
     estimates: ClassVar[Literal["treatment", "diagnostic"]] = "diagnostic"
     estimands: ClassVar[tuple[str, ...]] = ("description",)
-    needs: ClassVar[Needs] = Needs(uses=frozenset())
+    needs: ClassVar[Needs] = Needs(uses=frozenset({"controls"}))
 
     def estimate(self, request: Request) -> Result:
-        """Frames `cohorts`, `paths` and `support`; counts as scalars.
+        """Frames `cohorts`, `paths`, `support`, `overlap`; counts as scalars.
 
         Raises:
             DataError: D05 no rows.

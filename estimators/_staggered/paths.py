@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from estimators._linear.design import FEW_TREATED
+from estimators._linear.design import FEW_TREATED, label
 from estimators._math.projection import Codes, Flags, Floats, contiguous
 from framework.errors import DataError, IdentificationError
 from framework.result import COEFFICIENT_COLUMNS, Plot, Result
@@ -39,6 +39,10 @@ def treatment_paths(request: Request) -> Result:
     cohorts = _cohorts(unit, time, start, y)
     paths = _paths(unit, time, on, N)
     support = _support(unit, time, start)
+    overlap = _overlap(request, unit, on, N)
+    frames = {"cohorts": cohorts, "paths": paths, "support": support}
+    if len(overlap):
+        frames["overlap"] = overlap
     empty: dict[str, Any] = {
         name: pd.Series(
             [], dtype="str" if name in COEFFICIENT_COLUMNS[:3] else "float64"
@@ -54,7 +58,7 @@ def treatment_paths(request: Request) -> Result:
             "n_treated_obs": float(on.sum()),
             "n_treated_units": float(len(np.unique(unit[on]))),
         },
-        frames={"cohorts": cohorts, "paths": paths, "support": support},
+        frames=frames,
         plots=()
         if support.empty
         else (
@@ -65,7 +69,7 @@ def treatment_paths(request: Request) -> Result:
                 options={"x": "event_time", "y": "n_units"},
             ),
         ),
-        notes=tuple(_notes(paths, support, N)),
+        notes=(*_notes(paths, support, N), *_overlap_notes(overlap)),
     )
 
 
@@ -156,6 +160,58 @@ def _support(unit: Codes, time: Codes, start: Floats) -> pd.DataFrame:
         )
     names = ["event_time", "n_units", "n_cohorts", "never_treated", "not_yet_treated"]
     return pd.DataFrame(rows, columns=names)
+
+
+def _overlap(request: Request, unit: Codes, on: Flags, N: int) -> pd.DataFrame:
+    """How far every 0/1 control (a concurrent policy) reaches treated and other units.
+
+    Returns:
+        policy, n_units under it at some time, of these `both_units` that are treated at
+        some time; `treated_share` of the treated and `untreated_share` of the other
+        units under it; `both_rows` under both at once, as a share of treated rows.
+    """
+    import pandas as pd
+
+    treated = np.bincount(unit[on], minlength=N) > 0
+    held = {
+        label(request, alias): request.frame[alias].to_numpy(dtype=np.float64)
+        for alias in request.controls
+    }
+    policies = {
+        name: values == 1
+        for name, values in held.items()
+        if set(np.unique(values)) == {0.0, 1.0}
+    }
+    if len(policies) > 1:
+        policies["any of these"] = np.logical_or.reduce(list(policies.values()))
+    rows = []
+    for name, under in policies.items():
+        ever = np.bincount(unit[under], minlength=N) > 0
+        rows.append(
+            {
+                "policy": name,
+                "n_units": int(ever.sum()),
+                "both_units": int((ever & treated).sum()),
+                "treated_share": _share(ever, treated),
+                "untreated_share": _share(ever, ~treated),
+                "both_rows": int((under & on).sum()),
+                "treated_rows_share": _share(under, on),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _share(of: Flags, among: Flags) -> float:
+    return float(of[among].mean()) if among.any() else float("nan")
+
+
+def _overlap_notes(overlap: pd.DataFrame) -> Iterator[str]:
+    for row in overlap.itertuples():
+        if row.treated_rows_share == 1:
+            yield (
+                f"Every treated row is under '{row.policy}' too: their effects cannot be "
+                "told apart where the policy is new as well."
+            )
 
 
 def _notes(paths: pd.DataFrame, support: pd.DataFrame, N: int) -> Iterator[str]:

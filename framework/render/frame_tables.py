@@ -26,7 +26,9 @@ from framework.render.words import (
 #: Rows of a frame that a page shows; the run's `frames/` has all of them.
 MOST_FRAME_ROWS = 60
 #: Columns of frames that hold dates: 2006, not 2,006.
-_DATES = frozenset({"cohort", "period"})
+_DATES = frozenset(
+    {"cohort", "period", "base_period", "first_treated", "treated", "control"}
+)
 _FRAME_LABELS: Mapping[str, str] = {
     "n": "N",
     "n_obs": "N",

@@ -786,3 +786,21 @@ def test_the_fragments_compile(folder: Path, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout[-2000:]
     assert "Overfull" not in done.stdout
+
+
+def test_first_treated_periods_are_dates_not_counts(tmp_path: Path) -> None:
+    m = Maker(tmp_path)
+    m.column("bacon", "weights", estimator="goodman_bacon", estimand="description")
+    m.frame(
+        "comparisons",
+        ["treated", "control", "weight", "n_units"],
+        [[2005, "never", 0.9, 1200], [2006, "2005", 0.1, 1300]],
+    )
+    run = RunFolder.read(m.finish())
+    tables = tables_of(run, run.heading("bacon"))
+    texts = [
+        cell.text for t in tables for b in t.blocks for r in b.rows for cell in r.cells
+    ]
+    assert {"2005", "2006", "1,200"} <= set(texts) | {
+        row.label for t in tables for b in t.blocks for row in b.rows
+    }

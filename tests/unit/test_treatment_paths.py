@@ -84,3 +84,37 @@ def test_an_empty_sample_is_refused() -> None:
     request = request_of(adoption(1))
     with pytest.raises(EstimandError, match="0 rows"):
         TreatmentPaths().estimate(replace(request, frame=request.frame.iloc[:0]))
+
+
+def test_overlap_with_concurrent_policies_is_counted() -> None:
+    """Four units, three periods: treated a (from 2) and b (from 3), others c and d."""
+    data = pd.DataFrame(
+        [
+            (u, t, float(t >= on), float(t >= zone), float(u == "d"), float(t), 0.5 * t)
+            for u, on, zone in (("a", 2, 2), ("b", 3, 1), ("c", 9, 3), ("d", 9, 9))
+            for t in (1, 2, 3)
+        ],
+        columns=["unit", "time", "d", "zone", "port", "y", "dose"],
+    )
+    request = build_request(
+        data,
+        outcome="y",
+        treatment="d",
+        kind="absorbing",
+        controls=["zone", "dose", "port"],
+        unit="unit",
+        time="time",
+    )
+    result = TreatmentPaths().estimate(request)
+    found = result.frames["overlap"].set_index("policy")
+    # a dose is no policy
+    assert list(found.index) == ["zone", "port", "any of these"]
+    assert list(found.n_units) == [3, 1, 4]
+    assert list(found.both_units) == [2, 0, 2]
+    assert list(found.treated_share) == [1.0, 0.0, 1.0]
+    assert list(found.untreated_share) == [0.5, 0.5, 1.0]
+    assert list(found.both_rows) == [3, 0, 3]
+    told = [n for n in result.notes if n.startswith("Every treated row is under")]
+    assert len(told) == 2
+    plain = TreatmentPaths().estimate(replace(request, controls=()))
+    assert "overlap" not in plain.frames
