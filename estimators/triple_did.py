@@ -93,8 +93,9 @@ class TripleDid(Staggered):
             DataError: D03, D05, D06, D08, E01, E06.
             IdentificationError: E04 no never-treated, E05 always-treated, E10 no
                 effect, E11 other fixed effects, E17 what `interact` names is not who
-                is eligible or a cohort has one kind of units only, I01, I05, I08, I09,
-                I11 no overlap in covariates or no covariance of the comparisons.
+                is eligible or a cohort has one kind of units only, I01, I05, I08 (few
+                treated in all, or one unit of a kind in a cohort), I09, I11 no overlap
+                in covariates or no covariance of the comparisons.
         """
         from estimators._staggered.triple import TripleOptions, triple_difference
 

@@ -68,7 +68,7 @@ def triple_difference(
     plain = panel.balanced and not panel.controls and panel.steady_weights
     apart = Apart.of(pairs, cells.event_time >= 0)
     triple = (_by_means if plain else _one_by_one)(data, cells, pairs, apart, options)
-    notes += more + _thin_cohorts(data, cells)
+    notes += more + _thin_cohorts(request, data, cells)
     found = _group_time(data, cells, pairs, triple)
     shares = data.treated if options.cohort_shares == "treated" else panel
     averages = averages_of(shares, panel.first_weight(), cells, found)
@@ -360,19 +360,34 @@ def _named(cohort: float) -> str:
     return f"{cohort:.0f}" if np.isfinite(cohort) else "never treated"
 
 
-def _thin_cohorts(data: Eligible, cells: Cells) -> list[str]:
-    """Cohorts whose own comparison rests on few ineligible units."""
-    sizes = data.groups.sizes()
-    at = np.searchsorted(
-        data.groups.cohort, data.panel.cohorts[np.unique(cells.cohort)]
-    )
-    few = [level for level in at if sizes[level, 0] < FEW_TREATED]
+def _thin_cohorts(request: Request, data: Eligible, cells: Cells) -> list[str]:
+    """A note on treated cohorts with few eligible or ineligible units.
+
+    Raises:
+        IdentificationError: I08 some have one, unless acknowledged.
+    """
+    fewest: dict[float, int] = {}
+    for c in range(len(cells)):
+        g = float(data.panel.cohorts[cells.cohort[c]])
+        own = _sizes(data, cells, c)[np.searchsorted(data.groups.cohort, g)]
+        fewest[g] = min(fewest.get(g, own.min()), own.min())
+    alone = [_named(g) for g, n in fewest.items() if n < td.FEWEST]
+    if alone and "few_treated" not in request.acknowledge:
+        raise IdentificationError(
+            "I08",
+            f"cohorts with one eligible or one ineligible unit: {', '.join(alone)}",
+            why="One unit shows no variance: the standard error of the cohort's effect "
+            "would be that of its comparisons alone.",
+            fix="leave them out with `without`, date groups more coarsely, or a panel "
+            "with more units in each group",
+            acknowledge="few_treated",
+        )
+    few = [_named(g) for g, n in fewest.items() if n < FEW_TREATED]
     if not few:
         return []
-    listed = ", ".join(_named(data.groups.cohort[level]) for level in few)
     note = (
-        f"Cohorts {listed} have fewer than {FEW_TREATED} ineligible units: the standard "
-        "errors of their effects are far too small."
+        f"Cohorts {', '.join(few)} have fewer than {FEW_TREATED} eligible or ineligible "
+        "units: the standard errors of their effects are far too small."
     )
     return [note]
 

@@ -427,10 +427,13 @@ def test_a_comparison_cohort_without_variance_is_not_used_and_named():
     data = partly_eligible(14)
     seven = data[(data["first"] == 7) & (data.eligible == 0)].unit.unique()
     data = data[~data.unit.isin(seven[1:])]
-    result = estimate(data)
+    (problem,) = refused(data)
+    assert (problem.code, problem.acknowledge) == ("I08", "few_treated")
+    assert "one eligible or one ineligible unit: 7" in problem.what
+    result = estimate(data, acknowledge=frozenset({"few_treated"}))
     assert "7" not in set(result.frames["comparisons"].compared_with)
     assert any("fewer than 2 eligible or ineligible units" in n for n in result.notes)
-    assert any("Cohorts 7 have fewer than 5 ineligible" in n for n in result.notes)
+    assert any("Cohorts 7 have fewer than 5 eligible or" in n for n in result.notes)
 
 
 def test_nothing_to_compare_with_is_refused():
