@@ -68,6 +68,8 @@ def triple_difference(
     plain = panel.balanced and not panel.controls and panel.steady_weights
     apart = Apart.of(pairs, cells.event_time >= 0)
     triple = (_by_means if plain else _one_by_one)(data, cells, pairs, apart, options)
+    alone = options.control_group == "never_treated" and not len(apart.cohort)
+    agreement = () if alone else (_agree(apart, triple),)
     notes += more + _thin_cohorts(request, data, cells)
     found = _group_time(data, cells, pairs, triple)
     shares = data.treated if options.cohort_shares == "treated" else panel
@@ -90,7 +92,7 @@ def triple_difference(
                 "comparisons": _comparisons_frame(data, cells, pairs, triple),
                 "averages": averages_frame(overall),
             },
-            tests=(pretrend_of_cells(panel, cells, found), _agree(apart, triple)),
+            tests=(pretrend_of_cells(panel, cells, found), *agreement),
             notes=tuple(notes + _spoken(data.who, options, panel)),
         ),
         bootstrap=options.bootstrap,

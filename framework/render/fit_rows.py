@@ -67,7 +67,7 @@ TESTS: tuple[tuple[str, str], ...] = (
     ("joint_pretrend_slope", "Pre-trends by dose, joint p"),
     ("constant_dose_response", "Same effect at every dose, p"),
     ("linear_dose_response", "Effect linear in the dose, p"),
-    ("joint_comparisons", "Comparison cohorts agree, p"),
+    ("joint_comparisons", "Comparisons agree, p"),
     ("implied_density", "Functional form, p"),
     ("joint_leads", "Leads, joint p"),
     ("randomization", "Randomization p"),

@@ -66,10 +66,10 @@ def _estimate(
     """The att, and the effect of cohort 4 in period 4."""
     request = request_with(data, controls=controls)
     result = TripleDid(**options).estimate(request)
-    agree = next(t for t in result.tests if t.name == "joint_comparisons")
+    tests = {t.name: t.p_value for t in result.tests}
     whole, cell = result.coefficients.iloc[0], result.frames["group_time"]
     cell = cell[(cell["cohort"] == 4) & (cell["period"] == 4)].iloc[0]
-    return {f"{name}_agree": agree.p_value} | {
+    return {f"{name}_agree": tests.get("joint_comparisons", np.nan)} | {
         f"{prefix}{name}{what}": float(of[column])
         for prefix, of in (("", whole), ("cell_", cell))
         for what, column in (("", "estimate"), ("_error", "std_error"))

@@ -327,8 +327,10 @@ def test_a_gap_of_its_own_in_one_comparison_cohort_is_seen():
     assert comparisons_test(estimate(data)).p_value > 0.1
     data["y"] += 0.6 * data.time * data.eligible * (data["first"] == 7)
     assert comparisons_test(estimate(data)).p_value < 0.01
-    one = comparisons_test(estimate(data, {"control_group": "never_treated"}))
-    assert "more than one cohort" in one.reason
+    never = estimate(data, {"control_group": "never_treated"})
+    assert "joint_comparisons" not in {t.name for t in never.tests}
+    only = estimate(data[data["first"].isin([4, np.inf])])
+    assert "more than one cohort" in comparisons_test(only).reason
 
 
 def test_weights_of_smallest_variance():
