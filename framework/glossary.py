@@ -179,6 +179,17 @@ SCALARS: Mapping[str, Word] = MappingProxyType(
         "weight_earlier_vs_later": Word("weight of earlier vs later treated"),
         "weight_later_vs_earlier": Word("weight of later vs earlier treated"),
         "weight_later_vs_always": Word("weight of later vs always treated"),
+        "weight_timing": Word("weight of earlier and later treated, both directions"),
+        "weight_always_vs_never": Word("weight of always vs never treated"),
+        "weight_within": Word("weight of the variation of controls within cohorts"),
+        "estimate_timing": Word(
+            "weighted mean of earlier and later treated, both directions",
+            "as the estimate",
+        ),
+        "estimate_always_vs_never": Word("always vs never treated", "as the estimate"),
+        "estimate_within": Word(
+            "estimate from the variation of controls within cohorts", "as the estimate"
+        ),
         "estimate_treated_vs_never": Word(
             "weighted mean of treated vs never treated", "as the estimate"
         ),

@@ -20,6 +20,7 @@ from estimators._math.bacon import (
     decompose,
     two_way,
 )
+from estimators._math.bacon_controls import Controlled, decompose_controlled
 from estimators._math.projection import Codes, Floats, contiguous, nested
 from estimators._staggered.grid import some_rows
 from framework.errors import (
@@ -40,6 +41,19 @@ if TYPE_CHECKING:
 EXACT = 1e-10
 #: Comparisons whose control group is treated already.
 FORBIDDEN = (LATER, ALWAYS)
+#: Parts of the decomposition with controls, and their scalars.
+TIMING, NEITHER, WITHIN = (
+    "earlier and later treated",
+    "always vs never treated",
+    "within cohorts",
+)
+PARTS = {
+    KINDS[NEVER]: "treated_vs_never",
+    TIMING: "timing",
+    KINDS[ALWAYS]: "later_vs_always",
+    NEITHER: "always_vs_never",
+    WITHIN: "within",
+}
 #: Scalars of a kind of comparison.
 SHORT = {
     NEVER: "treated_vs_never",
@@ -60,6 +74,8 @@ class _Cells:
         units: (K,) units.
         mean: (K, T) mean outcome.
         spread: standard deviation of the outcome.
+        outcome: (N, T); of, weight: (N,) cohort and weight of every unit.
+        unit, time: (n,) place of the request's rows in it.
     """
 
     start: Codes
@@ -68,30 +84,50 @@ class _Cells:
     units: Codes
     mean: Floats
     spread: float
+    outcome: Floats
+    of: Codes
+    weight: Floats
+    unit: Codes
+    time: Codes
 
 
 def decomposition(request: Request) -> Result:
     """All comparisons, checked against the regression on the same rows."""
-    import pandas as pd
-
     some_rows(request)
     problems = list(_unfit(request))
     if problems:
         raise EstimandError(problems)
     cells = _cells(request)
+    if request.controls:
+        return _with_controls(request, cells)
     found = decompose(cells.start, cells.share, cells.mean)
     coefficient = two_way(cells.start, cells.share, cells.mean)
-    if not abs(found.total - coefficient) <= EXACT * max(
-        cells.spread, abs(coefficient)
-    ):
+    _must_be(found.total, coefficient, cells)
+    return _result(
+        scalars=_scalars(request, found, coefficient, cells),
+        comparisons=_comparisons(found, cells),
+        kinds=_kinds(found),
+        notes=tuple(_notes(request, found, cells)),
+    )
+
+
+def _must_be(total: float, coefficient: float, cells: _Cells) -> None:
+    if not abs(total - coefficient) <= EXACT * max(cells.spread, abs(coefficient)):
         raise NumericalError(
             "N05",
-            f"the comparisons sum to {found.total!r}, the regression gives "
-            f"{coefficient!r}",
+            f"the comparisons sum to {total!r}, the regression gives {coefficient!r}",
             why="The theorem is exact, so one of the two is wrong.",
         )
-    comparisons = _comparisons(found, cells)
-    kinds = _kinds(found)
+
+
+def _result(
+    scalars: dict[str, float],
+    comparisons: pd.DataFrame,
+    kinds: pd.DataFrame,
+    notes: tuple[str, ...],
+) -> Result:
+    import pandas as pd
+
     empty: dict[str, Any] = {
         name: pd.Series(
             [], dtype="str" if name in COEFFICIENT_COLUMNS[:3] else "float64"
@@ -100,7 +136,7 @@ def decomposition(request: Request) -> Result:
     }
     return Result(
         coefficients=pd.DataFrame(empty),
-        scalars=_scalars(request, found, coefficient, cells),
+        scalars=scalars,
         frames={"comparisons": comparisons, "kinds": kinds},
         plots=(
             Plot(
@@ -111,11 +147,108 @@ def decomposition(request: Request) -> Result:
                     "x": "weight",
                     "y": "estimate",
                     "group": "comparison",
-                    "line": coefficient,
+                    "line": scalars["two_way_estimate"],
                 },
             ),
         ),
-        notes=tuple(_notes(request, found, cells)),
+        notes=notes,
+    )
+
+
+def _with_controls(request: Request, cells: _Cells) -> Result:
+    """Pairs of cohorts, and what the controls add within cohorts."""
+
+    def grid(alias: str) -> Floats:
+        out = np.empty(cells.outcome.shape)
+        out[cells.unit, cells.time] = request.frame[alias].to_numpy(dtype=np.float64)
+        return out
+
+    treatment = str(request.treatment.columns[0] if request.treatment else "")
+    names = tuple(dict.fromkeys(request.controls))
+    found = decompose_controlled(
+        grid(treatment),
+        cells.outcome,
+        np.array([grid(c) for c in names]),
+        cells.of,
+        cells.weight,
+    )
+    if found is None:
+        raise IdentificationError(
+            "I02",
+            f"'{label(request, treatment)}' is absorbed by the controls and fixed effects",
+            why="Nothing of it is left to decompose.",
+            fix="fewer controls",
+        )
+    _must_be(found.total, found.coefficient, cells)
+    comparisons = _pairs(found, cells)
+    kinds = _by_kind(comparisons)
+    scalars = _counts(request, cells) | {
+        "n_comparisons": float(len(found.weight)),
+        "two_way_estimate": found.coefficient,
+    }
+    for row in kinds.to_dict("records"):
+        short = PARTS[row["comparison"]]
+        scalars[f"weight_{short}"] = float(row["weight"])
+        scalars[f"estimate_{short}"] = float(row["estimate"])
+    listed = ", ".join(f"'{label(request, c)}'" for c in names[:6])
+    said = (
+        f"{len(found.weight)} pairs of cohorts and the variation within cohorts "
+        f"({found.within_weight:.2%} of the weight) sum to the two-way fixed effects "
+        f"coefficient with controls ({listed}), {found.coefficient:.6g}."
+    )
+    both = (
+        "With controls a pair of cohorts is one comparison: what uses units that are "
+        "treated already is not told apart (Goodman-Bacon 2021, section 5.2)."
+    )
+    return _result(scalars, comparisons, kinds, (said, both, *_samples(request, cells)))
+
+
+def _pairs(found: Controlled, cells: _Cells) -> pd.DataFrame:
+    """A row for each pair, the treated one first, and one for all cohorts' inside."""
+    import pandas as pd
+
+    T = cells.mean.shape[1]
+    always, never = cells.start[found.first] == 0, cells.start[found.second] == T
+    # Beside the always treated it is the other cohort that is treated.
+    turned = always & ~never
+    treated = np.where(turned, found.second, found.first)
+    control = np.where(turned, found.first, found.second)
+    kind = np.select(
+        [always & never, never, always], [NEITHER, KINDS[NEVER], KINDS[ALWAYS]], TIMING
+    )
+    spoken = np.array(_spoken(cells))
+    frame = pd.DataFrame(
+        {
+            "treated": spoken[treated].tolist(),
+            "control": spoken[control].tolist(),
+            "comparison": kind.tolist(),
+            "weight": found.weight,
+            "estimate": found.estimate,
+            "n_treated": cells.units[treated],
+            "n_control": cells.units[control],
+        }
+    )
+    if not found.within_weight:
+        return frame
+    n = int(cells.units.sum())
+    part = ["all", "all", WITHIN, found.within_weight, found.within_estimate, n, n]
+    inside = pd.DataFrame([part], columns=frame.columns)
+    return pd.concat([frame, inside], ignore_index=True)
+
+
+def _by_kind(comparisons: pd.DataFrame) -> pd.DataFrame:
+    """Weight and weighted mean estimate by kind, in the order of `PARTS`."""
+    import pandas as pd
+
+    rows = []
+    for kind in PARTS:
+        own = comparisons[comparisons["comparison"] == kind]
+        if len(own):
+            weight = float(own["weight"].sum())
+            mean = float((own["weight"] * own["estimate"]).sum()) / weight
+            rows.append((kind, weight, mean, len(own)))
+    return pd.DataFrame(
+        rows, columns=["comparison", "weight", "estimate", "n_comparisons"]
     )
 
 
@@ -143,14 +276,6 @@ def _unfit(request: Request) -> Iterator[Problem]:
             "model.sample: {full: balanced}, or `imputation` beside this line",
             "With gaps the fixed effects are no means of periods, and the weights of "
             "the comparisons have no closed form.",
-        )
-    if request.controls:
-        listed = ", ".join(f"'{label(request, c)}'" for c in request.controls[:6])
-        yield from refuse(
-            f"the model has controls ({listed})",
-            "controls: [] on this line",
-            "The theorem is about the regression without controls; its extension does "
-            "not consist of 2x2 comparisons alone.",
         )
     if not _two_way_effects(request, unit, time) or request.slopes:
         listed = ", ".join(f"'{label(request, f)}'" for f in request.fixed_effects)
@@ -233,25 +358,22 @@ def _cells(request: Request) -> _Cells:
         units=np.bincount(of, minlength=K),
         mean=total / mass[:, None],
         spread=float(np.std(outcome)),
+        outcome=Y,
+        of=of,
+        weight=weight,
+        unit=unit,
+        time=time,
     )
 
 
 def _comparisons(found: Decomposition, cells: _Cells) -> pd.DataFrame:
     import pandas as pd
 
-    def spoken(rows: Codes) -> list[str]:
-        T = cells.mean.shape[1]
-        words = [f"{name:.0f}" if np.isfinite(name) else "never" for name in cells.name]
-        words = [
-            "always" if s == 0 else "never" if s == T else w
-            for s, w in zip(cells.start, words, strict=True)
-        ]
-        return [words[r] for r in rows]
-
+    spoken = _spoken(cells)
     return pd.DataFrame(
         {
-            "treated": spoken(found.treated),
-            "control": spoken(found.control),
+            "treated": [spoken[k] for k in found.treated],
+            "control": [spoken[k] for k in found.control],
             "comparison": [KINDS[k] for k in found.kind],
             "weight": found.weight,
             "estimate": found.estimate,
@@ -259,6 +381,16 @@ def _comparisons(found: Decomposition, cells: _Cells) -> pd.DataFrame:
             "n_control": cells.units[found.control],
         }
     )
+
+
+def _spoken(cells: _Cells) -> list[str]:
+    """The cohorts' names."""
+    T = cells.mean.shape[1]
+    words = [f"{name:.0f}" if np.isfinite(name) else "never" for name in cells.name]
+    return [
+        "always" if s == 0 else "never" if s == T else w
+        for s, w in zip(cells.start, words, strict=True)
+    ]
 
 
 def _kinds(found: Decomposition) -> pd.DataFrame:
@@ -284,12 +416,7 @@ def _kinds(found: Decomposition) -> pd.DataFrame:
 def _scalars(
     request: Request, found: Decomposition, coefficient: float, cells: _Cells
 ) -> dict[str, float]:
-    T = cells.mean.shape[1]
-    scalars = {
-        "n_obs": float(len(request.frame)),
-        "n_units": float(cells.units.sum()),
-        "n_periods": float(T),
-        "n_treated_units": float(cells.units[cells.start < T].sum()),
+    scalars = _counts(request, cells) | {
         "n_comparisons": float(len(found.weight)),
         "two_way_estimate": coefficient,
         "weight_forbidden": float(found.weight[np.isin(found.kind, FORBIDDEN)].sum()),
@@ -299,6 +426,16 @@ def _scalars(
         scalars[f"weight_{short}"] = float(row.weight)  # type: ignore[arg-type]  # a float column
         scalars[f"estimate_{short}"] = float(row.estimate)  # type: ignore[arg-type]  # as above
     return scalars
+
+
+def _counts(request: Request, cells: _Cells) -> dict[str, float]:
+    T = cells.mean.shape[1]
+    return {
+        "n_obs": float(len(request.frame)),
+        "n_units": float(cells.units.sum()),
+        "n_periods": float(T),
+        "n_treated_units": float(cells.units[cells.start < T].sum()),
+    }
 
 
 def _notes(request: Request, found: Decomposition, cells: _Cells) -> Iterator[str]:
@@ -313,6 +450,10 @@ def _notes(request: Request, found: Decomposition, cells: _Cells) -> Iterator[st
             f"Comparisons with units that are treated already have {forbidden:.1%} of "
             "the weight; they are biased where effects change over time."
         )
+    yield from _samples(request, cells)
+
+
+def _samples(request: Request, cells: _Cells) -> Iterator[str]:
     if not np.any(cells.start == cells.mean.shape[1]):
         yield "There are no never-treated units."
     if request.weights is not None:

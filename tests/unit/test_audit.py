@@ -444,6 +444,22 @@ def test_weights_that_the_design_does_not_give(paper: Paper) -> None:
     assert any("coded otherwise" in f.reason for f in found)
 
 
+def test_weights_by_direction_of_a_decomposition_with_controls(paper: Paper) -> None:
+    study = STUDY.replace(
+        "weights: {estimator: goodman_bacon, controls: []}",
+        "weights: {estimator: goodman_bacon}",
+    )
+    assert study != STUDY
+    paper.put("bacon.weights.weight_earlier_vs_later", "0.100")
+    found = [
+        f
+        for f in paper.audit(study=study).findings
+        if f.rule == "decomposition" and f.basis == "design"
+    ]
+    assert [f.severity for f in found] == ["cannot be judged"]
+    assert "earlier vs later" in found[0].computed
+
+
 def test_an_instrument_that_contains_the_treatment(paper: Paper) -> None:
     study = STUDY.replace("instruments: [z]}}", "instruments: [zd]}}")
     paper.printed["iv"]["z"] = {"d": "1.0000*** (0.1000)"}

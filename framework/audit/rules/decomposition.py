@@ -53,6 +53,15 @@ def _weights(scene: Scene, column: str, held: dict[str, Leaf]) -> Iterator[Findi
             "The weights could not be computed.", "none",
         )  # fmt: skip
         return
+    absent = [k for k in printed if k not in cell.result.scalars]
+    if absent and _controls(scene, held_leaf(held)):
+        named = ", ".join(k.removeprefix(_WEIGHT).replace("_", " ") for k in absent)
+        yield _finding(
+            scene, column, "cannot be judged", shown,
+            f"a decomposition with controls has no weight of {named}",
+            "Controls do not keep the directions of a pair of cohorts apart.", "none",
+        )  # fmt: skip
+        return
     ours = {k: cell.result.scalars.get(k, 0.0) for k in printed}
     fit = all(printed[k].interval.holds(v) for k, v in ours.items())
     said = ", ".join(f"{v:.6f}" for v in ours.values())
