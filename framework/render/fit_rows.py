@@ -31,6 +31,12 @@ SCALARS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
     ("first_stage_f", "First-stage F", numbers.plain),
     ("effective_f", "Effective F", numbers.plain),
     ("kleibergen_paap_f", "Kleibergen-Paap F", numbers.plain),
+    ("critical_cragg_donald_f", "Stock-Yogo value, 10% size", numbers.plain),
+    ("std_error_tf", "tF standard error", numbers.plain),
+    ("ols_estimate", "Least squares, same sample", numbers.plain),
+    ("ols_std_error", "Its standard error", numbers.plain),
+    ("plausible_low", "Plausibly exogenous, from", numbers.plain),
+    ("plausible_high", "Plausibly exogenous, to", numbers.plain),
     ("r2", "R² (overall)", numbers.share),
     ("r2_within", "R² (within)", numbers.share),
     ("n_repetitions", "Splits of the sample", numbers.plain),
@@ -47,6 +53,7 @@ SCALARS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
     ("left_out_low", "Smallest estimate without one", numbers.plain),
     ("left_out_high", "Largest estimate without one", numbers.plain),
     ("mde", "Minimum detectable effect", numbers.plain),
+    ("sensitivity_rho", "Errors' correlation that explains it", numbers.plain),
     ("leave_out_low", "Smallest with one left out", numbers.plain),
     ("leave_out_high", "Largest with one left out", numbers.plain),
     ("detectable_slope_50", "Slope detected with 50% power", numbers.plain),
@@ -78,6 +85,8 @@ TESTS: tuple[tuple[str, str], ...] = (
     ("wu_hausman", "Endogeneity p"),
     ("anderson_rubin", "Anderson-Rubin p"),
 )
+#: In words of the inference whose p values are drawn (`framework.data.words`).
+_DRAWN_P = ", p by "
 
 
 def design_rows(
@@ -126,6 +135,14 @@ def statistic_rows(columns: Sequence[Column]) -> tuple[Row, ...]:
         for name, label, form in SCALARS
         if any(name in c.scalars for c in columns)
     ]
+    if any(_DRAWN_P in column.inference for column in columns):
+        p_values = (
+            Cell(numbers.p_value(c.judged.p_value), "", "number")
+            if c.judged is not None and _DRAWN_P in c.inference
+            else _nothing(c)
+            for c in columns
+        )
+        rows.append(Row("p value of the draws", tuple(p_values)))
     for name, label in TESTS:
         tests = [column.test(name) for column in columns]
         if any(tests):

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from framework.data.words import said_inference
 from framework.errors import SpecError, StorageError
 from framework.render import markdown_table, render, terminal_table
 from framework.render import numbers as n
@@ -804,3 +805,34 @@ def test_first_treated_periods_are_dates_not_counts(tmp_path: Path) -> None:
     assert {"2005", "2006", "1,200"} <= set(texts) | {
         row.label for t in tables for b in t.blocks for row in b.rows
     }
+
+
+def test_p_values_that_are_drawn_have_a_row(tmp_path: Path) -> None:
+    """No standard error stands for them, so that stars alone would say them."""
+    m = Maker(tmp_path)
+    drawn = said_inference({"name": "wild_bootstrap", "cluster": "sid"})
+    m.column("main", "wild", inference=drawn)
+    m.row("post", 0.1, 0.05)
+    m.column("main", "plain")
+    m.row("post", 0.1, 0.05)
+    run = RunFolder.read(m.finish())
+    table = regression_table(run, run.heading("main"))
+    assert table is not None
+    assert _rows(table)["p value of the draws"] == ("0.046", "")
+
+
+def test_what_an_instrument_is_held_against_stands_in_the_table(tmp_path: Path) -> None:
+    m = Maker(tmp_path)
+    m.column("iv", "one", estimator="iv_2sls", estimand="late")
+    m.row("post", 0.1, 0.05, "late")
+    m.scalar(
+        first_stage_f=17.5, critical_cragg_donald_f=16.38, std_error_tf=0.0672,
+        ols_estimate=0.074, ols_std_error=0.0036,
+    )  # fmt: skip
+    run = RunFolder.read(m.finish())
+    table = regression_table(run, run.heading("iv"))
+    assert table is not None
+    rows = _rows(table)
+    assert rows["Stock-Yogo value, 10% size"] == ("16.38",)
+    assert rows["tF standard error"] == ("0.0672",)
+    assert rows["Least squares, same sample"] == ("0.0740",)
