@@ -496,12 +496,14 @@ def _stop_if_nothing(columns: Sequence[Column], book: JobBook) -> None:
         return
     found = causes(columns)
     error = EstimandError(found)
-    for addresses in found.values():
-        more = f" and {len(addresses) - 1} more" if len(addresses) > 1 else ""
-        error.add_note(f"[{addresses[0]}]{more}")
-        for line in remedies(addresses, book):
-            error.add_note(line)
+    if len(columns) == 1 and (trace := book.trace(columns[0].estimation.address)):
+        error.add_note(f"Trace: {trace}")
     if len(columns) > 1:
+        for addresses in found.values():
+            more = f" and {len(addresses) - 1} more" if len(addresses) > 1 else ""
+            error.add_note(f"[{addresses[0]}]{more}")
+            for line in remedies(addresses, book):
+                error.add_note(line)
         error.add_note(
             f"None of {len(columns)} estimations has numbers; what became of each: "
             f"{book.folder}"
