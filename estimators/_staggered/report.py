@@ -23,14 +23,8 @@ if TYPE_CHECKING:
     from framework.contract import Request
 
 #: Index column of each estimand's rows.
-INDEX = {
-    "by_event_time": "event_time",
-    "by_cohort": "cohort",
-    "by_period": "period",
-    "att_dose": "dose",
-    "slope_dose": "dose",
-    "dose_response": "dose",
-}
+INDEX = {"by_event_time": "event_time", "by_cohort": "cohort", "by_period": "period"}
+_PLACES = INDEX | dict.fromkeys(("att_dose", "slope_dose", "dose_response"), "dose")
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,10 +215,10 @@ def coefficient_table(
             strict=True,
         )
     )
-    asked = {INDEX.get(estimand) for estimand, _ in rows}
-    for name in dict.fromkeys(INDEX.values()):
+    asked = {_PLACES.get(estimand) for estimand, _ in rows}
+    for name in dict.fromkeys(_PLACES.values()):
         if name == "event_time" or name in asked:
-            held = [e.place(name) if INDEX.get(k) == name else None for k, e in rows]
+            held = [e.place(name) if _PLACES.get(k) == name else None for k, e in rows]
             columns[name] = pd.array(held, dtype=_dtype(name))
     return pd.DataFrame(columns)
 
@@ -308,7 +302,7 @@ def _bands(
         found += [
             {
                 "estimand": estimand,
-                INDEX.get(estimand, "event_time"): e.place(INDEX.get(estimand, "")),
+                _PLACES.get(estimand, "event_time"): e.place(_PLACES.get(estimand, "")),
                 "estimate": e.estimate,
                 "conf_low": e.estimate - critical * e.std_error,
                 "conf_high": e.estimate + critical * e.std_error,
@@ -317,7 +311,7 @@ def _bands(
             for e in some
         ]
     frame = pd.DataFrame(found)
-    for name in dict.fromkeys(INDEX.values()):
+    for name in dict.fromkeys(_PLACES.values()):
         if name in frame:
             frame[name] = frame[name].astype(_dtype(name))
     return frame, first
