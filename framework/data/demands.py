@@ -13,6 +13,12 @@ from framework.spec.model import Model
 
 #: Name for `model.acknowledge`: onset taken as the first observed treated period.
 GAP = "onset_in_gap"
+#: Kinds of data in words, after "takes" and "are".
+_KINDS = {
+    "panel": "a panel",
+    "repeated_cross_sections": "repeated cross-sections",
+    "cross_section": "a cross-section",
+}
 
 
 def unfit(model: Model, estimator: Estimator, panel: Panel) -> list[Problem]:
@@ -24,10 +30,10 @@ def unfit(model: Model, estimator: Estimator, panel: Panel) -> list[Problem]:
         problems.append(Problem(Phase.DESIGN, code, what, why=why, fix=fix, path=path))
 
     if panel.kind not in needs.kinds:
-        takes = ", ".join(sorted(k.replace("_", " ") for k in needs.kinds))
+        takes = ", ".join(sorted(_KINDS[k] for k in needs.kinds))
         refuse(
             "P02",
-            f"{name} takes a {takes}; these data are a {panel.kind.replace('_', ' ')}",
+            f"{name} takes {takes}; these data are {_KINDS[panel.kind]}",
             "set data.panel, or choose another estimator (`ols` takes all)",
             "model.estimator",
         )

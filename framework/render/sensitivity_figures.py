@@ -190,7 +190,8 @@ def _draw_sensitivity(
         axes.grid(axis="y", color=FAINT, lw=0.5)
         methods = "/".join(dict.fromkeys(bar.method for bar in bars[name]))
         value = first_number(breakdown.get(name))
-        said = "" if value is None else f", breakdown M = {value:.3g}"
+        # A line of its own: side by side the panels leave no room for one.
+        said = "" if value is None else f"\nbreakdown M = {value:.3g}"
         said_above(axes, f"{spoken(name)} ({methods}){said}")
         bare(axes, "xy" if number else "x")
     label = f"Effect of {estimated_term(run, column)} on {run.label(column.outcome)}"

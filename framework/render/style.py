@@ -268,6 +268,7 @@ def said_above(axes: Axes, text: str) -> None:
         xycoords="axes fraction",
         xytext=(0, 4),
         textcoords="offset points",
+        va="bottom",
         fontsize=8,
         color=GREY,
     )

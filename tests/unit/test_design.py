@@ -292,3 +292,11 @@ def test_a_jackknife_that_the_estimator_lacks_is_refused(design: Any) -> None:
     with pytest.raises(EstimandError, match="has no CV3 errors") as caught:
         design({"inference": jackknife, "estimator": "imputation"})
     assert {p.code for p in caught.value.problems} == {"X23"}
+
+
+def test_kinds_of_data_are_named_in_words(design):
+    model = {"estimator": "callaway_santanna", "fixed_effects": ["year"]}
+    model["treatment"] = {"column": "d", "kind": "reversible"}
+    found = problems(design, model, panel={"time": "year"})
+    said = "callaway_santanna takes a panel; these data are repeated cross-sections"
+    assert ("P02", said) in found
