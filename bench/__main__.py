@@ -30,6 +30,7 @@ MEASUREMENTS = (
     "honest",
     "double_ml",
     "double_ml_study",
+    "double_ml_growth",
 )
 
 
