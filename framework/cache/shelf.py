@@ -34,6 +34,8 @@ PATIENCE = 60.0
 #: Seconds between two looks at a claim, at first and at most.
 _LOOK, _LONG_LOOK = 0.002, 0.05
 _CLAIMS = ".claims"
+#: Seconds after which a draft that nobody has finished is nobody's.
+_ABANDONED = 3_600.0
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -143,11 +145,15 @@ class FolderShelf:
             folders = [Path(f.path) for f in os.scandir(self.root) if f.is_dir()]
         for folder in folders:
             for file in os.scandir(folder):
-                # Drafts of other workers are theirs.
-                if file.name.startswith(".") or not file.is_file():
+                if file.name == _CLAIMS or not file.is_file():
                     continue
                 with contextlib.suppress(FileNotFoundError):
                     about = file.stat()
+                    if file.name.startswith("."):
+                        # A draft is its worker's, which may have been killed.
+                        if time.time() - about.st_mtime > _ABANDONED:
+                            Path(file.path).unlink()
+                        continue
                     yield _Part(about.st_mtime_ns, Path(file.path), about.st_size)
 
     def _write(self, key: bytes, value: bytes) -> None:

@@ -247,3 +247,6 @@ def test_parts_asked_for_longest_ago_go_first_whatever_their_version(
     for shelf, name in ((old, b"a"), (new, b"c"), (new, b"d"), (new, b"e")):
         assert shelf.get(name) is not None
     assert sum(f.stat().st_size for f in tmp_path.rglob("[!.]*") if f.is_file()) < 5_000
+    os.utime(draft, (4, 4))  # of a worker that was killed long ago
+    keep(new, b"f", 6)
+    assert not draft.exists()
