@@ -65,8 +65,9 @@ schema: $(INSTALLED) ## schemas/study.json, from which editors complete a study
 bench: $(INSTALLED) ## what it costs beside its peers; ONLY="startup cold" for a few
 	@$(BIN)/python -m bench $(ONLY)
 
-simulations: $(INSTALLED) ## double machine learning on panels with known effects; SEEDS="1060 1160"
-	@$(BIN)/python -m bench.double_ml_simulation $(SEEDS)
+simulations: $(INSTALLED) ## panels with known effects; ONLY=did, double_ml or spatial, SEEDS="1060 1160"
+	@for one in $(or $(ONLY),did double_ml spatial); do \
+	  $(BIN)/python -m bench.$${one}_simulation $(SEEDS) || exit 1; done
 
 wheel: $(UV) ## dist/estimand-*.whl
 	@$(UV) build --wheel --quiet --out-dir dist && ls dist/*.whl
