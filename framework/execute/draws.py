@@ -64,7 +64,7 @@ def draw_all(
 
     Returns:
         One row per draw (`draw, estimate, std_error, statistic` of the judged row; for
-        permutations `assignment`, the same where draw b is the same assignment) and
+        permutations `p_value`, and `assignment`, the same where draw b is the same) and
         the result with its randomization test or its resampled standard error.
 
     Raises:
@@ -92,6 +92,7 @@ def draw_all(
         frame["estimate_as_given"] = [estimate for _, estimate, _, _ in plain]
     if "permute" in draws:
         frame["assignment"] = named[-1]
+        frame["p_value"] = _two_sided(frame["statistic"], judged.df)
     if _regroups(draws) and regrouped.restrictions_reading(model, draws["permute"]):
         said = _regrouped(result, judged, frame, str(draws["permute"]))
     elif "permute" in draws:
@@ -566,6 +567,7 @@ def _randomization(
             "column": "estimate",
             "estimate": judged.estimate,
             "p_value": p_value,
+            "p_values": "p_value",
         },
     )
     return replace(
@@ -574,6 +576,16 @@ def _randomization(
         frames={**result.frames, "draws": frame},
         plots=(*result.plots, plot),
     )
+
+
+def _two_sided(statistic: pd.Series[float], df: float) -> npt.NDArray[np.float64]:
+    """Of t statistics, as the table prints the p value of the estimate."""
+    import numpy as np
+    from scipy.special import ndtr, stdtr
+
+    below = -statistic.abs().to_numpy(dtype=np.float64)
+    tail = ndtr(below) if np.isinf(df) else stdtr(df, below)
+    return np.asarray(2 * tail, dtype=np.float64)
 
 
 # -- resampling -----------------------------------------------------------------------

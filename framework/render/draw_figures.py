@@ -34,7 +34,12 @@ from framework.render.style import (
 from framework.render.words import file_stem
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from framework.render.style import Drawn
+
+#: Where a p value is small: drawn across the p values of draws.
+_LEVEL = 0.05
 
 
 def density_sketches(run: RunFolder, heading: Heading) -> Iterator[Sketch]:
@@ -55,8 +60,11 @@ def density_sketches(run: RunFolder, heading: Heading) -> Iterator[Sketch]:
                 stem="_".join(file_stem(word) for word in words if word),
                 caption=plot.title
                 or f"{heading.title}: estimates in {len(values)} random draws",
-                description=f"{len(values)} draws",
-                draw=partial(_draw_density, run, column, plot, values),
+                description=f"{len(values)} draws"
+                + (", with their p values" if _p_values(frame, plot) else ""),
+                draw=partial(
+                    _draw_density, run, column, plot, values, _p_values(frame, plot)
+                ),
             )
 
 
@@ -71,12 +79,25 @@ def _draws(frame: Frame | None, plot: Drawing) -> tuple[float, ...]:
     return tuple(v for v in frame.numbers(str(name)) if math.isfinite(v))
 
 
+def _p_values(frame: Frame | None, plot: Drawing) -> tuple[tuple[float, float], ...]:
+    """(estimate, p value) of every draw that has both; the plot names the columns."""
+    names = [str(plot.options.get(key, "")) for key in ("column", "p_values")]
+    if frame is None or not {*names} <= {*frame.columns}:
+        return ()
+    pairs = zip(*(frame.numbers(name) for name in names), strict=True)
+    return tuple((x, p) for x, p in pairs if all_finite(x, p))
+
+
 def _draw_density(
-    run: RunFolder, column: Column, plot: Drawing, values: Sequence[float]
+    run: RunFolder,
+    column: Column,
+    plot: Drawing,
+    values: Sequence[float],
+    p_values: Sequence[tuple[float, float]],
 ) -> Drawn:
     import numpy as np
 
-    figure, axes = canvas(3.2)
+    figure, axes = canvas(3.4 if p_values else 3.2)
     draws = np.asarray(values)
     line = first_number(
         plot.options.get("line"),
@@ -85,12 +106,13 @@ def _draw_density(
         column.judged.estimate if column.judged else None,
         run.baseline.judged.estimate if run.baseline and run.baseline.judged else None,
     )
-    axes.hist(draws, bins="fd" if draws.size > 30 else 10, density=True, color=FAINT)  # noqa: PLR2004 - Freedman-Diaconis needs a sample
     grid, height = _kernel_density(draws)
     axes.plot(grid, height, color=BLUE, lw=1.8)
-    axes.plot(
-        draws, np.zeros_like(draws), "|", color=BLUE, ms=6, alpha=0.35, clip_on=False
-    )
+    if not p_values:  # whose dots show every draw
+        bins = "fd" if draws.size > 30 else 10  # noqa: PLR2004 - Freedman-Diaconis needs a sample
+        axes.hist(draws, bins=bins, density=True, color=FAINT)
+        rug = np.zeros_like(draws)
+        axes.plot(draws, rug, "|", color=BLUE, ms=6, alpha=0.35, clip_on=False)
     axes.axvline(0, color=GREY, lw=0.8, zorder=0)
     if line is not None:
         axes.axvline(line, color=VERMILION, lw=1.6)
@@ -123,7 +145,24 @@ def _draw_density(
     )
     axes.set_ylabel("Density")
     bare(axes, "y")
+    if p_values:
+        _beside_density(axes, p_values)
     return figure
+
+
+def _beside_density(axes: Axes, p_values: Sequence[tuple[float, float]]) -> None:
+    """The p value of every draw over its estimate, on an axis of its own."""
+    other = axes.twinx()
+    x, p = zip(*p_values, strict=True)
+    other.plot(x, p, "o", color=INK, ms=2.6, mew=0, alpha=0.35)
+    other.axhline(_LEVEL, color=GREY, lw=0.8, ls=(0, (4, 3)))
+    other.set_ylim(0, 1)
+    other.set_yticks([0, _LEVEL, 0.5, 1], ["0", f"{_LEVEL:g}", "0.5", "1"])
+    other.set_ylabel("p value in the draw (dots)")
+    other.spines[["top", "left"]].set_visible(False)
+    # The line of our estimate and the words stay in front of the dots.
+    other.set_zorder(axes.get_zorder() - 1)
+    axes.patch.set_visible(False)
 
 
 def _kernel_density(draws: Any) -> tuple[Any, Any]:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from scipy.stats import t as t_distribution
 
 from framework.cache import Cell, Job
 from framework.data.prepare import Prepared
@@ -222,6 +223,16 @@ def test_unit_by_unit_only_where_the_model_is_that(
     monkeypatch.setattr(Twfe, "estimate_assignments", note)
     cell(panel(), MODELS[name], permute="treatment", times=3)
     assert found == [name in {"plain", "controls", "coarse"}]
+
+
+def test_every_draw_has_the_p_value_that_its_estimation_would_print(cell: Any) -> None:
+    done = cell(panel(), {}, permute="treatment", times=20)
+    units = done.result.scalars["n_clusters"]
+    expected = 2 * t_distribution.sf(done.draws.statistic.abs(), units - 1)
+    # two routines for one tail
+    assert done.draws.p_value.to_numpy() == pytest.approx(expected, rel=1e-12)
+    (plot,) = [p for p in done.result.plots if p.kind == "density"]
+    assert plot.options["p_values"] == "p_value"
 
 
 def test_a_draw_that_a_control_absorbs_has_no_number(cell: Any) -> None:
