@@ -7,6 +7,9 @@ and `x` (R, k) covariates of the period they are measured from. Two estimates:
 - `adjusted`: dy on an effect per sub-experiment and x among the controls only; the mean
   over treated rows of what that does not predict (Dube, Girardi, Jordà and Taylor 2025,
   section 4). It needs no effect to be alike.
+
+A covariate that an effect per sub-experiment or earlier covariates explain, in `adjusted`
+among the controls, is left out.
 """
 
 from __future__ import annotations
@@ -20,11 +23,20 @@ from estimators._math.sub_experiments import Floats, SubExperiment
 
 #: Share of the treated's variation that must be left beside the covariates.
 LEFT = 1e-10
+#: Share of a covariate's size that is rounding.
+ROUNDING = 1e-10
+#: Share of a covariate that other covariates leave, below which its square is rounding.
+COLLINEAR = 1e-6
+Flags = np.ndarray[tuple[int], np.dtype[np.bool_]]
 _Rows = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 
 class Separated(Exception):  # noqa: N818 - a state of the data; callers say what it means
     """The covariates tell treated and control rows apart completely."""
+
+
+class Exhausted(Exception):  # noqa: N818 - a state of the data; callers say what it means
+    """As many coefficients as rows: residuals, and with them errors, would be zero."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +76,21 @@ class _Stack:
 
 def regressed(
     experiments: Sequence[SubExperiment], n_units: int
-) -> tuple[Floats, Floats, Floats]:
+) -> tuple[Floats, Floats, Floats, Flags]:
     """Estimates (q,), influence by unit (n_units, q), shares of weight (S,).
 
+    Last (k,) whether a covariate is part of it.
+
     Raises:
+        Exhausted: no more rows than coefficients.
         Separated: nothing of the treatment is left beside the covariates.
     """
     stack = _stacked(experiments)
     d = stack.within(stack.d[:, None], stack.w)
-    x = stack.within(stack.x, stack.w)
+    kept = _independent(stack, stack.w)
+    if len(stack.d) <= 1 + len(experiments) + kept.sum():
+        raise Exhausted
+    x = stack.within(stack.x[:, kept], stack.w)
     dy = stack.within(stack.dy, stack.w)
     gram = _inverse(x, stack.w)
     left = d - x @ (gram @ (x.T @ (stack.w[:, None] * d)))
@@ -84,17 +102,27 @@ def regressed(
     off = dy - d * beta
     off = off - x @ (gram @ (x.T @ (stack.w[:, None] * off)))
     share = np.bincount(stack.s, (weighted * d)[:, 0], len(experiments)) / size
-    return beta, stack.by_unit(weighted * off / size, n_units), share
+    return beta, stack.by_unit(weighted * off / size, n_units), share, kept
 
 
 def adjusted(
     experiments: Sequence[SubExperiment], n_units: int
-) -> tuple[Floats, Floats, Floats]:
-    """Estimates (q,), influence by unit (n_units, q), shares of treated rows (S,)."""
+) -> tuple[Floats, Floats, Floats, Flags]:
+    """Estimates (q,), influence by unit (n_units, q), shares of treated rows (S,).
+
+    Last (k,) whether a covariate is part of it.
+
+    Raises:
+        Exhausted: no more controls than coefficients.
+    """
     stack = _stacked(experiments)
     control = 1.0 - stack.d
     n1 = float(stack.d.sum())
-    x, dy = stack.within(stack.x, control), stack.within(stack.dy, control)
+    kept = _independent(stack, control)
+    if control.sum() <= len(experiments) + kept.sum():
+        raise Exhausted
+    x = stack.within(stack.x[:, kept], control)
+    dy = stack.within(stack.dy, control)
     gram = _inverse(x, control)
     gamma = gram @ (x.T @ (control[:, None] * dy))
     off = dy - x @ gamma
@@ -105,7 +133,7 @@ def adjusted(
     level = np.divide(treated, controls, out=np.zeros_like(treated), where=controls > 0)
     reach = level[stack.s] + x @ (gram @ (stack.d @ x))
     rows = np.where(stack.d[:, None] > 0, (off - beta) / n1, -reach[:, None] * off / n1)
-    return beta, stack.by_unit(rows, n_units), treated / n1
+    return beta, stack.by_unit(rows, n_units), treated / n1, kept
 
 
 def _stacked(experiments: Sequence[SubExperiment]) -> _Stack:
@@ -125,10 +153,28 @@ def _stacked(experiments: Sequence[SubExperiment]) -> _Stack:
     )
 
 
+def _independent(stack: _Stack, w: Floats) -> Flags:
+    """(k,) covariates that effects of sub-experiments and earlier ones don't explain."""
+    root = np.sqrt(w)[:, None]
+    x = root * stack.within(stack.x, w)
+    size = np.linalg.norm(root * stack.x, axis=0)
+    kept = np.zeros(x.shape[1], dtype=bool)
+    basis: list[Floats] = []
+    for j, column in enumerate(x.T):
+        left = column
+        for _ in range(2):  # twice is enough (Parlett)
+            for b in basis:
+                left = left - (b @ left) * b
+        length = float(np.linalg.norm(left))
+        own = float(np.linalg.norm(column))
+        kept[j] = own > ROUNDING * size[j] and length > COLLINEAR * own
+        if kept[j]:
+            basis.append(left / length)
+    return kept
+
+
 def _inverse(x: Floats, w: Floats) -> Floats:
-    """Generalised inverse of x'wx: collinear covariates share what they explain."""
+    """Inverse of x'wx, of covariates in units of their own size."""
     size = np.sqrt((w[:, None] * x**2).sum(axis=0))
-    scale = np.where(size > 0, size, 1.0)
-    gram = (x / scale).T @ (w[:, None] * x / scale)
-    inverse = np.linalg.pinv(gram, rcond=1e-11, hermitian=True)
-    return np.asarray(inverse / np.outer(scale, scale), dtype=np.float64)
+    gram = (x / size).T @ (w[:, None] * x / size)
+    return np.asarray(np.linalg.inv(gram) / np.outer(size, size), dtype=np.float64)

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from estimators._math.adjusted_experiments import Separated, adjusted, regressed
+from estimators._math.adjusted_experiments import (
+    Exhausted,
+    Separated,
+    adjusted,
+    regressed,
+)
 from estimators._math.projection import Codes, Flags, Floats
 from estimators._math.sub_experiments import SubExperiment, pooled
 from estimators._staggered.grid import Grid, effects_of_model, grid
@@ -73,10 +78,11 @@ def stacked(request: Request, options: StackOptions, *, min_clusters: int) -> Re
             )
             for g, s in stacks.items()
         }
-    beta, psi, share = _pooled(panel, list(stacks.values()), adjust=False)
+    beta, psi, share, kept = _pooled(panel, list(stacks.values()), adjust=False)
+    notes += _without(panel, {0: kept}, adjust=False)
     width = high - low + 1
     rows = width * sum(len(s.dy) for s in stacks.values())
-    K = len(offsets) * (1 + len(panel.X)) + width * len(stacks)
+    K = len(offsets) * (1 + int(kept.sum())) + width * len(stacks)
     psi = panel.by_cluster(psi) * _factor(panel, np.asarray(used.any(axis=1)), rows, K)
     events = [Effect(float(beta[j]), psi[:, j], int(k)) for j, k in enumerate(offsets)]
     notes.append(
@@ -168,15 +174,18 @@ def local_projections(
     events: list[Effect] = []
     frames = []
     used = np.zeros_like(panel.seen)
+    adjust = options.weighting == "treated"
+    beside: dict[int, Flags] = {}
     for h in range(low, high + 1):
         if h == reference:
             continue
         found = _horizon(panel, h, reference, options.weighting, used)
         if found:
-            adjust = options.weighting == "treated"
-            beta, psi, share = _pooled(panel, list(found.values()), adjust=adjust)
+            beta, psi, share, beside[h] = _pooled(
+                panel, list(found.values()), adjust=adjust
+            )
             units, rows, periods = _regressed(panel, h, reference)
-            K = 1 + periods + len(panel.X)
+            K = 1 + periods + int(beside[h].sum())
             psi = panel.by_cluster(psi) * _factor(panel, units, rows, K)
             events.append(Effect(float(beta[0]), psi[:, 0], h))
             frames.append(_stack_frame(found, share).assign(event_time=h))
@@ -193,7 +202,8 @@ def local_projections(
     if missing:
         listed = ", ".join(map(str, missing))
         notes.append(f"Event times {listed} have no clean controls: no effect there.")
-    kind = "treated units" if options.weighting == "treated" else "its variance"
+    notes += _without(panel, beside, adjust=adjust)
+    kind = "treated units" if adjust else "its variance"
     notes.append(f"At every event time a cohort weighs by {kind}.")
     return _report(
         request,
@@ -238,15 +248,18 @@ def _horizon(
 
 def _pooled(
     panel: Grid, experiments: list[SubExperiment], *, adjust: bool
-) -> tuple[Floats, Floats, Floats]:
+) -> tuple[Floats, Floats, Floats, Flags]:
     """Estimates, influence by unit and shares, with the model's controls if any.
 
+    Last (k,) whether a control is part of it.
+
     Raises:
-        IdentificationError: I03 the covariates tell treated from controls.
+        IdentificationError: I03 the covariates tell treated from controls, I11 there
+            are as many coefficients as rows.
     """
     n = len(panel.cohort)
     if not len(panel.X):
-        return pooled(experiments, n)
+        return *pooled(experiments, n), np.zeros(0, dtype=bool)
     try:
         return (adjusted if adjust else regressed)(experiments, n)
     except Separated:
@@ -256,6 +269,31 @@ def _pooled(
             why="They tell treated units from clean controls completely.",
             fix="fewer controls",
         ) from None
+    except Exhausted:
+        who = "clean controls" if adjust else "units"
+        raise IdentificationError(
+            "I11",
+            f"no more {who} than coefficients of {len(panel.X)} controls and of periods",
+            why="Every residual would be zero, and the standard error far too small.",
+            fix="fewer controls, or a shorter estimator.window",
+        ) from None
+
+
+def _without(panel: Grid, kept: dict[int, Flags], *, adjust: bool) -> list[str]:
+    """A note on every control that is no part of some event times' regressions."""
+    among = " among clean controls" if adjust else ""
+    notes = []
+    for j, name in enumerate(panel.controls):
+        at = [h for h, flags in kept.items() if len(flags) and not flags[j]]
+        if at:
+            where = (
+                "" if len(at) == len(kept) else f" at event times {at[0]} to {at[-1]}"
+            )
+            notes.append(
+                f"Left out{where}: '{name}', which is constant or explained by other "
+                f"controls{among}."
+            )
+    return notes
 
 
 def _regressed(panel: Grid, h: int, reference: int) -> tuple[Flags, int, int]:

@@ -252,6 +252,48 @@ def test_covariates_that_tell_treated_from_controls_are_refused():
     assert caught.value.problems[0].code == "I03"
 
 
+@pytest.mark.parametrize(
+    "plugin",
+    [
+        Stacked(window=(-2, 1)),
+        LpDid(window=(-2, 1)),
+        LpDid(window=(-2, 1), weighting="variance"),
+    ],
+    ids=["stacked", "lp", "lp_variance"],
+)
+def test_controls_that_add_nothing_are_named_and_not_counted(plugin):
+    data = adoption(5)
+    data["one"], data["twice"] = 7.0, 2 * data.x + 1
+    plain = estimate(data, plugin)
+    one = estimate(data, plugin, controls=["one"])
+    x = estimate(data, plugin, controls=["x"])
+    twice = estimate(data, plugin, controls=["x", "one", "twice"])
+    # Adjusted errors count how effects differ between cohorts, regressed ones do not.
+    adjusted = isinstance(plugin, LpDid) and plugin.weighting == "treated"
+    for less, more in ((x, twice), (plain, one)):
+        both = ("estimate", "std_error")
+        for column in both[:1] if adjusted and less is plain else both:
+            np.testing.assert_allclose(
+                more.coefficients[column],
+                less.coefficients[column],
+                rtol=1e-8,  # collinear columns leave rounding
+            )
+    assert any("Left out: 'one'" in note for note in one.notes)
+    assert any("Left out: 'twice'" in note for note in twice.notes)
+    assert not any("Left out" in note for note in x.notes)
+
+
+def test_as_many_controls_as_clean_units_are_refused():
+    data = adoption(5, sizes={4.0: 12, np.inf: 3})
+    draw = np.random.default_rng(1)
+    names = [f"x{j}" for j in range(40)]  # 3 clean controls in at most 12 periods
+    for name in names:
+        data[name] = draw.normal(size=len(data))
+    with pytest.raises(EstimandError) as caught:
+        estimate(data, LpDid(window=(-2, 1)), controls=names)
+    assert "I11" in {p.code for p in caught.value.problems}
+
+
 def test_reweighted_projections_are_the_not_yet_treated_group_time_effects():
     data = adoption(3)
     one = rows(estimate(data, LpDid()), "by_event_time").set_index("event_time")
