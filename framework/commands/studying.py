@@ -241,11 +241,14 @@ def wanted(
         printing.log("nothing failed in the last run")
         return None
     some = [f for f in failed if not only or any(_within(f, o) for o in only)]
+    if not some:
+        printing.log(f"nothing of {', '.join(only)} failed in the last run")
+        return None
     printing.log(
         f"{len(some)} estimations that failed in the last run; for the whole record "
         f"afterwards: {command.again('--resume')}"
     )
-    return some or only
+    return some
 
 
 def _within(address: str, part: str) -> bool:

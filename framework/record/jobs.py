@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 Status = Literal["waiting", "running", "done", "failed", "reused"]
 #: What a job comes to; the rest was not tried.
 _ENDED = ("done", "reused", "failed")
-#: Books of a study that are kept; older ones go when a new one is opened.
+#: Books of a study that are kept, of whole runs and of parts: older ones go when a new
+#: one is opened. Parts alone would push out the run that they are parts of.
 _KEPT = 10
 _NO_LIST = "the list of jobs could not be written"
 _FIX = "free some space or mend the permission, then run again: no finished \
@@ -211,10 +212,12 @@ def last_failed(runs: Path, study: str, command: Command) -> tuple[str, ...] | N
     """Addresses whose newest end in runs of the same command is a failure.
 
     Runs of a part of the command say what became of that part; the rest is what it was
-    in the last run of all. Settings may differ: what failed is asked of the same verb
-    and the same changes. None where there is no earlier run.
+    in the last run of all, or before it if that one ended (killed, stopped at another
+    failure) before their turn. Settings may differ: what failed is asked of the same
+    verb and the same changes. None where there is no earlier run.
     """
     ended: dict[str, str] = {}
+    left: set[str] | None = None  # what the last run of all did not come to
     earlier = False
     for folder in _books(runs / ".jobs" / study):
         written = _read(folder / "manifest.json")
@@ -224,12 +227,14 @@ def last_failed(runs: Path, study: str, command: Command) -> tuple[str, ...] | N
         if known != (command.verb, _changes(command.overrides)):
             continue
         earlier = True
-        for state in states(folder):
-            if state["status"] in _ENDED:
-                for address in state["addresses"]:
-                    ended.setdefault(address, state["status"])
+        held = {a: s["status"] for s in states(folder) for a in s["addresses"]}
+        for address, status in held.items():
+            if status in _ENDED and (left is None or address in left):
+                ended.setdefault(address, status)
         if not written.get("part"):
-            break
+            left = (set(held) if left is None else left) - set(ended)
+            if not left:
+                break
     if not earlier:
         return None
     return tuple(address for address, status in ended.items() if status == "failed")
@@ -279,11 +284,14 @@ def _new_folder(shelf: Path) -> tuple[Path, Path]:
 
 def _tidy(shelf: Path) -> None:
     """Jobs of dead processes don't run any more; books beyond the newest ones go."""
-    for place, folder in enumerate(_books(shelf)):
+    kept = {True: 0, False: 0}
+    for folder in _books(shelf):
         written = _read(folder / "manifest.json")
-        if written is not None and is_alive(written["process"]):
-            continue
-        if written is None or place >= _KEPT - 1:
+        if written is not None:
+            kept[part := bool(written.get("part"))] += 1
+            if is_alive(written["process"]):
+                continue
+        if written is None or kept[part] >= _KEPT:
             shutil.rmtree(folder, ignore_errors=True)
             continue
         for job in written["jobs"]:

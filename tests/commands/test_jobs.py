@@ -17,6 +17,7 @@ from framework.commands.watching import Bar
 from framework.errors import Phase, Problem, StorageError
 from framework.record import Command, JobBook, Planned, last_failed
 from framework.record.jobs import newest, states
+from tests.build_run import build_cell
 from tests.commands.conftest import QUICK, Lab
 
 #: No row is left in `late`, which the worker finds out; `same` is what `plain` is.
@@ -104,6 +105,10 @@ def test_only_what_failed_is_retried(study: Lab):
         retried.err
     )
     assert f"All of them again: {COMMAND.again()} " in retried.err
+    elsewhere = study.run("--retry-failed", "--only", "main.plain")
+    assert elsewhere.exit == 0
+    assert "nothing of main.plain failed in the last run" in elsewhere.err
+    assert set(fate()) == {"main.late.one", "main.late.two"}
     # It is mended: the filter is, and what had failed gives numbers now.
     study.study(STUDY.replace("> 9100", "> 2").replace("> 9200", "> 3"))
     assert study.run("--retry-failed").exit == 0
@@ -133,6 +138,39 @@ def test_one_that_is_tried_alone_leaves_the_others_to_be_retried(study: Lab):
     study.study(STUDY.replace("> 9100", "> 2").replace("> 9200", "> 3"))
     assert study.run().exit == 0
     assert last_failed(Path("runs"), "jobs", COMMAND) == ()
+
+
+def test_what_a_run_that_ended_early_did_not_come_to_is_retried(tmp_path: Path):
+    planned = [Planned((f"a.{n}",), n) for n in ("one", "two", "three")]
+
+    def opened(*failed: str, done: tuple[str, ...] = (), part: bool = False) -> None:
+        book = JobBook.open(tmp_path, "s", COMMAND, planned, part=part)
+        for name in (*failed, *done):
+            book.started(name)
+        for name in failed:
+            book.over(name, Failure((Problem(Phase.DATA, "D05", "no rows"),)))
+        for name in done:
+            book.over(name, build_cell())
+
+    opened("one", "two", done=("three",))
+    opened(done=("one",))  # killed there
+    assert last_failed(tmp_path, "s", COMMAND) == ("a.two",)
+    opened("three")  # stopped there
+    assert last_failed(tmp_path, "s", COMMAND) == ("a.three", "a.two")
+    opened(done=("one", "two", "three"))
+    assert last_failed(tmp_path, "s", COMMAND) == ()
+
+
+def test_many_parts_do_not_push_out_what_failed_in_the_whole(
+    tmp_path: Path, monkeypatch: Any
+):
+    monkeypatch.setattr("framework.record.jobs.is_alive", lambda process: False)
+    whole = an_open_book(tmp_path)
+    whole.over("f1", Failure((Problem(Phase.DATA, "D05", "no rows"),)))
+    for _ in range(15):
+        JobBook.open(tmp_path, "s", COMMAND, [Planned(("h.l0",), "f0")], part=True)
+    assert last_failed(tmp_path, "s", COMMAND) == ("h.l1",)
+    assert len(list((tmp_path / ".jobs" / "s").glob("[!.]*"))) == 11
 
 
 def test_where_nothing_has_a_number_every_cause_says_how_it_is_tried_again(
