@@ -114,6 +114,8 @@ def _regression(dy: Floats, d: Floats, X: Floats, w: Floats) -> tuple[Floats, Fl
 def _propensity(d: Floats, X: Floats, w: Floats) -> tuple[Floats, Floats]:
     """Logit probabilities (n,) and the influence of its coefficients (n, k)."""
     n, k = X.shape
+    if not _regular((X * w[:, None]).T @ X):
+        raise NotFitted("the covariates are constant or collinear")
     beta = np.zeros(k)
     share = float(np.average(d, weights=w))
     beta[0] = np.log(share / (1 - share))

@@ -401,8 +401,17 @@ def test_no_overlap_is_said_for_all_cells_at_once():
     codes, text = refusal(data, controls=["far"])
     assert codes == {"I11"}
     assert "more" in text
-    with pytest.raises(NotFitted):
+    with pytest.raises(NotFitted, match="constant or collinear"):
         att(np.ones(4), np.array([1.0, 1, 0, 0]), np.ones((4, 3)), np.ones(4), "ipw")
+
+
+def test_a_constant_covariate_is_not_called_a_separation():
+    data = adoption()
+    data["one"] = 7.0
+    codes, text = refusal(data, controls=["one"])
+    assert codes == {"I11"}
+    assert "constant or collinear" in text
+    assert "separate" not in text
 
 
 def test_nothing_to_compare():
