@@ -136,9 +136,13 @@ def _counted(stages: Stages, inference: Inference) -> int:
 
 
 def _wald_factor(stages: Stages, inference: Inference, n: float, left: float) -> float:
-    if inference.name != "cluster":
+    design = stages.ols.design
+    if inference.name == "driscoll_kraay":  # clusters of periods, as dkraay() has it
+        M = len(np.unique(design.periods))
+    elif inference.name == "cluster":
+        M = min(c.n_levels for c in design.clusters)
+    else:
         return left / n
-    M = min(c.n_levels for c in stages.ols.design.clusters)
     return left / (n - 1) * (M - 1) / M
 
 

@@ -155,3 +155,12 @@ def test_the_order_of_rows_moves_nothing(data):
     one = estimated(data, "conley", options=options)
     other = estimated(data.sample(frac=1, random_state=1), "conley", options=options)
     assert numbers(one) == pytest.approx(numbers(other), rel=SAME)
+
+
+def test_without_lags_driscoll_kraay_judges_instruments_as_clusters_of_periods(data):
+    plain = {"fixed_effects": ["unit"], "instruments": ["z1"]}
+    lagless = estimated(data, "driscoll_kraay", options={"lags": 0}, **plain)
+    periods = estimated(data, "cluster", clusters=["time"], **plain)
+    assert lagless.scalars["kleibergen_paap_f"] == pytest.approx(
+        periods.scalars["kleibergen_paap_f"], rel=SAME
+    )
