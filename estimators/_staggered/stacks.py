@@ -141,8 +141,8 @@ def _stacks(
         raise IdentificationError(
             "E10",
             f"no cohort has all event times {low} to {high} and clean controls in them",
-            why="A sub-experiment needs its whole window.",
-            fix="a shorter estimator.window",
+            why=_apart(panel) or "A sub-experiment needs its whole window.",
+            fix="a shorter estimator.window, or another estimator",
         )
     notes = []
     if outside:
@@ -193,6 +193,7 @@ def local_projections(
         raise IdentificationError(
             "E10",
             "no horizon has treated units with clean controls",
+            why=_apart(panel),
             fix="a longer panel, or another estimator",
         )
     import pandas as pd
@@ -202,6 +203,13 @@ def local_projections(
     if missing:
         listed = ", ".join(map(str, missing))
         notes.append(f"Event times {listed} have no clean controls: no effect there.")
+    in_some = {int(g) for frame in frames for g in frame["cohort"]}
+    lost = [f"{g:.0f}" for g in panel.cohorts if int(g) not in in_some]
+    if lost:
+        notes.append(
+            f"Cohorts {', '.join(lost)} have no rows {-reference} periods before "
+            "treatment or no clean controls: they are not part of any effect."
+        )
     notes += _without(panel, beside, adjust=adjust)
     kind = "treated units" if adjust else "its variance"
     notes.append(f"At every event time a cohort weighs by {kind}.")
@@ -281,19 +289,30 @@ def _pooled(
 
 def _without(panel: Grid, kept: dict[int, Flags], *, adjust: bool) -> list[str]:
     """A note on every control that is no part of some event times' regressions."""
-    among = " among clean controls" if adjust else ""
+    who = "among clean controls " if adjust else ""
     notes = []
     for j, name in enumerate(panel.controls):
-        at = [h for h, flags in kept.items() if len(flags) and not flags[j]]
+        at = [h for h, flags in kept.items() if not flags[j]]
         if at:
             where = (
                 "" if len(at) == len(kept) else f" at event times {at[0]} to {at[-1]}"
             )
             notes.append(
-                f"Left out{where}: '{name}', which is constant or explained by other "
-                f"controls{among}."
+                f"Left out{where}: '{name}': {who}effects of periods or other controls "
+                "explain it."
             )
     return notes
+
+
+def _apart(panel: Grid) -> str:
+    """Why event times are missing in data that skip periods, else nothing."""
+    step = int(np.diff(panel.periods).min()) if len(panel.periods) > 1 else 1
+    if step == 1:
+        return ""
+    return (
+        f"Event times count one by one, and the periods of these data are {step} apart: "
+        "number them 1, 2, 3, …"
+    )
 
 
 def _regressed(panel: Grid, h: int, reference: int) -> tuple[Flags, int, int]:

@@ -283,6 +283,31 @@ def test_controls_that_add_nothing_are_named_and_not_counted(plugin):
     assert not any("Left out" in note for note in x.notes)
 
 
+def test_a_cohort_without_its_base_period_is_named():
+    data = adoption(5)
+    cohort = int(data["first"][np.isfinite(data["first"])].min())
+    result = estimate(data[data.time != cohort - 1], LpDid(window=(-2, 1)))
+    assert any(
+        note.startswith(f"Cohorts {cohort} have no rows 1 periods before")
+        for note in result.notes
+    )
+    assert cohort not in set(result.frames["stacks"].cohort)
+    whole = estimate(data, LpDid(window=(-2, 1)))
+    assert not any("part of any effect" in note for note in whole.notes)
+
+
+@pytest.mark.parametrize("plugin", [LpDid(), Stacked(window=(-2, 1))])
+def test_periods_two_apart_are_told_from_a_short_panel(plugin):
+    data = adoption(5)
+    for name in ("time", "first"):
+        data[name] = 2 * data[name]
+    with pytest.raises(EstimandError) as caught:
+        estimate(data, plugin)
+    (problem,) = caught.value.problems
+    assert problem.code == "E10"
+    assert "2 apart" in problem.why
+
+
 def test_as_many_controls_as_clean_units_are_refused():
     data = adoption(5, sizes={4.0: 12, np.inf: 3})
     draw = np.random.default_rng(1)
