@@ -31,11 +31,9 @@ def decoded(
     data: bytes, source: Mapping[str, Any], file: SourceFile, *, final: bool = True
 ) -> str:
     """The text of a CSV file; `final=False` allows a character cut at the end."""
-    encoding = str(source.get("encoding") or "utf-8")
+    encoding = _encoding(source)
     try:
-        codec = codecs.lookup(encoding)
-        if codec.name == "utf-8":
-            codec = codecs.lookup("utf-8-sig")
+        codec = codecs.lookup("utf-8-sig" if _is_utf_8(source) else encoding)
         "".encode(encoding)  # a LookupError for codecs that are no text (zip, hex)
         text = codec.incrementaldecoder("strict").decode(data, final)
     except LookupError as error:
@@ -63,6 +61,14 @@ def decoded(
             path="data.source.encoding",
         )
     return text
+
+
+def _encoding(source: Mapping[str, Any]) -> str:
+    return str(source.get("encoding") or "utf-8")
+
+
+def _is_utf_8(source: Mapping[str, Any]) -> bool:
+    return codecs.lookup(_encoding(source)).name == "utf-8"
 
 
 def _guess(data: bytes) -> str:
@@ -162,7 +168,8 @@ def read_csv(data: bytes, source: Mapping[str, Any], file: SourceFile) -> pd.Dat
         result: pd.DataFrame = pd.read_csv(io.BytesIO(plain), **{**options, **how})
         return result
 
-    plain = data if data.isascii() else text.encode()
+    # Of other encodings even bytes below 128 may be other characters (UTF-16, ISO-2022).
+    plain = data if data.isascii() and _is_utf_8(source) else text.encode()
     frame = parsed()
     codes = _codes(frame, text, parsed, source, file)
     frame = frame.assign(**codes)

@@ -171,6 +171,27 @@ def test_faults_of_a_file(tmp_path: Path, data: bytes, code: str, word: str) -> 
     assert word in problem.fix
 
 
+@pytest.mark.parametrize(
+    ("encoding", "name"),
+    [
+        ("utf-16-le", "Oslo"),
+        ("utf-16-be", "Oslo"),
+        ("utf-32-le", "Oslo"),
+        ("iso2022_jp", "東京"),
+        ("hz", "北京"),
+        ("utf-7", "Århus"),
+    ],
+)
+def test_bytes_below_128_that_are_no_ascii(
+    tmp_path: Path, encoding: str, name: str
+) -> None:
+    text = f"city,y\n{name},1\n{name},2\n"
+    assert text.encode(encoding).isascii()
+    (tmp_path / "x.csv").write_bytes(text.encode(encoding))
+    found = read({"path": "x.csv", "encoding": encoding}, tmp_path).frame
+    assert found.to_dict("list") == {"city": [name, name], "y": [1, 2]}
+
+
 def test_named_encoding(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_bytes("城市,y\n北京,1\n".encode("gb18030"))
     found = read({"path": "x.csv", "encoding": "gb18030"}, tmp_path)
