@@ -40,6 +40,7 @@ class Controlled:
         within_weight: Omega, exactly zero where it is rounding.
         within_estimate: beta_w, NaN where Omega is zero.
         coefficient: d'y / d'd from the rows.
+        absorbed: positions of controls that unit and period effects explain.
     """
 
     first: Codes
@@ -49,6 +50,7 @@ class Controlled:
     within_weight: float
     within_estimate: float
     coefficient: float
+    absorbed: tuple[int, ...]
 
     @property
     def total(self) -> float:
@@ -72,7 +74,8 @@ def decompose_controlled(
     share = np.bincount(cohort, w, K) / w.sum()
     root = np.sqrt(w)[:, None]
     left = _demeaned(D, w)
-    kept = [c for c in (_scaled(x, w) for x in X) if c is not None]
+    scaled = [_scaled(x, w) for x in X]
+    kept = [x for x in scaled if x is not None]
     d = left
     if kept:
         columns = np.column_stack([(root * x).ravel() for x in kept])
@@ -103,6 +106,7 @@ def decompose_controlled(
         within_weight=omega,
         within_estimate=inside,
         coefficient=float(w @ (d * Y).sum(axis=1)) / size,
+        absorbed=tuple(j for j, x in enumerate(scaled) if x is None),
     )
 
 

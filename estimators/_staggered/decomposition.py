@@ -200,7 +200,12 @@ def _with_controls(request: Request, cells: _Cells) -> Result:
         "With controls a pair of cohorts is one comparison: what uses units that are "
         "treated already is not told apart (Goodman-Bacon 2021, section 5.2)."
     )
-    return _result(scalars, comparisons, kinds, (said, both, *_samples(request, cells)))
+    left_out = [
+        f"Left out: '{label(request, names[j])}': unit and period effects explain it."
+        for j in found.absorbed
+    ]
+    notes = (said, both, *left_out, *_samples(request, cells))
+    return _result(scalars, comparisons, kinds, notes)
 
 
 def _pairs(found: Controlled, cells: _Cells) -> pd.DataFrame:

@@ -152,6 +152,9 @@ def test_a_control_without_variation_leaves_the_theorem_without_controls() -> No
     with_it = bacon(data, controls=["level"])
     plain = bacon(data, controls=[])
     assert "weight_within" not in with_it.scalars
+    said = "Left out: 'level': unit and period effects explain it."
+    assert said in with_it.notes
+    assert said not in bacon(data, controls=["x"]).notes
     pairs = with_it.frames["comparisons"]
     directed = plain.frames["comparisons"]
     assert with_it.scalars["two_way_estimate"] == pytest.approx(
