@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -18,7 +19,6 @@ from framework.render.words import (
 
 #: Beside the mark of a verdict that another column of the run speaks against.
 FLAG = "⚑"
-#: Rows of a frame that a page shows; the run's `frames/` has all of them.
 #: Scalar, its label, its print; in this order, each only where a column has it.
 SCALARS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
     ("n_obs", "Observations", numbers.plain),
@@ -87,6 +87,8 @@ TESTS: tuple[tuple[str, str], ...] = (
 )
 #: In words of the inference whose p values are drawn (`framework.data.words`).
 _DRAWN_P = ", p by "
+#: `numbers.p_value` prints what is smaller as `< 0.001`.
+_PRINTED_P = 0.001
 
 
 def design_rows(
@@ -137,7 +139,7 @@ def statistic_rows(columns: Sequence[Column]) -> tuple[Row, ...]:
     ]
     if any(_DRAWN_P in column.inference for column in columns):
         p_values = (
-            Cell(numbers.p_value(c.judged.p_value), "", "number")
+            Cell(_drawn(c.judged.p_value, c), "", "number")
             if c.judged is not None and _DRAWN_P in c.inference
             else _nothing(c)
             for c in columns
@@ -168,6 +170,14 @@ def statistic_rows(columns: Sequence[Column]) -> tuple[Row, ...]:
         ]
         rows.append(_words("Expectations", columns, said))
     return tuple(rows)
+
+
+def _drawn(p_value: float, column: Column) -> str:
+    """A share of draws; where none is as extreme, no smaller than they can tell."""
+    finest = 1 / column.scalars.get("n_bootstrap", math.inf)
+    if p_value < finest and finest > _PRINTED_P:
+        return f"< {numbers.fixed(math.ceil(1000 * finest) / 1000, 3)}"
+    return numbers.p_value(p_value)
 
 
 def _words(label: str, columns: Sequence[Column], texts: Sequence[str]) -> Row:

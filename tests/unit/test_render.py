@@ -821,6 +821,23 @@ def test_p_values_that_are_drawn_have_a_row(tmp_path: Path) -> None:
     assert _rows(table)["p value of the draws"] == ("0.046", "")
 
 
+@pytest.mark.parametrize(
+    ("draws", "said"), [(99, "< 0.011"), (999, "< 0.002"), (9_999, "< 0.001")]
+)
+def test_no_drawn_p_value_is_finer_than_its_draws(
+    draws: int, said: str, tmp_path: Path
+) -> None:
+    m = Maker(tmp_path)
+    drawn = said_inference({"name": "wild_bootstrap", "cluster": "sid"})
+    m.column("main", "wild", inference=drawn)
+    m.row("post", 0.1, 0.001)  # 100 standard errors: no draw is as far out
+    m.scalar(n_bootstrap=draws)
+    run = RunFolder.read(m.finish())
+    table = regression_table(run, run.heading("main"))
+    assert table is not None
+    assert _rows(table)["p value of the draws"] == (said,)
+
+
 def test_what_an_instrument_is_held_against_stands_in_the_table(tmp_path: Path) -> None:
     m = Maker(tmp_path)
     m.column("iv", "one", estimator="iv_2sls", estimand="late")
