@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -73,13 +73,13 @@ class Choice:
         shape = {"type": ["string", "object"]}
         made = (
             PlainValidator(chosen),
-            PlainSerializer(_written),
+            PlainSerializer(written),
             WithJsonSchema(shape),
         )
         return handler.generate_schema(Annotated[Any, *made])
 
 
-def _written(plugin: Plugin) -> dict[str, Any]:
+def written(plugin: Plugin) -> dict[str, Any]:
     """The choice that gives this plugin; its name is its class's, as files are named."""
     name = re.sub(r"(?<!^)(?=[A-Z])", "_", type(plugin).__name__).lower()
     return {name: plugin.model_dump(by_alias=True)}
@@ -600,6 +600,19 @@ class Learner(Plugin):
         self, task: Literal["regression", "classification"], seed: int
     ) -> Any: ...
 
+    def members(self) -> tuple[str, ...]:
+        """Names of the learners that this one chooses among or weighs; default none."""
+        return ()
+
+    def chosen(self, fitted: Any) -> Sequence[float]:
+        """What a fitted estimator of `build` gives each of `members`, in their order.
+
+        1 for the one that is chosen and 0 for the others, or weights; printed, never
+        used in an estimate.
+        """
+        del fitted
+        return (0.0,) * len(self.members())
+
 
 class Generator(Plugin):
     """Seed -> data with known truth."""
@@ -629,4 +642,5 @@ __all__ = [
     "StepOutput",
     "Treatment",
     "Weights",
+    "written",
 ]

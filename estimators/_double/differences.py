@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from estimators._double.nuisance import Task, cross_fit, loss
+from estimators._double.chosen import (
+    said_of_chosen,
+    spoken_choice,
+    without_empty_choices,
+)
+from estimators._double.nuisance import Task, cross_fit, loss, weights_of
 from estimators._double.report import (
     BAND_DRAWS,
     POOR_OVERLAP,
@@ -432,7 +437,8 @@ def _split(
                     target[rows], fitted.values[rows], fitted.baseline[rows], task
                 )
                 measure = "log_loss" if within is None else "r2"
-                check = Check(what, name, j + 1, measure, value, int(rows.sum()))
+                count, chosen = int(rows.sum()), weights_of(learner, fitted, j)
+                check = Check(what, name, j + 1, measure, value, count, chosen)
                 checks.append((c, check))
             return fitted.values
 
@@ -549,13 +555,14 @@ def _nuisances(found: Sequence[Split]) -> pd.DataFrame:
             check.measure,
             check.value,
             check.n,
+            spoken_choice(check.chosen),
         )
         for r, split in enumerate(found)
         for c, check in split.checks
     ]
     names = ["nuisance", "cohort", "period", "learner", "repetition", "fold"]
-    frame = pd.DataFrame(made, columns=[*names, "measure", "value", "rows"])
-    return frame.astype({"period": "Int64"})
+    frame = pd.DataFrame(made, columns=[*names, "measure", "value", "rows", "chosen"])
+    return without_empty_choices(frame.astype({"period": "Int64"}))
 
 
 def _scalars(
@@ -602,4 +609,5 @@ def _said(
         f"the learner of the {what} stopped before it converged in some fits"
         for what in sorted(set().union(*(s.unsettled for s in found)))
     ]
+    notes += said_of_chosen([check for s in found for _, check in s.checks])
     return notes

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from estimators._double.nuisance import cross_fit_nested, loss
+from estimators._double.nuisance import cross_fit_nested, loss, weights_of
 from estimators._double.report import POOR_OVERLAP, Wanted, report
 from estimators._double.sample import ROWS_OF_AN_ARM, Sample, read
 from estimators._double.scores import Check, Plan, Repetition, Splitting
@@ -209,7 +209,10 @@ def _nested(
             value = loss(
                 target[rows], fitted.values[rows], fitted.baseline[rows], "regression"
             )
-            split.checks.append(Check(said, name, k + 1, "r2", value, int(rows.sum())))
+            chosen = weights_of(learner, fitted, k)
+            split.checks.append(
+                Check(said, name, k + 1, "r2", value, int(rows.sum()), chosen)
+            )
     if inner.unsettled or mean.unsettled:
         split.notes.append(
             f"the learner of {what} stopped before it converged in some fits"

@@ -43,11 +43,13 @@ class Fitted:
         values: (n,).
         baseline: (n,) mean of the target in the training rows of the row's fold.
         unsettled: fits whose solver stopped before it converged.
+        chosen: (K, m) what the fit without fold k gives each of the learner's members.
     """
 
     values: Floats
     baseline: Floats
     unsettled: int
+    chosen: Floats = field(default_factory=lambda: np.empty((0, 0)))
 
     @property
     def size(self) -> int:
@@ -134,8 +136,10 @@ def cross_fit(
         if within is not None:
             train &= within if within.ndim == 1 else within[k]
         model = learner.build(task, _seed(seed, k))
-        predicted, stopped = _fit_predict(model, X, of, train, test, task, what)
-        return [_Fold(predicted, float(of[train].mean()), stopped)]
+        predicted, stopped, chosen = _fit_predict(
+            learner, model, X, of, train, test, task, what
+        )
+        return [_Fold(predicted, float(of[train].mean()), stopped, chosen)]
 
     (fitted,) = _by_fold([key], fold, learner, leaving_out, what)
     return fitted
@@ -148,6 +152,7 @@ class _Fold:
     values: Floats
     baseline: float
     unsettled: int
+    chosen: Floats
 
 
 def _by_fold(
@@ -172,12 +177,16 @@ def _by_fold(
     if (known := [f for f in held if f is not None]) and len(known) == len(keys):
         return known
     rows = [np.flatnonzero(fold == k) for k in range(int(fold.max()) + 1)]
+    members = len(learner.members())
 
     def make(k: int) -> bytes:
         made = leaving_out(k)
         if not all(np.isfinite(f.values).all() for f in made):
             raise NumericalError("N02", f"predictions of {what} are not all finite")
-        numbers = [np.append(f.values, [f.baseline, f.unsettled]) for f in made]
+        numbers = [
+            np.concatenate([f.values, [f.baseline, f.unsettled], f.chosen])
+            for f in made
+        ]
         return np.concatenate(numbers).astype("<f8").tobytes()
 
     shelf = SHELF.get()
@@ -185,29 +194,34 @@ def _by_fold(
         if shelf is None or not _shelved(learner):
             value, fresh = b"".join(make(k) for k in range(len(rows))), True
         else:
-            sizes = [8 * len(keys) * (len(of) + 2) for of in rows]
+            sizes = [8 * len(keys) * (len(of) + 2 + members) for of in rows]
             value, fresh = made_together(shelf, b"|".join(keys), sizes, make)
-    fitted = _of_folds(np.frombuffer(value, dtype="<f8"), rows, len(keys), len(fold))
+    numbers = np.frombuffer(value, dtype="<f8")
+    fitted = _of_folds(numbers, rows, len(keys), len(fold), members)
     for key, one in zip(keys, fitted, strict=True):
         (MEMORY.put if fresh else MEMORY.hold)(key, one)
     return fitted
 
 
 def _of_folds(
-    numbers: Floats, rows: Sequence[Codes], targets: int, n: int
+    numbers: Floats, rows: Sequence[Codes], targets: int, n: int, members: int
 ) -> list[Fitted]:
     """What `_by_fold` kept, fold after fold, by target."""
     values, baseline = np.empty((targets, n)), np.empty((targets, n))
+    chosen = np.empty((targets, len(rows), members))
     unsettled, at = [0] * targets, 0
-    for of in rows:
+    for k, of in enumerate(rows):
         for j in range(targets):
             end = at + len(of)
             values[j, of], baseline[j, of] = numbers[at:end], numbers[end]
             unsettled[j] += int(numbers[end + 1])
-            at = end + 2
-    for array in (values, baseline):
+            at = end + 2 + members
+            chosen[j, k] = numbers[end + 2 : at]
+    for array in (values, baseline, chosen):
         array.setflags(write=False)
-    return [Fitted(values[j], baseline[j], unsettled[j]) for j in range(targets)]
+    return [
+        Fitted(values[j], baseline[j], unsettled[j], chosen[j]) for j in range(targets)
+    ]
 
 
 def _shelved(learner: Learner) -> bool:
@@ -268,7 +282,8 @@ def cross_fit_nested(
         second = ~test & ~first
         others = second & ~within
         values = np.empty(len(target))
-        values[test | others], stopped = _fit_predict(
+        values[test | others], stopped, chosen = _fit_predict(
+            learner,
             learner.build("regression", _seed(seed, k)),
             both,
             target,
@@ -277,7 +292,8 @@ def cross_fit_nested(
             "regression",
             what,
         )
-        mean, stopped_too = _fit_predict(
+        mean, stopped_too, chosen_too = _fit_predict(
+            learner,
             learner.build("regression", _seed(seed, K + k)),
             X,
             values,
@@ -288,8 +304,8 @@ def cross_fit_nested(
         )
         inner = float(target[first & within].mean())
         return [
-            _Fold(values[test], inner, stopped),
-            _Fold(mean, float(values[others].mean()), stopped_too),
+            _Fold(values[test], inner, stopped, chosen),
+            _Fold(mean, float(values[others].mean()), stopped_too, chosen_too),
         ]
 
     inner, mean = _by_fold(keys, fold, learner, leaving_out, what)
@@ -313,6 +329,7 @@ def _one_thread() -> AbstractContextManager[Any]:
 
 
 def _fit_predict(
+    learner: Learner,
     model: object,
     X: Floats,
     target: Floats,
@@ -320,8 +337,8 @@ def _fit_predict(
     test: Flags,
     task: Task,
     what: str,
-) -> tuple[Floats, int]:
-    """Predictions of the test rows, and 1 if the solver did not converge."""
+) -> tuple[Floats, int, Floats]:
+    """Predictions of the test rows, 1 if the solver did not converge, what was chosen."""
     from sklearn.exceptions import ConvergenceWarning
 
     y = target[train].astype(np.int64) if task == "classification" else target[train]
@@ -334,6 +351,10 @@ def _fit_predict(
                 predicted = fitted.predict_proba(X[test])[:, 1]
             else:
                 predicted = fitted.predict(X[test])
+            chosen = np.asarray(learner.chosen(fitted), dtype=np.float64)
+            members = len(learner.members())
+            if chosen.shape != (members,) or not np.isfinite(chosen).all():
+                raise ValueError("chosen() is not one number for each of members()")
         except EstimandError:
             raise
         except Exception as error:
@@ -343,7 +364,7 @@ def _fit_predict(
                 f"{str(error).splitlines()[0] if str(error) else ''}",
                 fix="other options, or another learner",
             ) from error
-    return np.asarray(predicted, dtype=np.float64), int(bool(said))
+    return np.asarray(predicted, dtype=np.float64), int(bool(said)), chosen
 
 
 def _seed(seed: int, fold: int) -> int:
@@ -371,6 +392,14 @@ def _key(
         digest.update(b"-" if array is None else np.ascontiguousarray(array).tobytes())
         digest.update(b"|")
     return digest.digest()
+
+
+def weights_of(learner: Learner, fitted: Fitted, fold: int) -> dict[str, float]:
+    """What the fit without a fold gives each member of its learner; empty = no members."""
+    members = learner.members()
+    if not members:
+        return {}
+    return {m: float(w) for m, w in zip(members, fitted.chosen[fold], strict=True)}
 
 
 def loss(target: Floats, fitted: Floats, baseline: Floats, task: Task) -> float:

@@ -8,6 +8,11 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from estimators._double.chosen import (
+    said_of_chosen,
+    spoken_choice,
+    without_empty_choices,
+)
 from estimators._double.confounding import benchmarks, contour, frame_of
 from estimators._double.sample import BINARY, MOST_GROUPS, Sample
 from estimators._double.scores import Plan, Repetition, clipped
@@ -120,6 +125,7 @@ def report(
             f"{critical:.2f} standard errors"
         )
     notes += _transform_notes(sample, plan)
+    notes += said_of_chosen([c for r in found for c in r.checks])
     notes += dict.fromkeys(n for r in found for n in r.notes)
     return Result(
         coefficients=table,
@@ -369,12 +375,21 @@ def _nuisances(found: Sequence[Repetition]) -> pd.DataFrame:
     import pandas as pd
 
     made = [
-        (c.nuisance, c.learner, number + 1, c.fold, c.measure, c.value, c.n)
+        (
+            c.nuisance,
+            c.learner,
+            number + 1,
+            c.fold,
+            c.measure,
+            c.value,
+            c.n,
+            spoken_choice(c.chosen),
+        )
         for number, r in enumerate(found)
         for c in r.checks
     ]
     names = ["nuisance", "learner", "repetition", "fold", "measure", "value", "rows"]
-    return pd.DataFrame(made, columns=names)
+    return without_empty_choices(pd.DataFrame(made, columns=[*names, "chosen"]))
 
 
 def _carried(sample: Sample, found: Sequence[Repetition]) -> pd.DataFrame:

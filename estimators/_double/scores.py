@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from estimators._double.nuisance import Task, cross_fit, loss
+from estimators._double.nuisance import Task, cross_fit, loss, weights_of
 from estimators._double.sample import (
     LEFT,
     ROUNDING,
@@ -69,7 +69,11 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """How well one nuisance predicts in one fold."""
+    """How well one nuisance predicts in one fold.
+
+    Attributes:
+        chosen: weight of each of the learner's members in the fit without this fold.
+    """
 
     nuisance: str
     learner: str
@@ -77,6 +81,7 @@ class Check:
     measure: str
     value: float
     n: int
+    chosen: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +173,8 @@ class Splitting:
             value = loss(own[rows], fitted.values[rows], fitted.baseline[rows], task)
             measure = "log_loss" if task == "classification" else "r2"
             count = int(rows.sum())
-            self.checks.append(Check(what, name, k + 1, measure, value, count))
+            chosen = weights_of(learner, fitted, k)
+            self.checks.append(Check(what, name, k + 1, measure, value, count, chosen))
         if fitted.unsettled:
             self.notes.append(
                 f"the learner of {what} stopped before it converged in some fits"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -42,3 +43,13 @@ class Best(Learner):
             cv=FOLDS,
             n_jobs=1,
         )
+
+    def members(self) -> tuple[str, ...]:
+        """The learners that compete."""
+        from estimators.learners._several import names
+
+        return names(self.learners)
+
+    def chosen(self, fitted: Any) -> Sequence[float]:
+        """1 for the winner."""
+        return [float(i == fitted.best_index_) for i in range(len(self.learners))]

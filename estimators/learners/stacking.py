@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -12,8 +13,8 @@ from framework.contract import Choice, Learner
 class Stacking(Learner):
     """Learners weighted by how well they predict rows that they have not seen.
 
-    Weights are not negative (regression: least squares; classification: a logit of the
-    predicted probabilities), chosen on five-fold predictions of the training rows.
+    Weights are chosen on five-fold predictions of the training rows: by least squares
+    and not negative, for classifications by a logit on the predicted probabilities.
     """
 
     main: ClassVar[str | None] = "learners"
@@ -40,3 +41,13 @@ class Stacking(Learner):
         if task == "classification":
             return StackingClassifier(parts, LogisticRegression(), cv=FOLDS)
         return StackingRegressor(parts, LinearRegression(positive=True), cv=FOLDS)
+
+    def members(self) -> tuple[str, ...]:
+        """The learners that are combined."""
+        from estimators.learners._several import names
+
+        return names(self.learners)
+
+    def chosen(self, fitted: Any) -> Sequence[float]:
+        """Coefficients on their predictions, in a classification inside the logit."""
+        return [float(x) for x in fitted.final_estimator_.coef_.ravel()]

@@ -28,6 +28,8 @@ def check_learner(
 ) -> None:
     """Hold a learner to the contract: unfitted, predicts, the same for the same seed.
 
+    One that has members says one finite number for each.
+
     A task that it can't do has to be refused; one of the two it must do.
 
     Raises:
@@ -69,7 +71,9 @@ def _does(learner: Learner, task: Task, found: Findings) -> bool:
     y = X[:, 0] + 0.5 * rng.normal(size=_ROWS)
     target = (y > 0).astype(np.int64) if task == "classification" else y
     with found.surviving("output", f"fitting it for {task}"), found.untouched_state():
-        one = _predicted(first.fit(X, target), X, task)
+        whole = first.fit(X, target)
+        _tells(learner, whole, task, found)
+        one = _predicted(whole, X, task)
         two = _predicted(second.fit(X, target), X, task)
         if len(one) != len(X) or not np.isfinite(one).all():
             found.add(
@@ -78,6 +82,18 @@ def _does(learner: Learner, task: Task, found: Findings) -> bool:
         elif not np.array_equal(one, two):
             found.add("determinism", f"the same seed predicts otherwise ({task})")
     return True
+
+
+def _tells(learner: Learner, whole: Any, task: Task, found: Findings) -> None:
+    """Its members have names of their own, and each a finite number."""
+    members = learner.members()
+    chosen = np.asarray(learner.chosen(whole), dtype=np.float64)
+    if len(set(members)) < len(members):
+        found.add("output", "members() gives two learners the same name")
+    if chosen.shape != (len(members),) or not np.isfinite(chosen).all():
+        found.add(
+            "output", f"chosen() for {task} is not one number for each of members()"
+        )
 
 
 def _predicted(fitted: Any, X: Any, task: Task) -> Any:

@@ -127,6 +127,26 @@ class Fitted(Line):
         return super().build(task, seed).fit([[0.0] * 3, [1.0] * 3], [0.0, 1.0])
 
 
+class Forgetful(Line):
+    """A choice of two lines, of which it tells one."""
+
+    def members(self):
+        return ("one", "other")
+
+    def chosen(self, fitted):
+        return (1.0,)
+
+
+class Namesakes(Line):
+    """A choice of two lines that nobody can tell apart."""
+
+    def members(self):
+        return ("one", "one")
+
+    def chosen(self, fitted):
+        return (1.0, 0.0)
+
+
 class Unseeded(Line):
     """A forest of its own mind."""
 

@@ -307,6 +307,8 @@ BUILDERS: list[tuple[Callable[..., None], str, str]] = [
     (check_learner, "NoProbabilities", "output: for classification what it builds has"),
     (check_learner, "SameObject", "output: it hands out the same object twice"),
     (check_learner, "Fitted", "output: it is fitted already (…coef_"),
+    (check_learner, "Forgetful", "output: chosen() for regression is not one number"),
+    (check_learner, "Namesakes", "output: members() gives two learners the same name"),
     (check_learner, "Unseeded", "determinism: the same seed predicts otherwise"),
     (check_generator, "Coins", ""),
     (check_generator, "FreshCoins", "determinism: the same seed gives other data"),

@@ -172,6 +172,55 @@ def test_best_takes_the_lower_cross_validated_loss() -> None:
     assert type(picked.best_params_["learner"]).__name__ == "RandomForestRegressor"
 
 
+def test_best_tells_its_choice() -> None:
+    X, y = curved()
+    y = np.sign(X[:, 0] * X[:, 1])  # no line fits it
+    learner = Best(learners=("linear", {"forest": 30}))
+    assert learner.members() == ("linear", "forest")
+    assert list(learner.chosen(learner.build("regression", 0).fit(X, y))) == [0, 1]
+    straight = learner.build("regression", 0).fit(X, X[:, 0])
+    assert list(learner.chosen(straight)) == [1, 0]
+
+
+@pytest.mark.parametrize("task", ["regression", "classification"])
+def test_stacking_tells_the_weights_that_its_predictions_are_made_with(
+    task: Any,
+) -> None:
+    X, y = curved()
+    y = (y > 0).astype(int) if task == "classification" else y
+    learner = Stacking(learners=("linear", {"forest": 20}))
+    model = learner.build(task, 0).fit(X, y)
+    if task == "classification":
+        own = np.column_stack([m.predict_proba(X)[:, 1] for m in model.estimators_])
+        p = model.predict_proba(X)[:, 1]
+        total = np.log(p / (1 - p))
+    else:
+        own = np.column_stack([m.predict(X) for m in model.estimators_])
+        total = model.predict(X)
+    rest = total - own @ np.asarray(learner.chosen(model))
+    assert np.ptp(rest) < 1e-9  # a constant is left, and rounding
+    assert learner.members() == ("linear", "forest")
+
+
+def test_members_are_told_apart_by_what_differs() -> None:
+    one, two = {"forest": {"min_leaf": 5}}, {"forest": {"min_leaf": 20}}
+    assert Best(learners=(one, two, "lasso", "lasso", "lasso")).members() == (
+        "forest (min_leaf 5)",
+        "forest (min_leaf 20)",
+        "lasso",
+        "lasso #2",
+        "lasso #3",
+    )
+    nested = Best(learners=({"stacking": ["lasso", one]}, {"stacking": ["ridge", two]}))
+    assert nested.members() == (
+        "stacking (learners lasso + forest)",
+        "stacking (learners ridge + forest)",
+    )
+    drawn = Best(learners=("lasso", {"lasso": 0.5}))
+    assert drawn.members() == ("lasso (penalty not set)", "lasso (penalty 0.5)")
+    assert Lasso().members() == ()
+
+
 def test_a_learner_is_written_as_every_choice_is() -> None:
     forest = Forest(trees=7)
     for written in (

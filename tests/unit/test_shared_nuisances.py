@@ -180,7 +180,7 @@ model:
   treatment: {column: d, kind: cross_section}
   controls: [x1, x2, x3]
   inference: hetero
-  estimator: {double_ml: {learner: linear, folds: 3, repetitions: 2}}
+  estimator: {double_ml: {learner: {best: [linear, ridge]}, folds: 3, repetitions: 2}}
 checks: {main: {outcomes: {each: {outcome: [y, other, ye]}}}}
 """
 
@@ -189,7 +189,7 @@ def test_workers_orders_and_shuffled_rows_give_the_same_numbers(tmp_path: Path) 
     """One worker; two workers on shuffled rows with the lines turned around."""
     data = rows(300)
     data["other"] = data["y"] ** 2
-    found = []
+    found, chosen = [], []
     for name, outcomes, frame, workers in (
         ("one", "[y, other, ye]", data, 1),
         ("two", "[ye, y, other]", data.sample(frac=1, random_state=1), 2),
@@ -212,8 +212,13 @@ def test_workers_orders_and_shuffled_rows_give_the_same_numbers(tmp_path: Path) 
         table = min(folder.glob("runs/shared/*/coefficients.csv"))  # and `latest`
         made = pd.read_csv(table, dtype=str)  # digit for digit
         found.append(made.sort_values(list(made.columns)).reset_index(drop=True))
+        files = sorted((table.parent / "frames").glob("*nuisances.csv"))
+        chosen.append(sorted(pd.read_csv(f, dtype=str).to_csv() for f in files))
     assert len(found[0]) == 3
     pd.testing.assert_frame_equal(*found)
+    assert len(chosen[0]) == 3
+    assert ",chosen" in chosen[0][0]
+    assert chosen[0] == chosen[1]
 
 
 def test_parts_asked_for_longest_ago_go_first_whatever_their_version(
