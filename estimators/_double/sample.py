@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -150,13 +151,27 @@ class Sample:
                 fix="interact: {with: {quantiles: {column: ..., number: 5}}}",
                 path="model.interact",
             )
-        names = tuple(f"{terms[0]} = {level:g}" for level in levels)
+        names = tuple(group_name(terms[0], f"{level:g}") for level in levels)
         return names, (values == levels).astype(np.float64)
 
     def folds(self, number: int, seed: int, repetition: int) -> Codes:
         """Fold (n,) of each row."""
         rank = places(self.group_names, seed, repetition)
         return folds_of(rank, number)[self.group]
+
+
+def group_name(term: str, level: str) -> str:
+    """A value of a moderator; of the step `quantiles` `1 of 5 by quantiles of income`."""
+    made = re.fullmatch(
+        r"quantiles\((?P<of>[^(),]+)(?:, at (?P<at>\d+))?, number (?P<number>\d+)"
+        r"(?:, at (?P<when>\d+))?\)",
+        term,
+    )
+    if made is None:
+        return f"{term} = {level}"
+    at = made["at"] or made["when"]
+    said = f"{level} of {made['number']} by quantiles of {made['of']}"
+    return f"{said} in {at}" if at else said
 
 
 def read(request: Request, kind: Kind, transform: Transform, folds: int) -> Sample:

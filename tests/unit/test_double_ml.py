@@ -11,10 +11,12 @@ import pytest
 from pydantic import ValidationError
 
 from estimators._double.nuisance import MEMORY, Fitted, Memory
+from estimators._double.sample import group_name
 from estimators.double_ml import DoubleMl
 from framework.contract import Request
 from framework.errors import EstimandError
 from framework.result import Result
+from framework.spec.terms import parse
 from tests.build_double import panel, panel_request, request, rows
 
 FAST: dict[str, Any] = {"learner": "linear", "folds": 3, "repetitions": 1}
@@ -345,6 +347,32 @@ def moderated(data: pd.DataFrame, **fields: Any) -> Request:
     alias = {label: a for a, label in made.labels.items()}
     assert made.treatment is not None
     return replace(made, treatment=replace(made.treatment, moderators=(alias["half"],)))
+
+
+@pytest.mark.parametrize(
+    ("step", "name"),
+    [
+        ({"column": "inc", "number": 5}, "1 of 5 by quantiles of inc"),
+        (
+            {"number": 4, "column": "size", "at": 2010},
+            "1 of 4 by quantiles of size in 2010",
+        ),
+        (
+            {"column": "size", "at": 2010, "number": 4},
+            "1 of 4 by quantiles of size in 2010",
+        ),
+    ],
+)
+def test_groups_made_by_quantiles_are_named_in_words(
+    step: dict[str, Any], name: str
+) -> None:
+    term = parse({"quantiles": step}).label  # as a study's terms are named
+    assert group_name(term, "1") == name
+
+
+def test_other_groups_are_named_by_their_value() -> None:
+    assert group_name("half", "1") == "half = 1"
+    assert group_name("above(inc, at median)", "0") == "above(inc, at median) = 0"
 
 
 def test_groups_and_interactions_are_two_views_of_the_same() -> None:
