@@ -98,7 +98,7 @@ class Folder:
         return {mark.parent.name: mark.stat().st_mtime_ns for mark in marks}
 
     def folders(self, study: str = "laws") -> list[Path]:
-        """The run folders that can be seen, oldest first."""
+        """The run folders that can be seen, oldest first to the second."""
         found = (self.runs / study).glob("[!.]*")
         return sorted(path for path in found if path.name != "latest")
 

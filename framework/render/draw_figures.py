@@ -34,9 +34,7 @@ from framework.render.style import (
 from framework.render.words import file_stem
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-    from framework.render.style import Drawn
+    from framework.render.style import Axes, Drawn
 
 #: Where a p value is small: drawn across the p values of draws.
 _LEVEL = 0.05

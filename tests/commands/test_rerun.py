@@ -79,9 +79,10 @@ def marks(lab: Lab) -> dict[str, int]:
 
 def test_an_identical_run_computes_nothing(ran: Lab):
     folder, first = Folder(ran.folder), marks(ran)
+    (one,) = folder.folders("fault")
     assert counts(ran) == (0, 5)
     assert marks(ran) == first
-    one, two = folder.folders("fault")
+    (two,) = {*folder.folders("fault")} - {one}
     assert folder.latest("fault") == two
     assert numbers(one) == numbers(two)
 

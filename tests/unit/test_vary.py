@@ -201,7 +201,7 @@ def test_a_line_never_changes_the_study(study):
         ("{from: [line]}", "X15", "`from` names a line"),
         ("{from: line}", "X22", "goes in a circle"),
         ("{draws: {permute: treatment}}", "X15", "draws.times"),
-        ("{draws: {permute: y, times: 9}}", "X15", "only the treatment"),
+        ("{draws: {permute: [y], times: 9}}", "X15", "is treatment or a column"),
         ("{draws: {times: 9}}", "X15", "one of permute, resample, resplit, leave_out"),
         (
             "{draws: {permute: treatment, times: 9, wihtin: x}}",
