@@ -34,7 +34,7 @@ from framework.render.style import (
 from framework.render.words import file_stem
 
 if TYPE_CHECKING:
-    from framework.render.style import Axes, Drawn
+    from framework.render.style import Drawn, Plane
 
 #: Where a p value is small: drawn across the p values of draws.
 _LEVEL = 0.05
@@ -148,7 +148,7 @@ def _draw_density(
     return figure
 
 
-def _beside_density(axes: Axes, p_values: Sequence[tuple[float, float]]) -> None:
+def _beside_density(axes: Plane, p_values: Sequence[tuple[float, float]]) -> None:
     """The p value of every draw over its estimate, on an axis of its own."""
     other = axes.twinx()
     x, p = zip(*p_values, strict=True)
