@@ -14,6 +14,8 @@ import pandas as pd
 import pytest
 import yaml
 
+from estimators._math.simplex import frank_wolfe
+from estimators._math.synthetic_did import LEAST_FALL
 from estimators.iv_2sls import Iv2sls
 from estimators.ols import Ols
 from estimators.twfe import Twfe
@@ -263,3 +265,49 @@ def test_eight_patients_and_all_seventy_assignments(statistic, tmp_path, monkeyp
     assert len(drawn) == 69
     right = (1 + int((drawn >= row.estimate - 1e-12).sum())) / 70
     holds("ri_mixtape", "p_right_exact", right)
+
+
+def test_the_synthetic_control_of_the_reference_steps():
+    """Weights by R's Frank-Wolfe steps, no intercept, next to no ridge."""
+    wide = read("california_prop99.csv").pivot(
+        index="State", columns="Year", values="PacksPerCapita"
+    )
+    treated = wide.loc["California"].to_numpy()
+    controls = wide.drop(index="California").to_numpy()
+    before = controls[:, :19]
+    noise = float(np.diff(before, axis=1).std(ddof=1))
+    omega = frank_wolfe(
+        before.T, treated[:19], 19 * (1e-6 * noise) ** 2, (LEAST_FALL * noise) ** 2
+    )
+    effect = float((treated[19:] - omega @ controls[:, 19:]).mean())
+    holds("prop99_sdid", "sc_synthdid_fw10000", effect)
+
+
+def test_one_degree_of_freedom_more_in_the_rank_statistic():
+    """ivreg2's `sdofminus(1)`: N - K - 1 in place of N - K, K = 4 of 1,000 rows."""
+    data = read("sim_cluster_ivreg2.csv")
+    found = estimate_iv(
+        data,
+        treatment="endo1",
+        instruments=["z1", "z2"],
+        controls=["x1"],
+        **(PLAIN | {"inference": "cluster", "clusters": ["cluster_id"]}),
+    )
+    left = len(data) - 4
+    f = found.scalars["kleibergen_paap_f"] * (left - 1) / left
+    holds("sim_cluster_ivreg2", "kp_F_with_sdofminus=1", f)
+
+
+def test_ties_of_the_enumerated_bootstrap():
+    """The signs that change nothing, and all of them turned, equal the statistic."""
+    request = build_request(
+        read("wild15_boottest.csv"),
+        outcome="y",
+        treatment="x",
+        controls=["z"],
+        fixed_effects=["firm"],
+        inference="wild_bootstrap",
+        clusters=["firm"],
+    )
+    strict = Ols().estimate(request).coefficients.p_value[0]
+    holds("wild15_boottest", "wcr_p_enumerated_weak", strict + 2 / 2**15)
