@@ -165,9 +165,14 @@ def run_folders(runs: Path, study: str = "") -> Iterator[Path]:
     """Every finished run below `runs`, oldest first within a study."""
     studies = [runs / study] if study else sorted(runs.glob("[!.]*"))
     for folder in studies:
-        for run in sorted(folder.glob("[!.]*")):
-            if not run.is_symlink() and is_run(run):
-                yield run
+        found = [r for r in folder.glob("[!.]*") if not r.is_symlink() and is_run(r)]
+        yield from sorted(found, key=_written)
+
+
+def _written(run: Path) -> tuple[str, int, str]:
+    """The second in a run's name; within it, when its manifest was written."""
+    second = run.name.partition("-")[0]
+    return second, (run / "manifest.json").stat().st_mtime_ns, run.name
 
 
 def _open_draft(study: Path, inputs: RunInputs) -> tuple[Path, str]:

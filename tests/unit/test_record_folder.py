@@ -449,8 +449,8 @@ def test_run_folders_lists_finished_runs_of_every_study(tmp_path):
     here = [write_run(build_run(seed=s), tmp_path) for s in (1, 2)]
     there = write_run(build_run(study="aid"), tmp_path)
     (tmp_path / "laws" / "notes").mkdir()
-    assert list(run_folders(tmp_path)) == [there, *sorted(here)]
-    assert list(run_folders(tmp_path, "laws")) == sorted(here)
+    assert list(run_folders(tmp_path)) == [there, *here]
+    assert list(run_folders(tmp_path, "laws")) == here
 
 
 def test_one_writer_waits_for_the_other(tmp_path):
@@ -474,3 +474,15 @@ def test_a_folder_called_latest_is_said_and_the_run_is_kept(tmp_path):
     assert f"the run is in {tmp_path / 'laws' / name}" in str(caught.value)
     assert caught.value.exit_code == 6
     assert (tmp_path / "laws" / "latest" / "mine").is_dir()
+
+
+def test_runs_of_one_second_stand_in_the_order_of_their_manifests(tmp_path):
+    """Names tell seconds apart; what follows them in a name is a hash."""
+    study = tmp_path / "laws"
+    names = ["20260102T030405Z-ffffff", "20260102T030405Z-000000", "20260102T030406Z-5"]
+    for moment, name in enumerate(names):
+        (study / name).mkdir(parents=True)
+        for file in ("coefficients.csv", "manifest.json"):
+            (study / name / file).write_text("", encoding="utf-8")
+            os.utime(study / name / file, ns=(9_000 - moment // 2, 1_000 + moment % 2))
+    assert [run.name for run in run_folders(tmp_path)] == names
