@@ -337,11 +337,12 @@ def test_a_log_is_told_how_long_it_still_takes(
     monkeypatch.setattr(watching, "_BETWEEN", now - 0.01)
     bar.advance("h.a", 1.0, ok=False)
     told = capsys.readouterr().err
-    assert told == f"1 of 11 estimations, 1 failed, about {said} left\n"
+    assert told == f"1 of 11 estimations, 1 without a number, about {said} left\n"
     bar.advance("h.b", 1.0, ok=True)
     assert capsys.readouterr().err == ""
     bar.stop()
     told = capsys.readouterr().err
     assert (
-        told == f"2 of 11 estimations, 1 failed (0 from earlier runs) in {now:.1f} s\n"
+        told == "2 of 11 estimations, 1 without a number (0 from earlier runs) "
+        f"in {now:.1f} s\n"
     )
