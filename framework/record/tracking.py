@@ -452,8 +452,8 @@ def make_by_mlflow(tracking: TrackingConfig) -> None:
 def _made(tracking: TrackingConfig) -> bool:
     """Make our own store where there is none, without loading MLflow.
 
-    The mark is written last. A store without it was left by a process that was killed
-    while making it; MLflow never mends such a store, and nothing is in it yet.
+    The mark is written last. A store without it and without runs was left by a process
+    that was killed while making it; MLflow never mends such a store.
 
     Returns:
         False where there is one, or where only MLflow knows how to make it.
@@ -473,9 +473,28 @@ def _made(tracking: TrackingConfig) -> bool:
 
 
 def _is_there(tracking: TrackingConfig) -> bool:
-    """Whether our own store was made, by whatever version."""
+    """Whether our own store was made, by whatever version.
+
+    One without its mark that holds runs is no draft: somebody took the mark away, or
+    MLflow itself has made it.
+    """
     database = tracking.database
-    return tracking.mark.exists() and database.exists() and database.stat().st_size > 0
+    if not database.exists() or not database.stat().st_size:
+        return False
+    return tracking.mark.exists() or _holds_runs(database)
+
+
+def _holds_runs(database: Path) -> bool:
+    """Whether there is a run in a store; one that can't be looked at may have some."""
+    try:
+        with closing(sqlite3.connect(database)) as store:
+            return bool(
+                store.execute("SELECT EXISTS(SELECT 1 FROM runs)").fetchone()[0]
+            )
+    except sqlite3.OperationalError as error:
+        return "locked" in str(error)
+    except sqlite3.DatabaseError:
+        return False
 
 
 def _is_current(tracking: TrackingConfig) -> bool:

@@ -119,3 +119,21 @@ def test_a_store_is_not_there_before_all_of_it_is(tmp_path, monkeypatch):
     assert not config.mark.exists()
     sync(folder, config)
     assert [name for _, name, *_ in experiments(config.database)] == ["Default", "laws"]
+
+
+def test_a_store_with_runs_is_kept_without_its_mark(tmp_path):
+    """What somebody else wrote into it cannot be written again."""
+    config = TrackingConfig(tmp_path)
+    folder = write_run(build_run(), tmp_path)
+    sync(folder, config)
+    with sqlite3.connect(config.database) as store:
+        store.execute("UPDATE experiments SET name = 'theirs' WHERE name = 'laws'")
+        (before,) = store.execute("SELECT COUNT(*) FROM runs").fetchone()
+    config.mark.unlink()
+    sync(write_run(build_run(seed=2), tmp_path), config)
+    assert config.mark.read_text(encoding="ascii") == version("mlflow")
+    names = [name for _, name, *_ in experiments(config.database)]
+    assert names == ["Default", "theirs", "laws"]
+    with sqlite3.connect(config.database) as store:
+        (after,) = store.execute("SELECT COUNT(*) FROM runs").fetchone()
+    assert after > before > 0
