@@ -223,12 +223,6 @@ def writing(folder: Folder, before: int) -> bool:
     return any((folder.runs / "laws").glob(".*-*.draft"))
 
 
-def making_store(folder: Folder, before: int) -> bool:
-    """MLflow's tables are being made."""
-    store = folder.runs / ".mlflow"
-    return (store / "mlflow.db").exists() and not (store / "schema").exists()
-
-
 def showing(folder: Folder, before: int) -> bool:
     """MLflow is being written to."""
     try:

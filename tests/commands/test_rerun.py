@@ -19,7 +19,6 @@ from tests.real_command import (
     ended,
     estimating,
     killed,
-    making_store,
     numbers,
     patience,
     whole,
@@ -316,7 +315,7 @@ def test_a_killed_run_goes_on_where_it_stopped(tmp_path: Path):
     done = whole_run.run("tracking=none", "report=quick")
     assert done.exit == 0, done.err
     folder = Folder.make(tmp_path / "killed")
-    for moment in (estimating, estimating, writing, making_store):
+    for moment in (estimating, estimating, writing):
         killed(folder, 0.02, moment)
     completes(folder, numbers(done.folder))
 

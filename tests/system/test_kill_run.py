@@ -16,9 +16,7 @@ from tests.real_command import (
     completes,
     estimating,
     killed,
-    making_store,
     numbers,
-    showing,
     whole,
     writing,
 )
@@ -68,7 +66,9 @@ def test_kills_at_random_instants(tmp_path: Path, undisturbed, seed: int):
 @pytest.mark.parametrize(
     ("moment", "longest"),
     # Longest delay after the moment: about as long as it lasts on an idle machine.
-    [(estimating, 1.0), (writing, 1.5), (making_store, 1.5), (showing, 0.5)],
+    # MLflow's store is made and written in hundredths of a second, which no clock hits:
+    # `test_kill_run_instants.py` dies at each of its commits.
+    [(estimating, 1.0), (writing, 1.5)],
 )
 def test_kills_in_every_phase(
     tmp_path: Path, undisturbed, moment: Moment, longest: float
@@ -95,7 +95,7 @@ def test_signals_say_what_to_do(
 ):
     tables, _ = undisturbed
     folder = Folder.make(tmp_path / "study")
-    for moment in (estimating, writing, making_store, showing):
+    for moment in (estimating, writing):
         status, err = killed(folder, 0.0, moment, number)
         assert status == code, err
         assert "Traceback" not in err
