@@ -67,7 +67,7 @@ def test_kills_at_random_instants(tmp_path: Path, undisturbed, seed: int):
     ("moment", "longest"),
     # Longest delay after the moment: about as long as it lasts on an idle machine.
     # MLflow's store is made and written in hundredths of a second, which no clock hits:
-    # `test_kill_run_instants.py` dies at each of its commits.
+    # deaths there are tried in `test_kill_run_instants.py` and `test_new_store.py`.
     [(estimating, 1.0), (writing, 1.5)],
 )
 def test_kills_in_every_phase(
