@@ -282,8 +282,9 @@ def _sets(work: Working, roles: Roles, model: Model, term: Column) -> list[str]:
         raise SpecError(
             "I09",
             f"'{term.name}' makes no sets of rows that errors could be clustered by",
-            why="with replacement an untreated unit belongs to several treated ones",
-            fix=f"sample.{term.name}.replacement: false, or a column",
+            why="sets are what a match without replacement makes; with it an untreated "
+            "unit belongs to several treated ones",
+            fix="match: {replacement: false}, or cluster by a column",
         )
     if term.name not in roles.sets:
         empty = np.full(work.n, term.name, dtype=object)

@@ -523,6 +523,15 @@ def test_no_pairs_to_cluster_by(tmp_path, choice, what):
     assert what in problem.what
 
 
+def test_a_trimmed_sample_has_no_sets_and_is_not_offered_an_option_of_matches(tmp_path):
+    sample = {"matched": {"trim": {"bounds": [0.1, 0.9], "covariates": ["x"]}}}
+    with pytest.raises(EstimandError) as caught:
+        _paired(tmp_path, _two_periods(), sample=sample)
+    problem = caught.value.problems[0]
+    assert (problem.code, problem.path) == ("I09", "model.inference")
+    assert "sample.matched.replacement" not in problem.fix
+
+
 def test_a_column_of_the_restrictions_name_is_the_cluster(tmp_path):
     frame = _two_periods()
     frame["matched"] = frame["unit"]
