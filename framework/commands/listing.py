@@ -17,6 +17,7 @@ from framework import glossary, registry
 from framework.commands import printing
 from framework.contract import Estimator, Step
 from framework.errors import OK, EstimandError, SpecError, did_you_mean
+from framework.run_folders import run_folders
 from framework.spec import choices
 from framework.spec.choices import ChoiceKind
 
@@ -198,7 +199,7 @@ def _plural(word: str, count: int) -> str:
 
 def _runs() -> Iterator[Item]:
     """Finished runs, oldest first within a study."""
-    for path in _run_folders(_runs_folder()):
+    for path in run_folders(_runs_folder()):
         yield Item("run", f"{path.parent.name}/{path.name}", _run_in_short(path))
 
 
@@ -206,13 +207,6 @@ def _runs_folder() -> Path:
     from framework.settings import settings
 
     return settings().runs
-
-
-def _run_folders(runs: Path) -> Iterator[Path]:
-    # As `framework.record.run_folders`, which would import pandas for a list of names.
-    for manifest in sorted(runs.glob("[!.]*/[!.]*/manifest.json")):
-        if not manifest.parent.is_symlink():
-            yield manifest.parent
 
 
 def _run_in_short(path: Path) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from framework.record.folder import check_output, copy_run, run_folders, write_run
+from framework.record.folder import check_output, copy_run, write_run
 from framework.record.inputs import Column, RunInputs
 from framework.record.jobs import Command, JobBook, Planned, last_failed
 from framework.record.resolved import Resolved, read_resolved
@@ -23,7 +23,6 @@ __all__ = [
     "read_latest",
     "read_resolved",
     "read_table",
-    "run_folders",
     "versions",
     "write_run",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +28,7 @@ from framework.record.tables import (
     scalars_table,
     tests_table,
 )
+from framework.run_folders import is_run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -156,25 +157,6 @@ def copy_run(folder: Path, output: Path) -> None:
         remove_quietly(old)
 
 
-def is_run(folder: Path) -> bool:
-    """Whether a folder is a finished run's."""
-    return all((folder / n).is_file() for n in ("manifest.json", "coefficients.csv"))
-
-
-def run_folders(runs: Path, study: str = "") -> Iterator[Path]:
-    """Every finished run below `runs`, oldest first within a study."""
-    studies = [runs / study] if study else sorted(runs.glob("[!.]*"))
-    for folder in studies:
-        found = [r for r in folder.glob("[!.]*") if not r.is_symlink() and is_run(r)]
-        yield from sorted(found, key=_written)
-
-
-def _written(run: Path) -> tuple[str, int, str]:
-    """The second in a run's name; within it, when its manifest was written."""
-    second = run.name.partition("-")[0]
-    return second, (run / "manifest.json").stat().st_mtime_ns, run.name
-
-
 def _open_draft(study: Path, inputs: RunInputs) -> tuple[Path, str]:
     """A new draft folder and the run id that only its owner may take.
 
@@ -266,7 +248,5 @@ def _write_panel(path: Path, frame: pd.DataFrame) -> tuple[str, ...]:
 __all__ = [
     "check_output",
     "copy_run",
-    "is_run",
-    "run_folders",
     "write_run",
 ]

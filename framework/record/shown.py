@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from framework.errors import StorageError
-from framework.record.folder import is_run
 from framework.result import INDEX_COLUMNS
+from framework.run_folders import is_run
 
 #: The ten metrics of an estimation; every other number stays in the folder, because
 #: MLflow's table becomes unusable with many names.

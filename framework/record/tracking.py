@@ -29,11 +29,11 @@ from urllib.parse import unquote, urlsplit
 
 from framework.errors import StorageError
 from framework.record import bulk, new_store
-from framework.record.folder import is_run, run_folders
 from framework.record.pages import demand_free, demand_local, serve_store
 from framework.record.process import is_alive, this_process
 from framework.record.shown import Estimation, Recorded, description, parent_tags, read
 from framework.record.storage import NOTICED, exclusive, replace_text
+from framework.run_folders import is_run, run_folders
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -232,6 +232,24 @@ def test_list_of_runs_has_date_counts_and_verdicts(two_runs, monkeypatch, capsys
     assert "1 of 2 estimations, holds 1" in second
 
 
+@pytest.mark.parametrize("later", ["000000", "ffffff"])
+def test_runs_of_one_second_are_listed_as_they_were_written(
+    later, tmp_path, monkeypatch, capsys
+):
+    """After the second, a run's name is a hash: it must not order them."""
+    earlier = "777777"
+    for place, digest in enumerate((earlier, later), start=1):
+        run = tmp_path / f"runs/tiny/20260102T030405Z-{digest}"
+        run.mkdir(parents=True)
+        for file, text in (("manifest.json", "{}"), ("coefficients.csv", "")):
+            (run / file).write_text(text, "utf-8")
+            os.utime(run / file, ns=(place, place))
+    monkeypatch.chdir(tmp_path)
+    assert main(["list", "runs"]) == 0
+    listed = [line.split()[0][-6:] for line in out(capsys).splitlines()]
+    assert listed == [earlier, later]
+
+
 def test_a_plugin_of_another_distribution_is_named_and_a_broken_one_costs_nothing(
     monkeypatch, capsys
 ):

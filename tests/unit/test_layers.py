@@ -42,6 +42,7 @@ LAYERS = (
     "cache",
     "audit",
     "execute",
+    "run_folders",
     "render",
     "record",
     "testing",

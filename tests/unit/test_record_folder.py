@@ -25,12 +25,12 @@ from framework.record import (
     copy_run,
     read_latest,
     read_table,
-    run_folders,
     storage,
     versions,
     write_run,
 )
 from framework.record.tables import COEFFICIENTS, SCALARS, TESTS, file_name
+from framework.run_folders import run_folders
 from tests.build_run import SPEC, build_cell, build_columns, build_estimation, build_run
 
 FILES = {"spec.yaml", "manifest.json", "coefficients.csv", "scalars.csv", "tests.csv"}
