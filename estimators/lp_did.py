@@ -26,7 +26,7 @@ class LpDid(Staggered):
     )
     estimands: ClassVar[tuple[str, ...]] = ("att", "by_event_time")
     needs: ClassVar[Needs] = Needs(
-        uses=frozenset({"controls", "inference", "fixed_effects"}),
+        uses=frozenset({"controls", "weights", "inference", "fixed_effects"}),
         inference=frozenset({"cluster"}),
         binary=True,
         absorbing=True,

@@ -8,6 +8,8 @@ and `x` (R, k) covariates of the period they are measured from. Two estimates:
   over treated rows of what that does not predict (Dube, Girardi, Jordà and Taylor 2025,
   section 4). It needs no effect to be alike.
 
+Units may have weights, which both regressions and the mean use.
+
 A covariate that an effect per sub-experiment or earlier covariates explain, in `adjusted`
 among the controls, is left out.
 """
@@ -45,7 +47,8 @@ class _Stack:
 
     Attributes:
         unit, s: (R,) unit and sub-experiment of every row.
-        d, w: (R,) treated, and weight.
+        d, w, unit_weight: (R,) treated, weight in the pooled regression, and the part of
+            it that is the unit's own.
         dy: (R, q).
         x: (R, k).
     """
@@ -54,6 +57,7 @@ class _Stack:
     s: _Rows
     d: Floats
     w: Floats
+    unit_weight: Floats
     dy: Floats
     x: Floats
 
@@ -116,24 +120,26 @@ def adjusted(
         Exhausted: no more controls than coefficients.
     """
     stack = _stacked(experiments)
-    control = 1.0 - stack.d
-    n1 = float(stack.d.sum())
+    control = stack.unit_weight * (1.0 - stack.d)
+    treated = stack.unit_weight * stack.d
+    W1 = float(treated.sum())
     kept = _independent(stack, control)
-    if control.sum() <= len(experiments) + kept.sum():
+    if (stack.d == 0).sum() <= len(experiments) + kept.sum():
         raise Exhausted
     x = stack.within(stack.x[:, kept], control)
     dy = stack.within(stack.dy, control)
     gram = _inverse(x, control)
     gamma = gram @ (x.T @ (control[:, None] * dy))
     off = dy - x @ gamma
-    beta = (stack.d @ off) / n1
-    treated = np.bincount(stack.s, stack.d, len(experiments))
+    beta = (treated @ off) / W1
+    mass = np.bincount(stack.s, treated, len(experiments))
     controls = np.bincount(stack.s, control, len(experiments))
     # What a control's residual moves: the level of its sub-experiment, and gamma.
-    level = np.divide(treated, controls, out=np.zeros_like(treated), where=controls > 0)
-    reach = level[stack.s] + x @ (gram @ (stack.d @ x))
-    rows = np.where(stack.d[:, None] > 0, (off - beta) / n1, -reach[:, None] * off / n1)
-    return beta, stack.by_unit(rows, n_units), treated / n1, kept
+    level = np.divide(mass, controls, out=np.zeros_like(mass), where=controls > 0)
+    reach = level[stack.s] + x @ (gram @ (treated @ x))
+    rows = np.where(stack.d[:, None] > 0, off - beta, -reach[:, None] * off)
+    rows *= stack.unit_weight[:, None] / W1
+    return beta, stack.by_unit(rows, n_units), mass / W1, kept
 
 
 def _stacked(experiments: Sequence[SubExperiment]) -> _Stack:
@@ -144,10 +150,13 @@ def _stacked(experiments: Sequence[SubExperiment]) -> _Stack:
         d=np.concatenate([np.arange(len(u)) < n1 for u, n1, _ in parts]).astype(float),
         w=np.concatenate(
             [
-                e.row_weight * np.where(np.arange(len(u)) < n1, 1.0, e.control_weight)
+                e.row_weight
+                * e.units
+                * np.where(np.arange(len(u)) < n1, 1.0, e.control_weight)
                 for u, n1, e in parts
             ]
         ),
+        unit_weight=np.concatenate([e.units for e in experiments]),
         dy=np.concatenate([e.dy for e in experiments]),
         x=np.concatenate([e.x for e in experiments if e.x is not None]),
     )

@@ -69,21 +69,22 @@ def stacked(request: Request, options: StackOptions, *, min_clusters: int) -> Re
     low, high = options.window
     offsets = np.array([k for k in range(low, high + 1) if k != options.reference])
     stacks, used, notes = _stacks(panel, options, offsets)
-    total = sum(len(s.treated) for s in stacks.values())
     if options.weighting == "treated":
-        others = sum(len(s.control) for s in stacks.values())
+        total, others = np.sum([s.sizes for s in stacks.values()], axis=0)
         stacks = {
-            g: replace(
-                s, control_weight=len(s.treated) / total / (len(s.control) / others)
-            )
+            g: replace(s, control_weight=s.sizes[0] / total / (s.sizes[1] / others))
             for g, s in stacks.items()
         }
     beta, psi, share, kept = _pooled(panel, list(stacks.values()), adjust=False)
     notes += _without(panel, {0: kept}, adjust=False)
+    notes += _changing(panel, options.reference)
     width = high - low + 1
     rows = width * sum(len(s.dy) for s in stacks.values())
+    copies = width * sum(_copies(panel, s.units) for s in stacks.values())
     K = len(offsets) * (1 + int(kept.sum())) + width * len(stacks)
-    psi = panel.by_cluster(psi) * _factor(panel, np.asarray(used.any(axis=1)), rows, K)
+    psi = panel.by_cluster(psi) * _factor(
+        panel, np.asarray(used.any(axis=1)), copies, K
+    )
     events = [Effect(float(beta[j]), psi[:, j], int(k)) for j, k in enumerate(offsets)]
     notes.append(
         f"{len(stacks)} sub-experiments, {rows} stacked rows of {int(used.sum())} "
@@ -128,13 +129,14 @@ def _stacks(
             outside.append(f"{g:.0f}")
             continue
         units = np.append(own, other)
-        base = panel.Y[units, position[int(g) + options.reference]]
+        b = position[int(g) + options.reference]
         at = np.array([position[int(g) + int(k)] for k in offsets])
         stacks[float(g)] = SubExperiment(
             own,
             other,
-            panel.Y[np.ix_(units, at)] - base[:, None],
-            x=panel.X[:, units, position[int(g) + options.reference]].T,
+            panel.Y[np.ix_(units, at)] - panel.Y[units, b][:, None],
+            x=panel.X[:, units, b].T,
+            unit_weight=panel.weight[units, b],
         )
         used[np.ix_(units, columns)] = True
     if not stacks:
@@ -211,7 +213,10 @@ def local_projections(
             "treatment or no clean controls: they are not part of any effect."
         )
     notes += _without(panel, beside, adjust=adjust)
+    notes += _changing(panel, reference)
     kind = "treated units" if adjust else "its variance"
+    if adjust and panel.design.weights is not None:
+        kind = "the sum of its treated units' weights"
     notes.append(f"At every event time a cohort weighs by {kind}.")
     return _report(
         request,
@@ -245,11 +250,16 @@ def _horizon(
             continue
         units = np.append(own, other)
         dy = (panel.Y[units, t] - panel.Y[units, b])[:, None]
-        row_weight = 1.0
+        found[float(g)] = one = SubExperiment(
+            own,
+            other,
+            dy,
+            x=panel.X[:, units, b].T,
+            unit_weight=panel.weight[units, b],
+        )
         if weighting == "treated" and not len(panel.X):
-            row_weight = len(units) / len(other)
-        x = panel.X[:, units, b].T
-        found[float(g)] = SubExperiment(own, other, dy, row_weight=row_weight, x=x)
+            W1, W0 = one.sizes
+            found[float(g)] = replace(one, row_weight=(W1 + W0) / W0)
         used[units, t] = used[units, b] = True
     return found if any(len(s.treated) for s in found.values()) else {}
 
@@ -315,10 +325,28 @@ def _apart(panel: Grid) -> str:
     )
 
 
-def _regressed(panel: Grid, h: int, reference: int) -> tuple[Flags, int, int]:
-    """Units, rows and periods of a horizon's regression, also where nobody starts."""
+def _copies(panel: Grid, weight: Floats) -> float:
+    """Rows, or the copies that frequency weights (n,) stand for."""
+    if panel.design.weight_kind == "frequency":
+        return float(weight.sum())
+    return float(len(weight))
+
+
+def _changing(panel: Grid, reference: int) -> list[str]:
+    """Whose weight a change has where weights change within units."""
+    if panel.steady_weights:
+        return []
+    note = "The weights change within units: every difference has that of the period "
+    return [f"{note}it is measured from (event time {reference})."]
+
+
+def _regressed(panel: Grid, h: int, reference: int) -> tuple[Flags, float, int]:
+    """Units, rows and periods of a horizon's regression, also where nobody starts.
+
+    Rows are copies under frequency weights.
+    """
     position = {int(p): t for t, p in enumerate(panel.periods)}
-    rows = periods = 0
+    rows, periods = 0.0, 0
     units = np.zeros(len(panel.cohort), dtype=bool)
     for g in panel.periods:
         t, b = position.get(int(g) + h), position.get(int(g) + reference)
@@ -327,12 +355,12 @@ def _regressed(panel: Grid, h: int, reference: int) -> tuple[Flags, int, int]:
         clean = panel.cohort > g + max(h, 0) + panel.anticipation
         member = (clean | (panel.cohort == g)) & panel.seen[:, t] & panel.seen[:, b]
         units |= member
-        rows += int(member.sum())
+        rows += _copies(panel, panel.weight[member, b])
         periods += bool(member.any())
     return units, rows, periods
 
 
-def _factor(panel: Grid, units: Flags, rows: int, K: int) -> float:
+def _factor(panel: Grid, units: Flags, rows: float, K: int) -> float:
     """Root of G/(G-1) (N-1)/(N-K) over the units' clusters and the rows that are used."""
     G = len(np.unique(panel.cluster[units]))
     return float(np.sqrt(G / (G - 1) * (rows - 1) / (rows - K)))

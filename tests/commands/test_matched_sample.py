@@ -34,7 +34,8 @@ def test_balance_and_overlap_are_in_the_report(lab):
 def test_the_refusal_of_an_estimator_without_weights(lab):
     lab.data(lab.frame())
     lab.study(
-        model=MODEL | {"estimator": "lp_did", "fixed_effects": None, "controls": []}
+        model=MODEL
+        | {"estimator": "interactive_fe", "fixed_effects": None, "controls": []}
     )
     done = lab.run()
     assert done.exit in {4, 9}

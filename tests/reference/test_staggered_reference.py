@@ -18,6 +18,7 @@ from estimators.stacked import Stacked
 from tests.build_cohorts import adoption, request_of
 
 diff_diff = pytest.importorskip("diff_diff", reason="diff-diff is not installed")
+pf = pytest.importorskip("pyfixest", reason="pyfixest is not installed")
 
 # both are closed forms in double precision
 CLOSED = 1e-10
@@ -204,6 +205,70 @@ def test_local_projections_equal_diff_diff(weighting):
         assert row.estimate == pytest.approx(expected["coefficient"], abs=1e-9)
         if weighting == "variance":
             assert row.std_error == pytest.approx(expected["se"], rel=1e-6)
+
+
+def test_weighted_local_projections_equal_diff_diff():
+    """Its sampling weights, by variance: with `reweight` it takes none."""
+    data = adoption(16)
+    ours = LpDid(window=(-3, 3), weighting="variance").estimate(
+        request_of(data, estimand=("by_event_time",), weights=("probability", "w"))
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs = diff_diff.LPDiD(pre_window=3, post_window=3).fit(
+            zeros(data),
+            outcome="y",
+            unit="unit",
+            time="time",
+            treatment="d",
+            survey_design=diff_diff.SurveyDesign(weights="w", psu="unit"),
+        )
+    table = theirs.event_study.set_index("horizon")
+    for row in ours.coefficients.itertuples():
+        # least squares by horizon
+        assert row.estimate == pytest.approx(
+            table.coefficient[row.event_time], abs=1e-9
+        )
+
+
+@pytest.mark.parametrize("weighting", ["treated", "variance"])
+def test_weighted_stacks_equal_fixest(weighting):
+    """The stacked rows in pyfixest, with corrective weights of the weighted counts."""
+    data = adoption(14, periods=9)
+    ours = Stacked(window=(-2, 2), weighting=weighting).estimate(
+        request_of(data, estimand=("by_event_time",), weights=("probability", "w"))
+    )
+    parts = []
+    for g in (4.0, 6.0, 7.0):
+        part = data[data.time.between(g - 2, g + 2)].copy()
+        part = part[(part["first"] == g) | (part["first"] > g + 2)]
+        part = part.assign(on=(part["first"] == g) * 1.0, event=part.time - g, sub=g)
+        parts.append(part)
+    stack = pd.concat(parts)
+    stack["su"] = stack["sub"].astype(str) + stack.unit
+    stack["st"] = stack["sub"].astype(str) + stack.time.astype(str)
+    mass = stack.groupby(["sub", "on"]).w.sum().unstack()
+    q = (mass[1.0] / mass[1.0].sum()) / (mass[0.0] / mass[0.0].sum())
+    corrective = np.where(stack.on == 1, 1.0, stack["sub"].map(q))
+    stack["weight"] = stack.w * (corrective if weighting == "treated" else 1.0)
+    names = []
+    for k in (-2, 0, 1, 2):
+        names.append(f"e{k + 2}")
+        stack[names[-1]] = stack.on * (stack.event == k)
+    theirs = pf.feols(
+        f"y ~ {' + '.join(names)} | su + st",
+        stack,
+        vcov={"CRV1": "unit"},
+        weights="weight",
+        fixef_tol=1e-12,
+    )
+    # alternating projections
+    np.testing.assert_allclose(
+        ours.coefficients.estimate, theirs.coef()[names], atol=1e-8
+    )
+    np.testing.assert_allclose(
+        ours.coefficients.std_error, theirs.se()[names], rtol=1e-6
+    )
 
 
 def test_local_projections_with_a_covariate_equal_diff_diff():

@@ -174,13 +174,16 @@ def test_exact_columns(estimate):
 # -- weights and the estimate ---------------------------------------------------------
 
 
-def test_matched_difference_is_weighted_two_period_did(estimate):
+@pytest.mark.parametrize(
+    "estimator", ["twfe", "lp_did", {"stacked": {"window": [-1, 0]}}]
+)
+def test_matched_difference_is_weighted_two_period_did(estimate, estimator):
     """Two periods: the mean over treated of their change minus their matches' change."""
     data = cities(periods=5)
     data = data[data.year.isin([2003, 2004])].copy()
     data.loc[data.d.groupby(data.city).transform("max") == 0, "d"] = 0
     choice = {"method": "kernel", "bandwidth": 0.1, "covariates": ["x", "z"]}
-    cell = estimate({"match": choice}, data, controls=[])
+    cell = estimate({"match": choice}, data, controls=[], estimator=estimator)
     found = subjects(cell).set_index("city")
     change = data.pivot(index="city", columns="year", values="y")
     change = change[2004] - change[2003]
@@ -201,12 +204,13 @@ def test_weights_reach_the_estimator_or_are_refused(estimate):
     assert judged(weighted).estimate != pytest.approx(judged(alike).estimate, abs=1e-4)
     assert alike.labels["weights"] == ""
     with pytest.raises(EstimandError) as caught:
-        estimate({"match": {}}, estimator="lp_did", controls=[])
-    assert "lp_did does not use the weights of 'm'" in str(caught.value)
+        estimate({"match": {}}, estimator="interactive_fe", controls=[])
+    assert "interactive_fe does not use the weights of 'm'" in str(caught.value)
     assert "sample.m.weighted: false" in str(caught.value)
     # Pairs count alike: no weights, so any estimator will do.
     pairs = {"match": {"replacement": False, "covariates": ["x", "z"]}}
-    assert estimate(pairs, estimator="lp_did", controls=[]).labels["weights"] == ""
+    fewer = {"interactive_fe": {"factors": 0}}
+    assert estimate(pairs, estimator=fewer, controls=[]).labels["weights"] == ""
 
 
 def test_other_weights_are_refused(estimate):

@@ -29,7 +29,18 @@ def rows(result: Any, estimand: str) -> pd.DataFrame:
     return result.coefficients[result.coefficients.estimand == estimand]
 
 
-def stack_by_hand(data: pd.DataFrame, low: int, high: int, never: bool) -> pd.DataFrame:
+def weighted(data: pd.DataFrame) -> pd.DataFrame:
+    """With weights that change within units, `v`, beside those that do not, `w`."""
+    return data.assign(v=data.w * (1 + (7 * data.index + 3) % 5))
+
+
+def stack_by_hand(
+    data: pd.DataFrame, low: int, high: int, never: bool, weight: str | None = None
+) -> pd.DataFrame:
+    """Sub-experiments with their corrective weights `q`, times the unit's weight if any.
+
+    A weight is that of the period before treatment.
+    """
     parts = []
     for g in sorted(data["first"][np.isfinite(data["first"])].unique()):
         window = data[(data.time >= g + low) & (data.time <= g + high)]
@@ -45,27 +56,37 @@ def stack_by_hand(data: pd.DataFrame, low: int, high: int, never: bool) -> pd.Da
         part["sub"] = g
         parts.append(part)
     stack = pd.concat(parts, ignore_index=True)
-    first = stack[stack.event == low]
-    sizes = first.groupby(["sub", "treated"]).size().unstack()
+    base = stack[stack.event == -1].set_index("stack_unit")
+    stack["own"] = stack.stack_unit.map(base[weight]) if weight else 1.0
+    sizes = stack[stack.event == -1].groupby(["sub", "treated"]).own.sum().unstack()
     total = sizes.sum()
     ratio = (sizes[1.0] / total[1.0]) / (sizes[0.0] / total[0.0])
-    stack["q"] = np.where(stack.treated == 1, 1.0, stack["sub"].map(ratio))
+    stack["q"] = stack.own * np.where(stack.treated == 1, 1.0, stack["sub"].map(ratio))
     return stack
 
 
 @pytest.mark.parametrize("weighting", ["treated", "variance"])
 @pytest.mark.parametrize("never", [True, False])
-@pytest.mark.parametrize(("gaps", "cluster"), [(0.0, "unit"), (0.05, "region")])
-def test_the_stacked_regression_written_out(weighting, never, gaps, cluster):
-    data = adoption(1, gaps=gaps, periods=9)
+@pytest.mark.parametrize(
+    ("gaps", "cluster", "weight"),
+    [
+        (0.0, "unit", None),
+        (0.05, "region", None),
+        (0.0, "unit", "w"),
+        (0.05, "unit", "v"),
+    ],
+)
+def test_the_stacked_regression_written_out(weighting, never, gaps, cluster, weight):
+    data = weighted(adoption(1, gaps=gaps, periods=9))
     low, high = -2, 2
     plugin = Stacked(
         window=(low, high),
         weighting=weighting,
         controls_are="never_treated" if never else "not_yet_treated",
     )
-    result = estimate(data, plugin, clusters=[cluster])
-    stack = stack_by_hand(data, low, high, never)
+    weights = ("probability", weight) if weight else None
+    result = estimate(data, plugin, clusters=[cluster], weights=weights)
+    stack = stack_by_hand(data, low, high, never, weight)
     names = []
     for k in (-2, 0, 1, 2):
         names.append(f"e{k + 9}")
@@ -76,7 +97,7 @@ def test_the_stacked_regression_written_out(weighting, never, gaps, cluster):
         names,
         ["stack_unit", "stack_time"],
         cluster,
-        "q" if weighting == "treated" else None,
+        "q" if weighting == "treated" else "own",
         nested=["stack_unit"],
     )
     events = rows(result, "by_event_time")
@@ -88,11 +109,18 @@ def test_the_stacked_regression_written_out(weighting, never, gaps, cluster):
 
 
 @pytest.mark.parametrize("weighting", ["treated", "variance"])
-@pytest.mark.parametrize("gaps", [0.0, 0.08])
-def test_every_horizon_is_its_regression(weighting, gaps):
-    data = adoption(2, gaps=gaps)
-    result = estimate(data, LpDid(weighting=weighting))
+@pytest.mark.parametrize(
+    ("gaps", "weight"), [(0.0, None), (0.08, None), (0.0, "w"), (0.08, "v")]
+)
+def test_every_horizon_is_its_regression(weighting, gaps, weight):
+    """With weights as Stata's `lpdid, rw`: they are in the reweighting factor, too."""
+    data = weighted(adoption(2, gaps=gaps))
+    weights = ("probability", weight) if weight else None
+    result = estimate(data, LpDid(weighting=weighting), weights=weights)
     wide = data.pivot(index="unit", columns="time", values="y")
+    own = data.assign(one=1.0).pivot(
+        index="unit", columns="time", values=weight or "one"
+    )
     first = data.groupby("unit")["first"].first()
     seen = 0
     for row in rows(result, "by_event_time").itertuples():
@@ -100,17 +128,20 @@ def test_every_horizon_is_its_regression(weighting, gaps):
         for t in wide.columns:
             if t + h not in wide or t - 1 not in wide:
                 continue
-            part = pd.DataFrame({"dy": wide[t + h] - wide[t - 1], "first": first})
+            part = pd.DataFrame(
+                {"dy": wide[t + h] - wide[t - 1], "first": first, "own": own[t - 1]}
+            )
             part["start"] = (part["first"] == t).astype(float)
             clean = part["first"] > t + max(h, 0)
             part = part[(part.start == 1) | clean].dropna(subset="dy")
             if len(part):
-                n1, n0 = part.start.sum(), (1 - part.start).sum()
-                part["p"] = (n1 + n0) / n0 if n1 and n0 else 1.0
+                n1 = (part.own * part.start).sum()
+                n0 = (part.own * (1 - part.start)).sum()
+                part["p"] = part.own * ((n1 + n0) / n0 if n1 and n0 else 1.0)
                 parts.append(part.assign(t=t).reset_index())
         stack = pd.concat(parts, ignore_index=True)
-        weights = "p" if weighting == "treated" else None
-        beta, error = lsdv(stack, "dy", ["start"], ["t"], "unit", weights)
+        product = "p" if weighting == "treated" else "own"
+        beta, error = lsdv(stack, "dy", ["start"], ["t"], "unit", product)
         assert row.estimate == pytest.approx(beta[0], abs=DENSE)
         assert row.std_error == pytest.approx(error[0], rel=1e-7)
         seen += 1
@@ -121,13 +152,17 @@ def test_every_horizon_is_its_regression(weighting, gaps):
 
 
 @pytest.mark.parametrize("weighting", ["treated", "variance"])
-def test_the_stacked_regression_with_covariates_written_out(weighting):
+@pytest.mark.parametrize("weight", [None, "v"])
+def test_the_stacked_regression_with_covariates_written_out(weighting, weight):
     """Values at the reference, with an effect of their own at every event time."""
-    data = adoption(1, periods=9, trend_in_x=0.3)
+    data = weighted(adoption(1, periods=9, trend_in_x=0.3))
     result = estimate(
-        data, Stacked(window=(-2, 2), weighting=weighting), controls=["x", "z"]
+        data,
+        Stacked(window=(-2, 2), weighting=weighting),
+        controls=["x", "z"],
+        weights=("analytic", weight) if weight else None,
     )
-    stack = stack_by_hand(data, -2, 2, False)
+    stack = stack_by_hand(data, -2, 2, False, weight)
     base = stack[stack.event == -1].set_index("stack_unit")
     names, beside = [], []
     for k in (-2, 0, 1, 2):
@@ -142,7 +177,7 @@ def test_the_stacked_regression_with_covariates_written_out(weighting):
         [*names, *beside],
         ["stack_unit", "stack_time"],
         "unit",
-        "q" if weighting == "treated" else None,
+        "q" if weighting == "treated" else "own",
         nested=["stack_unit"],
     )
     events = rows(result, "by_event_time")
@@ -151,8 +186,8 @@ def test_the_stacked_regression_with_covariates_written_out(weighting):
 
 
 def horizon_by_hand(data: pd.DataFrame, h: int) -> pd.DataFrame:
-    """Starters and clean controls of every period, with `x` and `z` of the one before."""
-    wide = data.pivot(index="unit", columns="time", values=["y", "x", "z"])
+    """Starters and clean controls of every period, with `x`, `z`, `v` of the one before."""
+    wide = data.pivot(index="unit", columns="time", values=["y", "x", "z", "v"])
     first = data.groupby("unit")["first"].first()
     parts = []
     for t in sorted(data.time.unique()):
@@ -163,6 +198,7 @@ def horizon_by_hand(data: pd.DataFrame, h: int) -> pd.DataFrame:
                 "dy": wide["y"][t + h] - wide["y"][t - 1],
                 "x": wide["x"][t - 1],
                 "z": wide["z"][t - 1],
+                "own": wide["v"][t - 1],
                 "start": (first == t).astype(float),
             }
         )
@@ -171,14 +207,20 @@ def horizon_by_hand(data: pd.DataFrame, h: int) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-@pytest.mark.parametrize("gaps", [0.0, 0.08])
-def test_every_horizon_with_covariates_is_its_regression(gaps):
-    data = adoption(2, gaps=gaps, trend_in_x=0.3)
-    result = estimate(data, LpDid(weighting="variance"), controls=["x", "z"])
+@pytest.mark.parametrize(("gaps", "weight"), [(0.0, None), (0.08, None), (0.08, "v")])
+def test_every_horizon_with_covariates_is_its_regression(gaps, weight):
+    data = weighted(adoption(2, gaps=gaps, trend_in_x=0.3))
+    result = estimate(
+        data,
+        LpDid(weighting="variance"),
+        controls=["x", "z"],
+        weights=("analytic", weight) if weight else None,
+    )
     seen = 0
     for row in rows(result, "by_event_time").itertuples():
         stack = horizon_by_hand(data, int(row.event_time))
-        beta, error = lsdv(stack, "dy", ["start", "x", "z"], ["t"], "unit", None)
+        product = "own" if weight else None
+        beta, error = lsdv(stack, "dy", ["start", "x", "z"], ["t"], "unit", product)
         assert row.estimate == pytest.approx(beta[0], abs=DENSE)
         assert row.std_error == pytest.approx(error[0], rel=1e-7)
         seen += 1
@@ -196,12 +238,18 @@ def adjusted_by_hand(stack: pd.DataFrame, weight: pd.Series) -> float:
     return float(treated @ (stack.dy - X @ gamma) / treated.sum())
 
 
-def test_reweighted_projections_with_covariates_adjust_by_the_controls():
+@pytest.mark.parametrize("weight", [None, "w"])
+def test_reweighted_projections_with_covariates_adjust_by_the_controls(weight):
     """Estimate by hand; its error from how it moves with the weight of each unit."""
-    data = adoption(3, trend_in_x=0.3)
-    result = estimate(data, LpDid(window=(-2, 2)), controls=["x", "z"])
+    data = weighted(adoption(3, trend_in_x=0.3))
+    result = estimate(
+        data,
+        LpDid(window=(-2, 2)),
+        controls=["x", "z"],
+        weights=("analytic", weight) if weight else None,
+    )
     units = sorted(data.unit.unique())
-    even = pd.Series(1.0, index=units)
+    even = data.assign(one=1.0).groupby("unit")[weight or "one"].first()
     for row in rows(result, "by_event_time").query("event_time != -1").itertuples():
         stack = horizon_by_hand(data, int(row.event_time))
         estimate_ = adjusted_by_hand(stack, even)
@@ -209,8 +257,8 @@ def test_reweighted_projections_with_covariates_adjust_by_the_controls():
         step, moved = 1e-4, []
         for unit in units:
             up, down = even.copy(), even.copy()
-            up[unit] += step
-            down[unit] -= step
+            up[unit] *= 1 + step
+            down[unit] *= 1 - step
             moved.append(adjusted_by_hand(stack, up) - adjusted_by_hand(stack, down))
         psi = np.array(moved) / (2 * step)
         G, n = len(units), len(stack)
@@ -319,11 +367,17 @@ def test_as_many_controls_as_clean_units_are_refused():
     assert "I11" in {p.code for p in caught.value.problems}
 
 
-def test_reweighted_projections_are_the_not_yet_treated_group_time_effects():
+@pytest.mark.parametrize("weight", [None, "w"])
+def test_reweighted_projections_are_the_not_yet_treated_group_time_effects(weight):
     data = adoption(3)
-    one = rows(estimate(data, LpDid()), "by_event_time").set_index("event_time")
+    weights = ("analytic", weight) if weight else None
+    one = rows(estimate(data, LpDid(), weights=weights), "by_event_time").set_index(
+        "event_time"
+    )
     other = rows(
-        estimate(data, CallawaySantanna(control_group="not_yet_treated")),
+        estimate(
+            data, CallawaySantanna(control_group="not_yet_treated"), weights=weights
+        ),
         "by_event_time",
     ).set_index("event_time")
     shared = [e for e in one.index if e in other.index]
@@ -341,6 +395,69 @@ def test_exact_without_errors_where_all_cohorts_are_shown():
                 data.effect[on].mean(), abs=1e-10
             )
         assert events.estimate[-2] == pytest.approx(0, abs=1e-10)
+
+
+@pytest.mark.parametrize("plugin", [Stacked(window=(-2, 2)), LpDid(window=(-2, 2))])
+def test_without_errors_the_effects_weigh_by_the_treated_units_weights(plugin):
+    """Corrective weights from counts of units would give another average."""
+    data = adoption(4, noise=0.0, periods=9)
+    data["w"] = 1.0 + (data["first"] == 4) * 5 + (data.unit.str[1:].astype(int) % 4)
+    found = rows(
+        estimate(data, plugin, weights=("probability", "w")), "by_event_time"
+    ).set_index("event_time")
+    for k in (0, 1, 2):
+        on = (data.time - data["first"]) == k
+        true = np.average(data.effect[on], weights=data.w[on])
+        assert found.estimate[k] == pytest.approx(true, abs=1e-10)
+        assert abs(true - data.effect[on].mean()) > 0.01
+    cohorts = data[data.time == 1].groupby("first").w.sum()
+    share = estimate(data, plugin, weights=("probability", "w")).frames["stacks"]
+    if "event_time" in share:
+        share = share[share.event_time == 0]
+    expected = cohorts[share.cohort.astype(float)] / cohorts[[4.0, 6.0, 7.0]].sum()
+    np.testing.assert_allclose(share.weight, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("plugin", "controls"),
+    [
+        (Stacked(window=(-2, 2)), []),
+        (Stacked(window=(-2, 2), weighting="variance"), ["x"]),
+        (LpDid(), []),
+        (LpDid(weighting="variance"), ["x"]),
+        (LpDid(), ["x"]),
+    ],
+)
+def test_frequency_weights_are_copies_and_no_other_weight_has_a_size(plugin, controls):
+    data = adoption(5, periods=9)
+    copies = pd.concat(
+        [
+            data[data.w > k].assign(copy=lambda d, k=k: d.unit + f"_{k}")
+            for k in range(3)
+        ]
+    )
+    copied = estimate(
+        copies.assign(original=copies.unit, unit=copies["copy"]),
+        plugin,
+        clusters=["original"],
+        controls=controls,
+    ).coefficients
+    frequency = estimate(data, plugin, weights=("frequency", "w"), controls=controls)
+    pd.testing.assert_frame_equal(copied, frequency.coefficients, rtol=1e-10)
+    one, other = (
+        estimate(data.assign(w=c * data.w), plugin, weights=(kind, "w"))
+        for c, kind in ((1.0, "analytic"), (1e-7, "probability"))
+    )
+    pd.testing.assert_frame_equal(one.coefficients, other.coefficients, rtol=1e-10)
+
+
+def test_weights_that_change_within_units_are_spoken_of():
+    data = weighted(adoption(5, periods=9))
+    for plugin in (Stacked(), LpDid()):
+        said = estimate(data, plugin, weights=("analytic", "v")).notes
+        assert any("is measured from (event time -1)" in note for note in said)
+        said = estimate(data, plugin, weights=("analytic", "w")).notes
+        assert not any("is measured from" in note for note in said)
 
 
 @pytest.mark.parametrize("plugin", [Stacked(), LpDid(bootstrap=99)], ids=["s", "lp"])
@@ -383,6 +500,8 @@ def test_cohorts_without_a_whole_window_are_named():
         ({"cohort": None}, "E01"),
         ({"outcome": "constant"}, "D06"),
         ({"outcome": "holes"}, "D08"),
+        ({"weights": ("analytic", "none")}, "D03"),
+        ({"weights": ("frequency", "x")}, "D03"),
     ],
 )
 def test_bad_inputs(plugin, change, code):
@@ -390,6 +509,7 @@ def test_bad_inputs(plugin, change, code):
     data["odd"] = data.index % 17
     data["half"] = [int(u[1:]) % 2 for u in data.unit]
     data["constant"] = 4.0
+    data["none"] = (data.time > 1).astype(float)
     data["holes"] = data.y.where(data.index != 5)
     with pytest.raises(EstimandError) as caught:
         estimate(data, plugin, **change)
