@@ -38,6 +38,7 @@ class Executor(_Group):
     """Where estimations are computed (`conf/executor/`).
 
     Attributes:
+        name: `inline` is another name of `serial`.
         workers: number of worker processes; None = one per core, of a cluster as many
             as it has.
         time_limit: seconds an estimation may take; None = no limit.
@@ -46,7 +47,7 @@ class Executor(_Group):
         options: of a batch system's jobs, in submitit's words.
     """
 
-    name: Literal["processes", "inline", "ray", "dask", "slurm"]
+    name: Literal["processes", "serial", "inline", "ray", "dask", "slurm"]
     workers: Annotated[int | None, Field(strict=True, ge=1)]
     time_limit: Annotated[float | None, Field(strict=True, gt=0)]
     memory_limit: Annotated[int | None, Field(strict=True, ge=1)]

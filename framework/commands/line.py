@@ -124,7 +124,7 @@ def _study_verbs(verb: Verb) -> None:
                 nargs="*",
                 metavar="PATH=VALUE",
                 help="changes in the words of the study (model.inference.cluster=state) "
-                "and settings (executor=inline, tracking=none)",
+                "and settings (executor=serial, tracking=none)",
             )
         made.add_argument("--json", action="store_true", help="one JSON document")
         if name != "validate":

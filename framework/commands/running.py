@@ -404,7 +404,7 @@ def executor_of(
     from framework.execute import Inline, Processes
 
     chosen = settings.executor
-    if chosen.name == "inline":
+    if chosen.name in ("serial", "inline"):
         return Inline(runs, on_start=on_start)
     if chosen.name != "processes":
         from framework.execute import Cluster, connection

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from framework.commands.running import executor_of
 from framework.composition import packaged_conf
 from framework.errors import EstimandError
+from framework.execute import Inline
 from framework.multirun import multirun
 from framework.overrides import split
 from framework.settings import settings
@@ -68,6 +70,18 @@ def test_settings_from_the_command_line():
     assert (found.executor.name, found.executor.workers) == ("inline", 1)
     assert found.executor.time_limit == 90
     assert found.runs == Path("a 绿")
+
+
+def test_serial_is_inline():
+    serial, inline = (
+        settings([f"executor={n}"]).executor for n in ("serial", "inline")
+    )
+    assert serial == inline.model_copy(update={"name": "serial"})
+    for executor in (serial, inline):
+        made = executor_of(settings([f"executor.name={executor.name}"]), Path("runs"))
+        assert isinstance(made, Inline)
+    with pytest.raises(EstimandError, match="did you mean 'serial'"):
+        split(["executor=seriel"])
 
 
 def test_the_server_is_named_by_the_environment(monkeypatch):

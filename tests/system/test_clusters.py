@@ -68,12 +68,13 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 @pytest.mark.parametrize(
     "settings",
     [
+        ("executor=serial",),
         ("executor.workers=2",),
         ("executor=ray", "executor.workers=2"),
         ("executor=dask", "executor.workers=2"),
         ("executor=slurm", "executor.address=local", "executor.workers=2"),
     ],
-    ids=["two", "ray", "dask", "slurm"],
+    ids=["serial", "two", "ray", "dask", "slurm"],
 )
 def test_the_same_bytes_wherever_it_runs(
     tmp_path: Path, here: dict[str, bytes], settings: tuple[str, ...]
