@@ -126,8 +126,8 @@ def differences(
         NumericalError: N02.
     """
     effects_of_model(request)
-    panel = grid(
-        request, always_treated=options.always_treated, min_clusters=min_clusters
+    panel = _by_name(
+        grid(request, always_treated=options.always_treated, min_clusters=min_clusters)
     )
     if not panel.controls:
         raise SpecError(
@@ -199,6 +199,13 @@ def differences(
 
 
 # -- comparisons ----------------------------------------------------------------------
+
+
+def _by_name(panel: Grid) -> Grid:
+    """The panel with its controls by name: learners go by position."""
+    order = sorted(range(len(panel.controls)), key=panel.controls.__getitem__)
+    names = tuple(panel.controls[k] for k in order)
+    return replace(panel, X=panel.X[order], controls=names)
 
 
 def _canonical(panel: Grid, units: Flags) -> Codes:

@@ -213,6 +213,11 @@ def _name(request: Request, alias: str) -> str:
     return str(request.labels.get(alias, alias))
 
 
+def _by_name(request: Request, aliases: Sequence[str]) -> list[str]:
+    """Columns in the order of their names: forests draw, lassos cycle by position."""
+    return sorted(dict.fromkeys(aliases), key=lambda alias: _name(request, alias))
+
+
 def _refuse_what_is_not_done(request: Request, kind: Kind) -> None:
     if request.slopes:
         raise SpecError(
@@ -292,9 +297,9 @@ def _plain(request: Request, kind: Kind) -> Sample:
     if request.unit:
         unit = contiguous(frame[request.unit].to_numpy(dtype=np.int64))[0]
     time = frame[request.time].to_numpy(dtype=np.int64) if request.time else None
-    mediators = tuple(dict.fromkeys(request.mediators))
+    mediators = tuple(_by_name(request, request.mediators))
     taken = {*judged, *request.instruments, *mediators, request.outcome}
-    controls = [c for c in dict.fromkeys(request.controls) if c not in taken]
+    controls = [c for c in _by_name(request, request.controls) if c not in taken]
     X = np.column_stack(
         [np.empty((len(frame), 0)), *(_values(request, c) for c in controls)]
     )
@@ -344,7 +349,7 @@ def _with_effects(sample: Sample, request: Request) -> Sample:
     """Fixed effects that are neither the unit's nor the period's, as 0/1 features."""
     columns, names = [sample.X], list(sample.features)
     period = None if sample.time is None else contiguous(sample.time)[0]
-    for alias in request.fixed_effects:
+    for alias in _by_name(request, request.fixed_effects):
         codes, levels = contiguous(request.frame[alias].to_numpy(dtype=np.int64))
         name = _name(request, alias)
         if period is not None and nested(period, codes):
@@ -428,7 +433,7 @@ def _grouped(sample: Sample, request: Request) -> Sample:
 
 def _in_order(sample: Sample) -> Sample:
     """Rows in the order of a hash of their names: fits are the same bit for bit."""
-    known = np.column_stack([sample.X, *(c.values for c in sample.treatments)])
+    treatments = np.column_stack([c.values for c in sample.treatments])
     rest = np.column_stack(
         [
             sample.outcome,
@@ -439,7 +444,7 @@ def _in_order(sample: Sample) -> Sample:
     )
     names, group, group_names = None, sample.group, sample.group_names
     if sample.unit is None:
-        names = content_names(known, rest)
+        names = content_names(sample.X, treatments, rest)
         if not group_names:
             group, group_names = np.arange(sample.n), tuple(names)
     keys: list[Any] = [places(group_names, 0, -1)[group]]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -68,25 +69,50 @@ def folds_in_strata(
     return fold
 
 
-def content_names(primary: NDArray[np.float64], rest: NDArray[np.float64]) -> list[str]:
+def content_names(
+    own: NDArray[np.float64],
+    *others: NDArray[np.float64],
+) -> list[str]:
     """Names (n) for rows without ids, the same in whatever order the rows come.
 
-    A row is named by its values in `primary` (n, p); rows that are equal there are told
-    apart by a number, given in the order of a hash of `rest` (n, q). The multiset of
-    (name, primary values) does not depend on `rest`, so that fits on `primary` are the
-    same for every outcome.
+    A row is named by its values in `own` (n, p), in whatever order its columns come; rows
+    that are equal there are told apart by a number, given in the order of a hash of
+    their values in the first of `others` (n, q), then in the next. So the multiset of
+    (name, own values) does not depend on `others`, that of (name, own values, values in
+    the first) not on those after it: fits on them are the same whatever comes after.
     """
-    # -0.0 and 0.0 are one value.
-    first = [row.tobytes() for row in np.ascontiguousarray(primary + 0.0)]
-    second = [
-        hashlib.blake2b(row.tobytes(), digest_size=16).digest()
-        for row in np.ascontiguousarray(rest + 0.0)
-    ]
+    first = _row_bytes(_columns_in_order(own))
+    # Rows that differ by which of two columns with the same values has which.
+    hashes = [[_hashed(row) for row in _row_bytes(table)] for table in (own, *others)]
+    keys = list(zip(first, *hashes, strict=True))
     count: dict[bytes, int] = {}
     names = [""] * len(first)
-    for i in sorted(range(len(first)), key=lambda i: (first[i], second[i])):
+    for i in sorted(range(len(first)), key=keys.__getitem__):
         copy = count.get(first[i], 0)
         count[first[i]] = copy + 1
-        digest = hashlib.blake2b(first[i], digest_size=16).hexdigest()
-        names[i] = f"{digest}\x1f{copy}"
+        names[i] = f"{_hashed(first[i]).hex()}\x1f{copy}"
     return names
+
+
+def _columns_in_order(table: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The columns (n, p) by a hash of all their values, which no order of rows moves.
+
+    Of columns with the same values each row has its own in their order of size.
+    """
+    values = np.array(table + 0.0)
+    hashes = [_hashed(np.sort(column).tobytes()) for column in values.T]
+    order = sorted(range(len(hashes)), key=hashes.__getitem__)
+    for _, some in groupby(order, key=hashes.__getitem__):
+        alike = list(some)
+        if len(alike) > 1:
+            values[:, alike] = np.sort(values[:, alike], axis=1)
+    return values[:, order]
+
+
+def _row_bytes(table: NDArray[np.float64]) -> list[bytes]:
+    # -0.0 and 0.0 are one value.
+    return [row.tobytes() for row in np.ascontiguousarray(table + 0.0)]
+
+
+def _hashed(content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=16).digest()

@@ -148,6 +148,102 @@ def test_names_of_rows_are_unique_and_follow_them(seed: int) -> None:
 
 @given(seed=st.integers(0, 10**6))
 @settings(max_examples=30, deadline=None)
+def test_names_of_rows_know_no_order_of_columns(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    own = np.column_stack([rng.normal(size=(30, 2)), rng.integers(0, 3, (30, 2))])
+    treatment, rest = (
+        rng.integers(0, 2, (30, 1)).astype(float),
+        rng.normal(size=(30, 1)),
+    )
+    names = content_names(own, treatment, rest)
+    order = rng.permutation(4)
+    assert content_names(own[:, order], treatment, rest) == names
+    # Continuous controls tell all rows apart: another treatment leaves the folds.
+    assert content_names(own, rng.permutation(treatment), rest) == names
+
+
+def test_rows_with_two_columns_swapped_are_two_rows() -> None:
+    rng = np.random.default_rng(2)
+    left = rng.integers(0, 2, 40).astype(float)
+    own = np.column_stack([left, 1 - left])  # half ones either way: twins by content
+    own[:20] = own[20:, ::-1]
+    rest = np.zeros((40, 1))
+    names = content_names(own, rest)
+    order = rng.permutation(40)
+    again = content_names(own[order], rest)
+    held = sorted((n, *row) for n, row in zip(names, own, strict=True))
+    assert held == sorted((n, *row) for n, row in zip(again, own[order], strict=True))
+
+
+CONTROLS = ("x1", "x2", "x3", "half")
+
+
+@pytest.mark.parametrize(
+    ("kind", "learner"),
+    [
+        ("plr", "lasso"),
+        ("plr", {"forest": {"trees": 5, "max_features": 0.5}}),
+        ("irm", {"forest": {"trees": 5, "max_features": 0.5}}),
+        ("pliv", "lasso"),
+        ("iivm", "lasso"),
+        ("qte", "lasso"),
+    ],
+)
+def test_the_order_of_controls_moves_no_bit(kind: str, learner: object) -> None:
+    data = rows(300)
+    data["half"] = np.arange(300) % 2
+    of = "irm" if kind == "qte" else kind
+    found = []
+    for controls in (CONTROLS, CONTROLS[::-1], ("x2", "half", "x3", "x1")):
+        MEMORY.clear()
+        made = request(of, data, controls=controls)
+        options = {"learner": learner, "folds": 3, "repetitions": 1}
+        result = DoubleMl(kind=kind, quantiles=(0.5,), **options).estimate(made)
+        found.append(result.coefficients[NUMBERS].to_numpy())
+    assert np.array_equal(found[0], found[1])
+    assert np.array_equal(found[0], found[2])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"transform": "within"},
+        {"transform": "correlated_random_effects"},
+        {"transform": "first_difference"},
+        {"kind": "did_multi", "trimming": 0.05},
+    ],
+)
+def test_the_order_of_controls_of_a_panel_moves_no_bit(
+    options: dict[str, object],
+) -> None:
+    data = panel(units=90)
+    found = []
+    for controls in (("x1", "x2"), ("x2", "x1")):
+        MEMORY.clear()
+        made = panel_request(data, controls=controls, acknowledge={"poor_overlap"})
+        learner = {"forest": {"trees": 5, "max_features": 0.5}}
+        result = DoubleMl(learner=learner, folds=2, repetitions=1, **options).estimate(
+            made
+        )
+        found.append(result.coefficients[NUMBERS].to_numpy())
+    assert np.array_equal(*found)
+
+
+def test_another_treatment_asks_for_the_same_outcome() -> None:
+    data = rows(300)
+    options = {"learner": "linear", "folds": 3, "repetitions": 1}
+    MEMORY.clear()
+    DoubleMl(**options).estimate(request("plr", data))
+    assert (MEMORY.made, MEMORY.found) == (2, 0)
+    rng = np.random.default_rng(3)
+    DoubleMl(**options).estimate(
+        request("plr", data.assign(d=rng.permutation(data["d"])))
+    )
+    assert (MEMORY.made, MEMORY.found) == (3, 1)
+
+
+@given(seed=st.integers(0, 10**6))
+@settings(max_examples=30, deadline=None)
 def test_clusters_of_one_row_are_no_clusters(seed: int) -> None:
     rng = np.random.default_rng(seed)
     n = 60
