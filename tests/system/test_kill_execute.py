@@ -7,13 +7,16 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from framework.cache import Store
+from tests.real_command import alive_after, descendants, patience
 from tests.unit.test_cache import same_cell
-from tests.unit.test_execute import a_store, descendants, gone, parent
+from tests.unit.test_execute import a_store, parent
 
 pytestmark = pytest.mark.system
 
@@ -32,7 +35,7 @@ def ran(root: Path) -> Counter[str]:
 
 def complete(root: Path, workers: int = 1) -> None:
     with parent(root, JOBS, WISH, workers) as process:
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=patience(120))
     assert process.returncode == 0, err
     assert out.count(" Cell\n") == JOBS
 
@@ -48,13 +51,17 @@ def test_kills_at_random_instants_lose_and_repeat_nothing(tmp_path: Path):
         if len(before) == JOBS:
             break
         with parent(store.root, JOBS, WISH, workers=2) as process:
-            # From before the first worker lives to several estimations later.
-            time.sleep(rng.uniform(0.1, 1.1))
+            # From before the first worker lives to several estimations later: counted,
+            # for how many a second holds is the machine's.
+            more = rng.randrange(6)
+            while (ran(store.root) - counts).total() < more and process.poll() is None:
+                time.sleep(0.005)
+            time.sleep(rng.uniform(0, 0.05 if more else 0.5))
             workers = descendants(process.pid)
             process.kill()
             process.wait()
         kills += 1
-        assert gone(workers)
+        assert alive_after(workers) == 0
         again = ran(store.root) - counts
         assert not before & set(again), "a finished estimation ran again"
         assert before <= finished(store), "a finished estimation was lost"
@@ -82,7 +89,8 @@ def test_killed_workers_cost_one_estimation_each(tmp_path: Path):
             # A shot only after something ran since the last: it hits those that work,
             # not again and again those that are still starting.
             if started > seen and workers:
-                rng.choice(workers).kill()
+                with suppress(psutil.NoSuchProcess):  # it ended in this very instant
+                    rng.choice(workers).kill()
                 seen, shots = started, shots + 1
         out, err = process.communicate()
     assert process.returncode == 0, err
@@ -96,7 +104,7 @@ def test_eight_runs_of_one_study_at_once(tmp_path: Path):
     store = a_store(tmp_path)
     runs = [parent(store.root, JOBS, WISH) for _ in range(8)]
     for process in runs:
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=patience(120))
         assert process.returncode == 0, err
         assert out.count(" Cell\n") == JOBS, out
     assert finished(store) == {f"j{i}" for i in range(JOBS)}
@@ -123,7 +131,8 @@ for i in range(1000):
     print(i, flush=True)
 """
     rng = random.Random(22)
-    for _ in range(8):
+    cells = tmp_path / ".cells"
+    for _ in range(100):
         with subprocess.Popen(
             [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True
         ) as writer:
@@ -131,9 +140,10 @@ for i in range(1000):
             writer.stdout.readline()
             time.sleep(rng.uniform(0, 0.2))
             writer.kill()
-    cells = tmp_path / ".cells"
-    halves = list(cells.glob(".writing-*"))
-    assert halves, "no kill fell into a write; nothing was shown"
+        halves = list(cells.glob(".writing-*"))
+        if len(halves) > 1:
+            break
+    assert len(halves) > 1, "no kill fell into a write; nothing was shown"
     for folder in cells.glob("c*"):
         assert store.load(folder.name) is not None
     for folder in halves:

@@ -187,21 +187,21 @@ def test_an_alias_never_grows():
         f"{new}: &{new} [*{old}, *{old}, *{old}]\n"
         for old, new in zip("abcdefgh", "bcdefghi", strict=True)
     )
-    started = time.perf_counter()
+    started = time.process_time()
     found = problems(bomb)
     assert {p.code for p in found} == {"X03"}
     assert len(found) == 9 + 24
     # Expanded, it would be 3**9 values; reading it is milliseconds.
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 @pytest.mark.parametrize("opening", ["[", "{a: ", "- ", "? "])
 def test_deep_nesting_stops_early(opening):
-    started = time.perf_counter()
+    started = time.process_time()
     (problem, *_) = problems("x: 1\ny: " + opening * 20_000)[-1:]
     assert problem.code in ("X03", "X13")
     # The parser is left where the bound is met, not at the end of the text.
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 def test_depth_up_to_the_bound_is_read():

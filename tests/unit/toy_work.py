@@ -89,9 +89,14 @@ def _make_parts(job: Job) -> None:
     assert shelf is not None
     folder = Path(job.model["folder"])
     first = folder / f"{job.fingerprint} is at it"
+    helped = folder / f"{job.fingerprint} is helped"
     try:
         first.touch(exist_ok=False)
+        # Who helps may take long to start, and then would find nothing left to do.
+        while not helped.exists():
+            time.sleep(0.01)
     except FileExistsError:
+        helped.touch()
         wish = job.model.get("helper", "")
         if wish == "abort":
             os.abort()
