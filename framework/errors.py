@@ -219,6 +219,16 @@ class SafetyError(_OnePhaseError):
     phase = Phase.SAFETY
 
 
+def counted(count: int, one: str, many: str = "") -> str:
+    """`1 row`, `1,234 rows`; `many` where the plural is not `one` with an s."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def with_article(noun: str) -> str:
+    """`a step`, `an estimator`."""
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+
+
 def did_you_mean(name: str, known: Sequence[str], *, limit: int = 12) -> str:
     """`did you mean 'x'?` or a list of what exists; empty when nothing is known."""
     known = [str(k) for k in known]

@@ -185,7 +185,7 @@ def _estimation(variation: Variation, header: tuple[str, ...] | None) -> Estimat
                 kept, model = salvage(kept, tree["data"], more)
             if model is not None:  # what is wrong with some hides no column of others
                 found += _column_problems({**tree, "model": kept}, header)
-                found += [] if more else _unwritten(model)
+                found += [] if more else _unwritten(variation, model)
         found += _draws_problems(variation, tree, header)
         if not found:
             found += _name_problems(variation.draws or {}, tree)
@@ -216,12 +216,17 @@ def _estimation(variation: Variation, header: tuple[str, ...] | None) -> Estimat
     )
 
 
-def _unwritten(model: Model) -> list[Problem]:
+def _unwritten(variation: Variation, model: Model) -> list[Problem]:
     if choices.is_planned("estimator", model.estimator["name"]):
         return []
     estimator = choices.build("estimator", model.estimator)
     assert isinstance(estimator, Estimator)  # noqa: S101 - the kind says so
-    return unwritten(model, estimator)
+    removed = {
+        path[1]
+        for path, _ in variation.origins.layers
+        if len(path) == len(("model", "field"))
+    }
+    return unwritten(model, estimator, removed)
 
 
 def _inherits_estimand(variation: Variation) -> bool:
@@ -563,7 +568,11 @@ def _draws_problems(
     if permuted == "treatment" and not tree["model"].get("treatment"):
         problems.append(
             Problem(
-                Phase.SPEC, "X20", "draws permute needs model.treatment", path="draws"
+                Phase.SPEC,
+                "X20",
+                "permute: treatment needs model.treatment",
+                fix="write `treatment: column` in `model` or beside these draws",
+                path="draws",
             )
         )
     if "leave_out" in draws and draws["leave_out"] not in (
@@ -573,7 +582,7 @@ def _draws_problems(
             Problem(
                 Phase.SPEC,
                 "X22",
-                f"draws.leave_out: no step '{draws['leave_out']}'",
+                f"no step '{draws['leave_out']}' to leave out",
                 fix=did_you_mean(str(draws["leave_out"]), steps),
                 path="draws.leave_out",
             )

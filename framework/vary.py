@@ -159,7 +159,7 @@ def _recipe(
         start, base, fixed = parent
         named = {values.path for values, _, _ in fixed}
         kept = tuple(v for v in base.each if v.path not in named)
-        moved = tuple(c for v, _, value in fixed for c in _value_changes(v, value))
+        moved = tuple(c for v, n, value in fixed for c in _value_changes(v, n, value))
         each = _own_each(line.changes, line.each, kept, first=True)
         recipe = _Recipe(
             (*base.changes, *moved, *line.changes),
@@ -290,10 +290,10 @@ def _unfold_line(
     for cell in cells:
         inner = Problems(list(faults.found))
         varied, written = tree, origins
-        for values, _, value in cell.values:
+        for values, name, value in cell.values:
             made = [
                 change
-                for change in _value_changes(values, value)
+                for change in _value_changes(values, name, value)
                 # `none: null` among the values stands for the study without it.
                 if change.value is not None or get(varied, change.path) is not None
             ]
@@ -420,15 +420,15 @@ def _alternatives(path: str, flat: Any, tree: Tree) -> Sequence[tuple[str, Any]]
     return list(found.items())
 
 
-def _value_changes(values: Values, value: Any) -> tuple[Change, ...]:
+def _value_changes(values: Values, name: str, value: Any) -> tuple[Change, ...]:
     """One value of `each` as changes; `case` ties several together."""
     steps = split(values.path)
-    origin = values.origin
+    origin = values.written(name)
     if steps[0] == "case":
         if not isinstance(value, Mapping):
             raise SpecError("X22", "each case: values are {name: {changes}}")
         return tuple(
-            _case_change(key, held, values.origins.get(key, origin))
+            _case_change(key, held, values.origins.get(key) or origin.below(key))
             for key, held in value.items()
         )
     if steps[0] in _EDITS:
@@ -563,8 +563,9 @@ def _model_address(study: Study, variation: Variation, found: list[Variation]) -
 
 def _base_tree(study: Study, variation: Variation) -> Tree:
     tree = study.tree
-    for values, _, value in variation.repeated:
-        tree, _ = apply(tree, _value_changes(values, value), Origins(), Problems())
+    for values, name, value in variation.repeated:
+        changes = _value_changes(values, name, value)
+        tree, _ = apply(tree, changes, Origins(), Problems())
     return tree
 
 

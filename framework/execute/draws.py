@@ -338,7 +338,7 @@ def _refuse_if_treatment_is_used_elsewhere(data: Data, model: Model) -> None:
     """A column made from the treatment would keep the true assignment in every draw."""
     spec = model.treatment
     if spec is None:
-        raise SpecError("X20", "draws permute needs model.treatment")
+        raise SpecError("X20", "permute: treatment needs model.treatment")
     written = [spec.first_treated] if spec.first_treated else []
     column = spec.column if isinstance(spec.column, list) else [spec.column]
     written += [c for c in column if c is not None]

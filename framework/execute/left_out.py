@@ -90,7 +90,7 @@ def _step(data: Data, name: str) -> Step:
     if name not in data.steps:
         raise SpecError(
             "X22",
-            f"draws.leave_out: no step '{name}'",
+            f"no step '{name}' to leave out",
             fix=did_you_mean(name, list(data.steps)),
             path="draws.leave_out",
         )

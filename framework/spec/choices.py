@@ -15,7 +15,14 @@ from pydantic import BaseModel, ValidationError
 
 from framework import registry
 from framework.contract import Choice, Plugin
-from framework.errors import EstimandError, Phase, Problem, SpecError, did_you_mean
+from framework.errors import (
+    EstimandError,
+    Phase,
+    Problem,
+    SpecError,
+    did_you_mean,
+    with_article,
+)
 from framework.spec import wording
 from framework.spec.expectations import EXPECTATIONS, FAMILIES
 from framework.spec.inference import INFERENCE, WEIGHTS
@@ -115,10 +122,9 @@ def parse(kind: ChoiceKind, written: Any, *, where: str = "") -> Flat:
                 path=where,
             )
         return {"name": name, main: argument}
-    article = "an" if kind[0] in "aeiou" else "a"
     raise SpecError(
         "X15",
-        f"{article} {kind} is `name`, {{name: main option}} or {{name: {{options}}}}, "
+        f"{with_article(kind)} is `name`, {{name: main option}} or {{name: {{options}}}}, "
         f"not {written!r}",
         path=where,
     )

@@ -62,6 +62,16 @@ class Values:
     every: bool = False
     origins: Mapping[str, Origin] = field(default_factory=dict)
 
+    def written(self, value: str) -> Origin:
+        """Where the value of that name was written: an entry, or an item of a list."""
+        document, path = self.origin.document, self.origin.path
+        names = [name for name, _ in self.values]
+        if document is not None and value in names:
+            for step in (value, names.index(value)):
+                if (*path, step) in document.values:
+                    return self.origin.below(step)
+        return self.origin
+
 
 @dataclass(frozen=True, slots=True)
 class Line:

@@ -7,7 +7,7 @@ problem, and one of the study's own model is the whole study's.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -200,21 +200,45 @@ def read_model(
     return (None if problems else Model.model_validate(tree)), problems
 
 
-def unwritten(model: Model, estimator: Estimator) -> list[Problem]:
-    """Fields that the estimator needs and that the model does not have."""
+#: How a field that an estimator can't do without is written.
+_WRITTEN = {
+    "controls": "`controls: [column]`",
+    "fixed_effects": "`fixed_effects: [column]`",
+    "instruments": "`instruments: [column]`",
+    "interact": "`interact: column`",
+    "mediators": "`mediators: [column]`",
+    "outcome": "`outcome: column`",
+    "spatial_weights": "`spatial_weights: name` (of a matrix of data.spatial_weights)",
+    "treatment": "`treatment: column`",
+}
+
+
+def unwritten(
+    model: Model, estimator: Estimator, removed: Collection[str] = ()
+) -> list[Problem]:
+    """Fields that the estimator needs and that the model does not have.
+
+    A problem's path is that of the estimator, which asks for the field, or that of the
+    field where a line has `removed` it.
+    """
     needs, name = estimator.demands(), model.estimator["name"]
     always = [n for n in ("outcome", "treatment") if getattr(needs, n)]
-    return [
-        Problem(
-            Phase.SPEC,
-            "X20",
-            f"{name} needs model.{needed}",
-            fix=f"write model.{needed}, or choose another estimator",
-            path=f"model.{needed}",
+    found = []
+    for needed in (*always, *sorted(needs.requires)):
+        if getattr(model, needed):
+            continue
+        taken = needed in removed
+        where = "here" if taken else "in `model` or beside the estimator"
+        found.append(
+            Problem(
+                Phase.SPEC,
+                "X20",
+                f"{name} needs model.{needed}",
+                fix=f"write {_WRITTEN[needed]} {where}, or choose another estimator",
+                path=f"model.{needed}" if taken else "model.estimator",
+            )
         )
-        for needed in (*always, *sorted(needs.requires))
-        if not getattr(model, needed)
-    ]
+    return found
 
 
 def salvage(

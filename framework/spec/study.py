@@ -132,7 +132,10 @@ class Origins:
 
 
 def _precise(origin: Origin) -> Place | None:
-    """The place of a flat path, letting the plugin's name in between be skipped."""
+    """The place of a flat path, letting the plugin's name in between be skipped.
+
+    A block stands where its key is: its first entry is no worse than the others.
+    """
     document = origin.document
     if document is None or origin.fixed:
         return origin.fixed
@@ -151,7 +154,8 @@ def _precise(origin: Origin) -> Place | None:
             if deeper is None:
                 break
             here = deeper
-    return document.place(here)
+    key_, value = document.place(here, key=True), document.place(here)
+    return key_ if key_ and value and key_.line != value.line else value
 
 
 @dataclass(slots=True)

@@ -21,6 +21,7 @@ from framework.errors import (
     Problem,
     SpecError,
     did_you_mean,
+    with_article,
 )
 from framework.spec import choices
 from framework.spec.choices import ChoiceKind
@@ -370,7 +371,8 @@ def _merge_choice(kind: ChoiceKind, old: Any, new: Any) -> Tree:
         bad = next(key for key in new if key not in known)
         raise SpecError(
             "X17",
-            f"'{bad}' is neither an option of {kind} '{in_force}' nor a {kind}",
+            f"'{bad}' is neither an option of {kind} '{in_force}' "
+            f"nor {with_article(kind)}",
             fix=did_you_mean(bad, (*known, *choices.names(kind))),
         )
     flat = choices.parse(kind, new)

@@ -215,6 +215,35 @@ def test_what_an_estimator_needs_is_missed_before_the_data_are_read(
     head = "".join(s for s in HEAD.splitlines(True) if without not in s)
     err = validated(head.replace("twfe", estimator) + "checks: {h: {plain: {}}}\n")
     assert f"{estimator} needs model.{needed} (X20)" in err
+    line = len(head.splitlines())
+    assert f"study.yaml:{line}:14  [h.plain] model.estimator" in err
+    assert f"Fix: write `{needed}: " in err
+
+
+def test_what_is_missing_is_asked_for_where_the_line_needs_it(lab):
+    lab.data(lab.frame())
+    lab.study(
+        HEAD + "checks:\n  h:\n    bins: {estimator: {binned_interaction: {bins: 3}}}\n"
+        "    both:\n      each:\n        estimator:\n        - twfe\n        - iv_2sls\n"
+        "    with: {from: bins, interact: x1}\n"
+        "    less: {from: with, interact: null}\n"
+    )
+    assert main(["validate", "study.yaml"]) == 2
+    err = lab.capture.readouterr().err
+    asked = re.findall(r"^(study\.yaml:\d+:\d+)  (\[\S+\] \S+:)", err, re.MULTILINE)
+    assert asked == [
+        ("study.yaml:13:23", "[h.bins] model.estimator:"),
+        ("study.yaml:18:11", "[h.both.iv_2sls] model.estimator:"),
+        # The line that took it away, not the one that chose the estimator.
+        ("study.yaml:20:34", "[h.less] model.interact:"),
+    ]
+    assert "Fix: write `interact: column` in `model` or beside the estimator" in err
+    assert "Fix: write `interact: column` here" in err
+
+
+def test_a_key_that_the_model_lacks_is_missed_where_the_model_begins(validated):
+    err = validated(HEAD.replace("  estimator: twfe\n", "") + "checks: {h: {a: {}}}\n")
+    assert "study.yaml:5:1  model: 'estimator' is missing (X15)\n    model:\n" in err
 
 
 @pytest.mark.parametrize(

@@ -209,7 +209,7 @@ def test_naming_another_plugin_replaces_a_choice(patch, estimator):
 def test_what_is_neither_option_nor_plugin():
     ((code, path, what),) = said(merged, MODEL, {"estimator": {"leeds": [1]}})
     assert (code, path) == ("X17", "model.estimator")
-    assert what == "'leeds' is neither an option of estimator 'twfe' nor a estimator"
+    assert what == "'leeds' is neither an option of estimator 'twfe' nor an estimator"
 
 
 def test_a_mapping_is_expected():
