@@ -207,6 +207,8 @@ def _interact(
             judged.append(_product(work, roles, treatment, side, product))
     main = [named(work, roles, side, values) for side, values in sides.items()]
     # A control of that name is the same regressor, centred or not.
+    written = {roles.names[c] for c in roles.controls}
+    roles.main_effects = [m for m in main if roles.names[m] not in written]
     kept = [c for c in roles.controls if roles.names[c] not in sides]
     roles.controls = [*kept, *main]
     return judged, main

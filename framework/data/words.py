@@ -42,7 +42,8 @@ def labels(
         weights = f"{model.weights['name']} weights {model.weights['column']}"
     right = " + ".join([*treatment, *names(roles.controls)]) or "1"
     formula = f"{outcome} ~ {right}" if outcome else right
-    controls = names(roles.controls)
+    # The moderator's main effect has a row of its own, or a note says why it has none.
+    controls = names([c for c in roles.controls if c not in roles.main_effects])
     if type(estimator).estimates == "diagnostic":
         # Its rows are those of the model; what it reads may be less.
         controls = controls if "controls" in estimator.demands().uses else []

@@ -107,6 +107,7 @@ class Roles:
     clusters: list[str] = field(default_factory=list)
     places: list[str] = field(default_factory=list)
     moderator: str | None = None
+    main_effects: list[str] = field(default_factory=list)  # controls nobody wrote
     replaced: bool = False  # other columns than the assigned stand for the treatment
     weights: str | None = None
     cohort: str | None = None

@@ -90,13 +90,22 @@ def _is_treatment(row: Coefficient, column: Column) -> bool:
 
 
 def _is_no_control(row: Coefficient, column: Column) -> bool:
-    """What no summary of controls may swallow: rho, lambda, W × treatment."""
-    parts = {
+    """What no summary of controls may swallow: rho, W × treatment, a moderator."""
+    if row.equation == "spatial" or _parts(row, column) & set(column.treatment):
+        return True
+    moderators = {
         part
-        for name in (row.term, column.terms.get(row.term, ""))
-        for part in name.split(" × ")
+        for other in column.coefficients
+        if (parts := _parts(other, column)) & set(column.treatment)
+        for part in parts
     }
-    return row.equation == "spatial" or bool(parts & set(column.treatment))
+    return row.term in moderators - set(column.controls)
+
+
+def _parts(row: Coefficient, column: Column) -> set[str]:
+    """The names that a product is made of, as written and as labelled."""
+    names = (row.term, column.terms.get(row.term, ""))
+    return {part for name in names for part in name.split(" × ")}
 
 
 def shown_terms(

@@ -286,6 +286,15 @@ def test_with_main_effects_both_stand_beside_the_product(design):
     assert [request.labels[c] for c in request.controls] == ["x"]
 
 
+def test_a_moderator_is_a_control_only_where_the_study_says_so(design):
+    alone = design({"interact": "x"})
+    assert alone.labels["controls"] == []
+    assert alone.labels["formula"].startswith("y ~ d + d × x + x")
+    assert design({"interact": "x", "controls": ["x"]}).labels["controls"] == ["x"]
+    both = design({"interact": "x", "controls": ["w"]})
+    assert both.labels["controls"] == ["w"]
+
+
 def test_a_jackknife_that_the_estimator_lacks_is_refused(design: Any) -> None:
     jackknife = {"cluster": {"by": "unit", "type": "CV3"}}
     assert design({"inference": jackknife}).request.inference.options == {"type": "CV3"}

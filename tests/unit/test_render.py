@@ -224,6 +224,27 @@ def test_the_regression_table_of_the_castle_study(folder: Path) -> None:
     assert "(3) ✓ same_sign holds: 0.0867 and 0.0818" in notes
 
 
+def test_a_moderator_is_no_control_and_stands_in_its_own_row(tmp_path: Path) -> None:
+    many = [f"x{i}" for i in range(13)]
+    m = Maker(tmp_path / "castle" / "run")
+    for line, terms, controls in (
+        ("plain", ["post"], []),
+        ("split", ["post", "post × rural", "rural"], []),
+        ("full", ["post", *many], many),
+        ("both", ["post", "post × x1", *many], many),
+    ):
+        m.column("main", line, controls=controls)
+        for term in terms:
+            m.row(term, 0.1, 0.05, "att" if term == "post" else "coefficient")
+    run = RunFolder.read(m.finish())
+    table = regression_table(run, run.heading("main"))
+    assert table is not None
+    rows = _rows(table)
+    assert rows["Controls"] == ("No", "No", "Yes", "Yes")
+    assert rows["rural"] == ("", "0.1000**", "", "")
+    assert "x1" not in rows  # among the controls of its column, written by the study
+
+
 def test_chosen_rows_and_baseline(folder: Path) -> None:
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     manifest["report"] = {
