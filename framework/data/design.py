@@ -21,11 +21,13 @@ from framework.contract import (
 )
 from framework.data.demands import demand, unfit, unused
 from framework.data.rows import (
+    balance_asked,
     check_values,
     complete,
     filled_near_adoption,
     no_rows,
     restrict,
+    stay_balanced,
 )
 from framework.data.spatial import Spatial, aligned, leave_out, weights_of
 from framework.data.treatment import Assigned, assign
@@ -105,7 +107,9 @@ def build(
     ledger, selected = restrict(work, model, roles, assigned)
     moved = bool(reassign or (model.treatment and model.treatment.shift))
     unseen = estimator.demands().unseen_outcome
+    even = balance_asked(work, model)
     ledger += complete(work, data, roles, moved=moved, unseen=unseen)
+    ledger += stay_balanced(work, even)
     ledger += leave_out(work, spatial)
     notes = list(assigned.notes) if assigned else []
     notes += roles.notes

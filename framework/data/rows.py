@@ -129,6 +129,45 @@ def complete(
     return ledger
 
 
+def balance_asked(work: Working, model: Model) -> str:
+    """The restriction `balanced` that the rows satisfy now; "" where there is none."""
+    asked = [name for name, flat in model.sample.items() if flat["name"] == "balanced"]
+    panel = work.panel
+    if not asked or panel.unit is None or panel.time is None or not work.n:
+        return ""
+    periods = panel.frame[panel.time].nunique()
+    seen = panel.frame.groupby(panel.unit, sort=False)[panel.time].size()
+    return asked[-1] if (seen == periods).all() else ""
+
+
+def stay_balanced(work: Working, name: str) -> list[LedgerLine]:
+    """Leave out whole the units that lost a row to a missing cell, one ledger line.
+
+    A panel that is said to be balanced under the table is balanced in the rows that are
+    used. Periods that all units lost (to a lag) are no loss.
+
+    Args:
+        work: its rows after `complete`.
+        name: of the restriction, from `balance_asked` before `complete`; "" for none.
+    """
+    import numpy as np
+
+    if not name or not work.n:
+        return []
+    try:
+        kept, line = kept_rows(work.panel, name, "balanced", {})
+    except EstimandError as error:
+        work.problems += [p.at(path=f"model.sample.{name}") for p in error.problems]
+        return []
+    if kept.all():
+        return []
+    rows = np.flatnonzero(kept)
+    frame = work.panel.frame.take(rows).reset_index(drop=True)
+    work.keep(replace(work.panel, frame=frame), rows)
+    said = f"after missing cells {line.detail}"
+    return [LedgerLine("estimation", name, line.rows_in, line.rows_out, detail=said)]
+
+
 def filled_near_adoption(work: Working, roles: Roles) -> list[str]:
     """Cells that a step filled within a period of a unit's first treatment.
 

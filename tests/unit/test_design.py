@@ -65,6 +65,8 @@ def panel() -> pd.DataFrame:
     for name in ("y", "x", "w"):
         frame[name] = rng.random(len(frame)) + 0.5
     frame["dose"] = frame.w.where(frame.index != 7)
+    # Every unit lacks another period.
+    frame["holes"] = frame.x.where(frame.year - 2001 != frame.unit % 8)
     return frame
 
 
@@ -153,6 +155,38 @@ def test_a_treatment_that_is_missing_is_a_column_that_is_missing(design):
     assert what == "'dose' missing in 1 of 96 rows (first: 0, 2008)"
     dropped = design({"treatment": DOSE}, missing="drop")
     assert [line.rows_out for line in dropped.ledger] == [95]
+
+
+EVEN = {"sample": {"even": "balanced"}}
+
+
+def test_a_balanced_sample_is_balanced_in_the_rows_that_are_used(design):
+    """The missing cell is unit 0's: the unit is out whole, and the ledger says so."""
+    found = design({"treatment": DOSE, **EVEN}, missing="drop")
+    assert [line.rows_out for line in found.ledger] == [96, 95, 88]
+    last = found.ledger[-1]
+    assert (last.stage, last.name) == ("estimation", "even")
+    assert last.detail.startswith("after missing cells 1 units lack some of the 8")
+    units = found.request.frame[found.request.unit]
+    assert (units.value_counts() == 8).all()
+
+
+def test_periods_that_every_unit_loses_leave_a_balanced_sample_alone(design):
+    found = design({"controls": [{"lag": "x"}], **EVEN}, missing="drop")
+    assert [line.rows_out for line in found.ledger] == [96, 84]
+
+
+def test_a_balanced_sample_that_a_later_restriction_thinned_stays_thinned(design):
+    thin = {"sample": {"even": "balanced", "late": "unit > 2 or year > 2004"}}
+    found = design({"treatment": DOSE, **thin}, missing="drop")
+    assert [line.rows_out for line in found.ledger] == [96, 84, 83]
+
+
+def test_no_unit_without_a_missing_cell_is_said_with_the_restriction(design):
+    with pytest.raises(EstimandError) as caught:
+        design({"controls": ["holes"], **EVEN}, missing="drop")
+    found = {(p.code, p.path) for p in caught.value.problems}
+    assert ("D05", "model.sample.even") in found
 
 
 def test_rows_that_a_moved_dose_has_no_value_for_are_told(design):
