@@ -23,16 +23,17 @@ from framework.render.words import (
 
 #: With more coefficients than this the controls are summarised in one row.
 MOST_CONTROL_ROWS = 12
-#: Values of a curve whose reasons are spelt out where an expectation does not hold.
 #: Below this an estimate is printed in powers of ten.
 _TINY = 1e-3
-#: Beside the mark of a verdict that another column of the run speaks against.
 #: Estimands that share the rows of the main block: "the" coefficient of a term.
 _PLAIN_ESTIMANDS = frozenset(
     {"att", "ate", "late", "coefficient", "interaction", "lead", "lag", ""}
     | {"by_event_time", "by_cohort", "by_period", "by_group", "description"}
 )
+#: Beside one of these an effect is no "the" coefficient: it is not per unit of the dose.
+_BY_DOSE = frozenset({"acrt", "att_dose", "slope_dose"})
 _BLOCK_TITLES: Mapping[str, str] = {
+    "att": "Mean effect on the treated, whatever their dose",
     "direct": "Direct effects",
     "indirect": "Indirect effects",
     "total": "Total effects",
@@ -51,8 +52,6 @@ _BLOCK_TITLES: Mapping[str, str] = {
 }
 #: Of coefficients that stand below effects: those are not what they are.
 _COEFFICIENTS = "Coefficients"
-#: The same where all columns of the block split an effect over mediators, and where none
-#: does: what is indirect goes over the mediators, or over the other units.
 #: The same where all columns of the block split an effect over mediators, and where none
 #: does: what is indirect goes over the mediators, or over the other units.
 _SPLIT_TITLES: Mapping[bool, Mapping[str, str]] = {
@@ -74,8 +73,12 @@ class Key:
     index: tuple[tuple[str, str], ...] = ()
 
 
-def _key(row: Coefficient) -> Key:
+def _key(row: Coefficient, column: Column) -> Key:
     block = "" if row.estimand in _PLAIN_ESTIMANDS else row.estimand
+    if row.estimand == "att" and any(
+        other.estimand in _BY_DOSE for other in column.coefficients
+    ):
+        block = "att"
     if row.at("event_time") is not None:
         block = "event_time"
     equation = "" if row.equation in ("", "main") else row.equation
@@ -117,7 +120,7 @@ def shown_terms(
     for column in columns:
         for row in column.coefficients:
             into = treatment if _is_treatment(row, column) else controls
-            into[_key(row)] = None
+            into[_key(row, column)] = None
     for key in treatment:
         controls.pop(key, None)
     wanted = heading.options.rows
@@ -134,7 +137,7 @@ def shown_terms(
         return shown, frozenset(k.term for k in every if k not in shown)
     if len(controls) > MOST_CONTROL_ROWS:
         kept = {
-            _key(row): None
+            _key(row, column): None
             for column in columns
             for row in column.coefficients
             if _is_no_control(row, column)
@@ -151,7 +154,7 @@ def terms_of(columns: Sequence[Column]) -> dict[Key, set[str]]:
     terms: dict[Key, set[str]] = {}
     for column in columns:
         for row in column.coefficients:
-            terms.setdefault(_key(row), set()).add(row.term)
+            terms.setdefault(_key(row, column), set()).add(row.term)
     return terms
 
 
@@ -183,7 +186,9 @@ def coefficient_blocks(
     run: RunFolder, columns: Sequence[Column], shown: Sequence[Key]
 ) -> list[Block]:
     """Blocks of estimates over their errors, event times in the order of time."""
-    found = [{_key(row): row for row in column.coefficients} for column in columns]
+    found = [
+        {_key(row, column): row for row in column.coefficients} for column in columns
+    ]
     blocks: list[Block] = []
     for name in dict.fromkeys(key.block for key in shown):
         keys = [key for key in shown if key.block == name]
@@ -221,7 +226,7 @@ def _block_title(
         for rows, column in zip(found, columns, strict=True)
         if any(key.block == name for key in rows)
     }
-    plain = block_word(name)
+    plain = _BLOCK_TITLES.get(name) or block_word(name)
     if len(mediated) != 1:
         return plain
     return _SPLIT_TITLES[mediated.pop()].get(name, plain)

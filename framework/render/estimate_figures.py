@@ -62,6 +62,11 @@ def coefficient_sketches(run: RunFolder, heading: Heading) -> Iterator[Sketch]:
         return
     marks = column_marks(number_columns(run, heading))
     labels = [column_label(run, c, marks[c.address]) for c, _ in shown]
+    if _several_kinds(shown):
+        labels = [
+            f"{label}: {_kind(row)}"
+            for label, (_, row) in zip(labels, shown, strict=True)
+        ]
     yield Sketch(
         stem=f"{file_stem(heading.name)}_coefficients",
         caption=f"{heading.title}: estimates with {level_of(columns)} intervals",
@@ -71,6 +76,17 @@ def coefficient_sketches(run: RunFolder, heading: Heading) -> Iterator[Sketch]:
         ),
         draw=lambda: _draw_coefficients(run, shown, labels),
     )
+
+
+def _kind(row: Coefficient) -> str:
+    """What an estimate is, where others beside it are something else."""
+    word = block_word(row.estimand)
+    return word[0].lower() + word[1:] if word else spoken(row.estimand)
+
+
+def _several_kinds(shown: Sequence[tuple[Column, Coefficient]]) -> bool:
+    """Whether a slope stands beside an effect, a direct effect beside a total one."""
+    return len({block_word(row.estimand) for _, row in shown}) > 1
 
 
 def _draw_coefficients(
@@ -88,7 +104,9 @@ def _draw_coefficients(
     outcomes = {run.label(column.outcome) for column, _ in shown}
     estimands = {row.estimand for _, row in shown}
     said, on_ = _IN_WORDS.get(estimands.pop() if len(estimands) == 1 else "", _EFFECT)
-    what = f"{said}{terms.pop()}" if len(terms) == 1 else "Estimate"
+    if several := _several_kinds(shown):
+        on_ = ", outcome "
+    what = f"{said}{terms.pop()}" if len(terms) == 1 and not several else "Estimate"
     on = f"{on_}{outcomes.pop()}" if len(outcomes) == 1 else ""
     axes.set_xlabel(in_lines(what + on, 70))
     bare(axes, "y")

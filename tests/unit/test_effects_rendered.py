@@ -86,6 +86,39 @@ def test_the_axis_says_which_effect_it_is(folder: Path):
     assert axes.get_xlabel().startswith("Indirect effect of")
 
 
+@pytest.fixture
+def doses(tmp_path: Path) -> RunFolder:
+    """A slope and a mean effect of one estimator, and a coefficient per unit of dose."""
+    m = Maker(tmp_path)
+    for line, judged in (("curve", "acrt"), ("steps", "att")):
+        about = {"estimand": judged, "term": "post", "index": {}}
+        m.column("dose", line, estimand=judged, judged=about)
+        for estimand, estimate in (("att", 3.9), ("acrt", 1.9)):
+            m.row("post", estimate, 0.05, estimand)
+    m.column("dose", "linear", estimand="coefficient")
+    m.row("post", 2.1, 0.05, "coefficient")
+    return RunFolder.read(m.finish())
+
+
+def test_a_mean_effect_does_not_share_the_row_of_a_slope_per_unit(doses: RunFolder):
+    render(doses.path, ("md",), ())
+    lines = words(doses.path, "dose").splitlines()
+    places = [
+        next(n for n, line in enumerate(lines) if text in line)
+        for text in ("Mean effect on the treated", "3.9", "*Coefficients*", "2.1")
+    ]
+    assert places == sorted(places)
+    assert "3.9" not in lines[places[-1]]
+
+
+def test_a_figure_of_slopes_and_effects_says_which_is_which(doses: RunFolder):
+    (sketch,) = sketches_of(doses, doses.heading("dose"))
+    for said in ("curve: average slope of the effect", "steps: att", ": coefficient"):
+        assert said in sketch.description
+    (axes,) = sketch.draw().axes
+    assert axes.get_xlabel().startswith("Estimate, outcome")
+
+
 def test_outcomes_of_a_line_have_figures_of_their_own_and_no_series_is_lost(
     tmp_path: Path,
 ) -> None:
