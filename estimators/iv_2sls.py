@@ -46,6 +46,7 @@ class Iv2sls(Estimator):
                 "conley",
             }
         ),
+        cluster=frozenset({"CV1", "CV3"}),
         requires=frozenset({"instruments"}),
     )
 

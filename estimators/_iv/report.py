@@ -15,6 +15,7 @@ from estimators._iv.wild import bootstrapped_iv
 from estimators._linear.covariance import analytic
 from estimators._linear.design import FEW_BOOTSTRAPPED
 from estimators._linear.engine import Fit
+from estimators._linear.jackknife import jackknife_asked
 from estimators._linear.report import influence_of, joint, rows_of, scalars, table
 from estimators._math.stock_yogo import SIZES, stock_yogo
 from framework.result import Plot, Result
@@ -198,6 +199,11 @@ def _notes(stages: Stages, strength: Strength, request: Request) -> Iterator[str
             f"the effect needs |t| > {NORMAL * strength.tf_factor:.3g}; the adjusted "
             f"standard error is {error:.4g} (Lee et al. 2022)."
         )
+    if jackknife_asked(request.inference):
+        tests = "Kleibergen and Paap's" + (
+            " and Hansen's" if stages.q > stages.p else ""
+        )
+        yield f"{tests} statistics stand on moments by cluster (CV1), not on CV3."
     if any(s.f is None for s in strength.first_stage):
         yield (
             "The first-stage F can't be computed: the covariance of the instruments' "

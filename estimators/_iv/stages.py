@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from estimators._linear.covariance import covariance
+from estimators._linear.across import crossing
+from estimators._linear.covariance import Covariance, covariance
 from estimators._linear.design import (
     Design,
     Regressor,
@@ -31,7 +32,9 @@ from estimators._linear.engine import (
     prepare,
 )
 from estimators._linear.identification import EXACT, NEARLY
+from estimators._linear.jackknife import jackknife_asked, lost_without, with_shifts
 from estimators._math.instruments import canonical_correlations, two_stage
+from estimators._math.left_out_instruments import left_out
 from estimators._math.projection import Floats, residual_ratio
 from framework.errors import (
     EstimandError,
@@ -252,6 +255,8 @@ def _second_stage(
     beta += M @ (X.T @ (y - parts.regressors @ beta))
     u = y - parts.regressors @ beta
     found = covariance(design, request.inference, small_sample, X, u, columns.absorbed)
+    if jackknife_asked(request.inference):
+        found = _jackknifed(design, parts, u, found)
     variance = np.diag(found.V)
     if not (np.all(np.isfinite(beta)) and np.all(variance > 0)):
         raise NumericalError(
@@ -281,6 +286,40 @@ def _second_stage(
     main = in_users_units(design, own, fitted, found)
     # The share of the treatment itself, not of its fitted values.
     return replace(main, residual_share=ols.residual_share)
+
+
+def _jackknifed(
+    design: Design, parts: _Partialled, u: Floats, found: Covariance
+) -> Covariance:
+    """`found` with the covariance of two-stage least squares without each cluster.
+
+    Raises:
+        IdentificationError: I05 without some cluster the instruments move nothing.
+        NumericalError: N04 too many levels across clusters.
+    """
+    (cluster,) = design.clusters
+    p = parts.D.shape[1]
+    D, E = parts.regressors[:, :p], parts.regressors[:, p:]
+    left = left_out(
+        u,
+        parts.D,
+        parts.Z,
+        E,
+        crossing(design, cluster),
+        cluster.codes,
+        cluster.n_levels,
+    )
+    if not left.identified.all():
+        raise lost_without(
+            design,
+            [int(g) for g in np.flatnonzero(~left.identified)],
+            "the instruments move nothing of the treatment",
+            "what they move rests on one",
+        )
+    shift = left.shift
+    # The columns of `parts.D` are what the exogenous ones leave of the treatments.
+    shift[:, p:] -= shift[:, :p] @ np.linalg.lstsq(E, D, rcond=None)[0].T
+    return with_shifts(found, shift)
 
 
 def _too_few(

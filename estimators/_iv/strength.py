@@ -9,6 +9,7 @@ import numpy as np
 
 from estimators._iv.stages import Stages
 from estimators._linear.covariance import covariance, meat
+from estimators._linear.jackknife import jackknife_asked, jackknifed
 from estimators._linear.options import SmallSample
 from estimators._math.instruments import (
     Meat,
@@ -165,6 +166,8 @@ def _covariances(
     def of(residuals: Floats) -> Floats:
         design = stages.ols.design
         found = covariance(design, inference, small, X, residuals, stages.absorbed)
+        if jackknife_asked(inference):
+            found = jackknifed(design, X, residuals, found, range(q))
         return found.V[:q, :q]
 
     V00, V11 = of(u), of(v)
@@ -241,14 +244,10 @@ def _endogeneity(stages: Stages, inference: Inference, small: SmallSample) -> Te
     X = np.column_stack([stages.D, stages.D - fitted])
     beta = np.asarray(np.linalg.lstsq(X, stages.y, rcond=None)[0], dtype=np.float64)
     u = stages.y - X @ beta
-    found = covariance(
-        stages.ols.design,
-        inference,
-        small,
-        np.column_stack([X, stages.exogenous]),
-        u,
-        stages.absorbed,
-    )
+    design, every = stages.ols.design, np.column_stack([X, stages.exogenous])
+    found = covariance(design, inference, small, every, u, stages.absorbed)
+    if jackknife_asked(inference):
+        found = jackknifed(design, every, u, found, range(2 * p))
     at = slice(p, 2 * p)
     f, rank = wald(beta[at], found.V[at, at])
     if rank < p:

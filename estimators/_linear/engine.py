@@ -27,7 +27,7 @@ from estimators._linear.covariance import (
     matched_influence,
 )
 from estimators._linear.identification import NEARLY, explain
-from estimators._linear.jackknife import jackknifed
+from estimators._linear.jackknife import jackknife_asked, jackknifed
 from estimators._math.projection import (
     Codes,
     Floats,
@@ -168,7 +168,7 @@ def fit(design: Design, inference: Inference, small_sample: SmallSample) -> Fit:
         design, inference, small_sample, solved.X, solved.u, columns.absorbed
     )
     _agree(design, inference, found, solved)
-    if inference.options.get("type") == "CV3":
+    if jackknife_asked(inference):
         found = jackknifed(design, solved.X, solved.u, found)
     return in_users_units(design, columns, solved, found)
 

@@ -6,6 +6,7 @@ the estimate without cluster g, from cluster sums: b - b_(g) = (W'W - W_g'W_g)^-
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -18,12 +19,24 @@ if TYPE_CHECKING:
     from estimators._linear.covariance import Covariance
     from estimators._linear.design import Design
     from estimators._math.projection import Floats
+    from framework.contract import Inference
 
 #: Eigenvalues of the scaled cross-products below this are directions that are gone.
 _GONE = 1e-10
 
 
-def jackknifed(design: Design, X: Floats, u: Floats, found: Covariance) -> Covariance:
+def jackknife_asked(inference: Inference) -> bool:
+    """Whether the standard errors are those of the cluster jackknife."""
+    return inference.options.get("type") == "CV3"
+
+
+def jackknifed(
+    design: Design,
+    X: Floats,
+    u: Floats,
+    found: Covariance,
+    wanted: Sequence[int] | None = None,
+) -> Covariance:
     """`found` with the jackknife's covariance and influence functions, t(G - 1).
 
     Args:
@@ -31,6 +44,8 @@ def jackknifed(design: Design, X: Floats, u: Floats, found: Covariance) -> Covar
         X, u: columns (n, k) and residuals (n,), effects absorbed, times the root of
             the weights.
         found: the fit's CV1 covariance.
+        wanted: columns that every subsample has to identify; None = the design's
+            wanted regressors.
 
     Raises:
         IdentificationError: I05 without some cluster a wanted coefficient, or the
@@ -42,7 +57,9 @@ def jackknifed(design: Design, X: Floats, u: Floats, found: Covariance) -> Covar
     own = np.linalg.norm(X, axis=0)
     W = np.column_stack([X / own, crossing(design, cluster)])
     M = W.T @ W
-    wanted = [j for j, r in enumerate(design.regressors) if r.wanted]
+    if wanted is None:
+        wanted = [j for j, r in enumerate(design.regressors) if r.wanted]
+    at = list(wanted)
     order = np.argsort(cluster.codes, kind="stable")
     ends = np.cumsum(np.bincount(cluster.codes, minlength=G))
     psi = np.empty((G, k))
@@ -53,23 +70,35 @@ def jackknifed(design: Design, X: Floats, u: Floats, found: Covariance) -> Covar
         kept = values > _GONE * values[-1]
         gone = vectors[:, ~kept]
         # A wanted coefficient that moves along a direction that is gone.
-        if np.any(np.abs(gone[wanted]) > np.sqrt(_GONE)):
+        if np.any(np.abs(gone[at]) > np.sqrt(_GONE)):
             lost.append(g)
         V = vectors[:, kept]
         shift = V @ ((V.T @ (part.T @ u[rows])) / values[kept])
         psi[g] = shift[:k] / own
     if lost:
-        raise _lost(design, lost)
-    psi *= np.sqrt((G - 1) / G)
+        raise lost_without(design, lost)
+    return with_shifts(found, psi)
+
+
+def with_shifts(found: Covariance, shift: Floats) -> Covariance:
+    """`found` with the covariance of the shifts b - b_(g) (G, k)."""
+    G = len(shift)
+    psi = shift * np.sqrt((G - 1) / G)
     return replace(found, V=psi.T @ psi, psi=psi, exact=True)
 
 
-def _lost(design: Design, lost: list[int]) -> IdentificationError:
+def lost_without(
+    design: Design,
+    lost: Sequence[int],
+    what: str = "an effect is not identified",
+    why: str = "this effect rests on one",
+) -> IdentificationError:
+    """The refusal where nothing is identified without the clusters `lost` (codes)."""
     (cluster,) = design.clusters
     names = ", ".join(str(cluster.ids[g]) for g in lost[:6])
     return IdentificationError(
         "I05",
-        f"without cluster {names} of '{cluster.term}' an effect is not identified",
-        why="The jackknife leaves out each cluster once; this effect rests on one.",
+        f"without cluster {names} of '{cluster.term}' {what}",
+        why=f"The jackknife leaves out each cluster once; {why}.",
         fix="inference: {cluster: …}, or a permutation of the treatment",
     )

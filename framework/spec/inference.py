@@ -31,7 +31,7 @@ class Cluster(Plugin):
 
     Clusters should be no finer than the level at which treatment was assigned. CV3 is
     the cluster jackknife (MacKinnon, Nielsen and Webb 2023), for few or unequal
-    clusters: `ols`, `twfe` and `event_study`, one clustering.
+    clusters: `ols`, `twfe`, `event_study` and `iv_2sls`, one clustering.
     """
 
     main: ClassVar[str | None] = "by"
