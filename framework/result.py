@@ -26,6 +26,8 @@ COEFFICIENT_COLUMNS = (
     "conf_low",
     "conf_high",
 )
+#: Ends of a confidence set that may be infinite, and the sign they have then.
+OPEN_ENDS: Mapping[str, float] = {"conf_low": -1.0, "conf_high": 1.0}
 #: Index columns that may follow: they say *which* of many coefficients a row is.
 INDEX_COLUMNS = (
     "event_time",
@@ -86,7 +88,8 @@ class Result:
 
     Attributes:
         coefficients: one row per coefficient, `COEFFICIENT_COLUMNS` first, then index
-            columns; terms are the user's column names, never engine names.
+            columns; terms are the user's column names, never engine names. Numbers are
+            finite but for the ends of a confidence set that is unbounded.
         influence: influence functions of the judged coefficients summed by cluster:
             columns are row labels of `coefficients`, the index (one or two levels) is
             the cluster id (row id when not clustered). Scaled so that

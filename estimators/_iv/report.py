@@ -12,6 +12,7 @@ from estimators._iv.plausible import plausibly_exogenous
 from estimators._iv.stages import Stages, estimate_stages
 from estimators._iv.strength import WEAK, Strength, judge
 from estimators._iv.wild import bootstrapped_iv
+from estimators._iv.words import in_words
 from estimators._linear.covariance import analytic
 from estimators._linear.design import FEW_BOOTSTRAPPED
 from estimators._linear.engine import Fit
@@ -172,7 +173,7 @@ def _frames(strength: Strength, stages: Stages) -> dict[str, pd.DataFrame]:
 
 def _notes(stages: Stages, strength: Strength, request: Request) -> Iterator[str]:
     percent = f"{100 * request.confidence:g} %"
-    region = _in_words(strength)
+    region = in_words(strength.robust_set or ())
     f, name = strength.weakest
     if f < WEAK:
         advice = "read Anderson and Rubin's test, not the interval"
@@ -209,14 +210,3 @@ def _notes(stages: Stages, strength: Strength, request: Request) -> Iterator[str
             "The first-stage F can't be computed: the covariance of the instruments' "
             "coefficients is singular (too few clusters)."
         )
-
-
-def _in_words(strength: Strength) -> str:
-    """The confidence set of Anderson and Rubin; "" where there is none."""
-    if not strength.robust_set:
-        return ""
-    pieces = [
-        f"[{low:.4g}, {high:.4g}]".replace("[-inf", "(-inf").replace("inf]", "inf)")
-        for low, high in strength.robust_set
-    ]
-    return " and ".join(pieces)

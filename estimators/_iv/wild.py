@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from estimators._iv.words import in_words
 from estimators._linear.across import crossing
 from estimators._linear.wild import cluster_multipliers, coarse, how_drawn
-from estimators._math.wild_bootstrap import TIE, reach
+from estimators._math.wild_bootstrap import TIE, accepted
 from estimators._math.wild_instruments import (
     InstrumentSums,
     anderson_rubin,
@@ -21,6 +23,8 @@ from framework.errors import IdentificationError
 from framework.result import Test
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from estimators._iv.stages import Stages
     from estimators._math.projection import Floats
     from estimators._math.wild_bootstrap import Multipliers
@@ -37,8 +41,7 @@ def bootstrapped_iv(result: Result, stages: Stages, request: Request) -> Result:
         request: whose inference is `wild_bootstrap`.
 
     Raises:
-        IdentificationError: I05 the interval has no end; I09 several treatments, or
-            `draws: every` of too many.
+        IdentificationError: I09 several treatments, or `draws: every` of too many.
         NumericalError: N04 too many levels across clusters.
     """
     inference = request.inference
@@ -65,12 +68,10 @@ def bootstrapped_iv(result: Result, stages: Stages, request: Request) -> Result:
     level = 1.0 - request.confidence
     fixed = None if restricted else drawn_squares(sums, sums.estimate, v)
     p_at = partial(_p_at, sums, v, fixed)
-    below, above = (reach(p_at, error / unit, level, side) * unit for side in (1, -1))
-    if not np.isfinite(below + above):
-        raise _unbounded(str(coefficients.loc[label, "term"]), request.confidence)
+    pieces = estimate + unit * np.array(accepted(p_at, error / unit, level))
     coefficients.loc[label, "p_value"] = p_at(estimate / unit)
-    coefficients.loc[label, "conf_low"] = estimate - below
-    coefficients.loc[label, "conf_high"] = estimate + above
+    around = pieces[(pieces[:, 0] <= estimate) & (estimate <= pieces[:, 1])][0]
+    coefficients.loc[label, ["conf_low", "conf_high"]] = around
     said = how_drawn(inference, cluster, v, restricted=restricted)
     kind = "wild restricted efficient bootstrap" if restricted else "wild bootstrap"
     note = (
@@ -82,9 +83,11 @@ def bootstrapped_iv(result: Result, stages: Stages, request: Request) -> Result:
         coefficients=coefficients,
         scalars={**result.scalars, "n_bootstrap": float(v.n_draws)},
         tests=(*result.tests, _no_effect(result, sums, v)),
+        frames={**result.frames, "bootstrap_set": _frame(pieces)},
         notes=(
             *result.notes,
             note,
+            *_said(pieces, str(coefficients.loc[label, "term"]), request.confidence),
             *coarse(inference, cluster, v),
         ),
     )
@@ -117,12 +120,24 @@ def _no_effect(result: Result, sums: InstrumentSums, v: Multipliers) -> Test:
     )
 
 
-def _unbounded(term: str, confidence: float) -> IdentificationError:
-    return IdentificationError(
-        "I05",
-        f"the bootstrap rejects no value of '{term}' on one side, however large: its "
-        f"{confidence:.0%} interval has no end",
-        why="The instruments are too weak, or the clusters too few, to bound the effect.",
-        fix="inference: {cluster: …}, and read Anderson and Rubin's set (frame "
-        "anderson_rubin)",
-    )
+def _frame(pieces: Floats) -> pd.DataFrame:
+    """The set that the bootstrap does not reject, a row for each piece."""
+    import pandas as pd
+
+    return pd.DataFrame({"conf_low": pieces[:, 0], "conf_high": pieces[:, 1]})
+
+
+def _said(pieces: Floats, term: str, confidence: float) -> Iterator[str]:
+    """A note on a set that is unbounded or no interval."""
+    percent = f"{100 * confidence:g} %"
+    words = in_words([(float(low), float(high)) for low, high in pieces])
+    if len(pieces) > 1:
+        yield (
+            f"The bootstrap's {percent} set of '{term}' is no interval but {words} "
+            "(frame bootstrap_set); the interval printed is its part around the estimate."
+        )
+    elif not np.isfinite(pieces).all():
+        yield (
+            f"The bootstrap's {percent} set of '{term}' is unbounded: {words}. The "
+            "instruments are too weak, or the clusters too few, to bound the effect."
+        )

@@ -40,6 +40,8 @@ _GOLDEN = (1 + np.sqrt(5.0)) / 2
 _MAMMEN = (1 - _GOLDEN, _GOLDEN, _GOLDEN / np.sqrt(5.0))
 #: The interval is looked for so many standard errors away, and no further.
 _FURTHEST = 1e6
+#: Directions in which values beyond the interval are tried, infinity included.
+_DIRECTIONS = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +173,60 @@ def reach(
         else:
             outer = middle
     return outer * error
+
+
+def accepted(
+    p_value: Callable[[float], float], error: float, level: float
+) -> list[tuple[float, float]]:
+    """Nulls whose p is above `level`, as pieces of their distance from the estimate.
+
+    The piece around the estimate is that of `reach`. Others are looked for outwards at
+    nulls that grow from a twentieth of a standard error apart to a million of them
+    away, which stands for infinity; narrower ones between two such nulls are not seen.
+
+    Args:
+        p_value: of the null that is this far below the estimate.
+        error: standard error.
+        level: of the test.
+
+    Returns:
+        Pieces in ascending order; an end that is never found is infinite.
+    """
+    below, above = (reach(p_value, error, level, side) for side in (1, -1))
+    pieces = [(-below, above)]
+    if np.isfinite(above):
+        pieces += _beyond(lambda d: p_value(-d), above, error, level)
+    if np.isfinite(below):
+        found = _beyond(p_value, below, error, level)
+        pieces += [(-far, -near) for near, far in found]
+    return sorted(pieces)
+
+
+def _beyond(
+    p_value: Callable[[float], float], start: float, error: float, level: float
+) -> list[tuple[float, float]]:
+    """Pieces of distances above `start`, a rejected one, that are not rejected."""
+    angles = np.linspace(0.0, np.pi / 2, _DIRECTIONS + 2)[1:-1]
+    steps = np.append(np.tan(angles), np.geomspace(1e2, _FURTHEST, 9))
+    near, inside = start, False
+    ends: list[float] = []
+    for far in start + error * np.sort(steps):
+        if (p_value(float(far)) > level) is not inside:
+            low, high = near, float(far)
+            while high - low > 1e-12 * max(error, high):
+                middle = (low + high) / 2
+                if middle in (low, high):
+                    break
+                if (p_value(middle) > level) is inside:
+                    low = middle
+                else:
+                    high = middle
+            ends.append(high)
+            inside = not inside
+        near = float(far)
+    if inside:
+        ends.append(float("inf"))
+    return list(zip(ends[::2], ends[1::2], strict=True))
 
 
 def draw(sums: Sums, v: Multipliers, *, restricted: bool) -> Drawn:

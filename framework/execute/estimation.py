@@ -22,7 +22,7 @@ from framework.errors import (
 )
 from framework.execute.draws import draw_all
 from framework.panel import LedgerLine, Panel
-from framework.result import COEFFICIENT_COLUMNS, Result
+from framework.result import COEFFICIENT_COLUMNS, OPEN_ENDS, Result
 from framework.spec import choices
 from framework.spec.model import Data, Model, read_data, read_model
 
@@ -120,7 +120,10 @@ def _check_numbers(frame: pd.DataFrame) -> None:
     numbers = np.column_stack(
         [frame[name].to_numpy(dtype="float64") for name in COEFFICIENT_COLUMNS[3:]]
     )
-    bad = ~np.isfinite(numbers)
+    open_ends = np.array([OPEN_ENDS.get(name, 0.0) for name in COEFFICIENT_COLUMNS[3:]])
+    bad = ~(
+        np.isfinite(numbers) | (np.isinf(numbers) & (np.sign(numbers) == open_ends))
+    )
     if bad.any():
         row, column = map(int, np.argwhere(bad)[0])
         raise NumericalError(

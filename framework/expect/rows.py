@@ -136,7 +136,7 @@ class Row:
         """The interval is estimate ± critical value × standard error, or not given."""
         if not self.has_error:
             return False
-        if not (math.isfinite(self.low) and math.isfinite(self.high)):
+        if math.isnan(self.low) or math.isnan(self.high):
             return True
         half = critical(1 - (1 - self.confidence) / 2, self.df) * self.std_error
         off = max(

@@ -116,9 +116,12 @@ def tost(span: Interval, bound: float) -> Finding:
         return HOLDS, f"{text} lies inside {limit}"
     if span.low > bound or span.high < -bound:
         return FAILS, f"{text} lies wholly outside {limit}"
-    return FAILS, (
-        f"{text} reaches beyond {limit}: effects that large are not excluded (a bound "
-        f"of {words.above(span.reach())} would be respected)"
+    reason = f"{text} reaches beyond {limit}: effects that large are not excluded"
+    if math.isinf(span.reach()):
+        return FAILS, reason
+    return (
+        FAILS,
+        f"{reason} (a bound of {words.above(span.reach())} would be respected)",
     )
 
 
@@ -233,7 +236,7 @@ def _estimate(row: Row) -> str:
     inside = []
     if row.has_error:
         inside.append(f"standard error {words.number(row.std_error)}")
-    if math.isfinite(row.low) and math.isfinite(row.high):
+    if not (math.isnan(row.low) or math.isnan(row.high)):
         name = words.percent(row.confidence)
         inside.append(f"{name} interval {words.bounds(row.low, row.high)}")
     return text + (f" ({', '.join(inside)})" if inside else "") + _chosen(row)

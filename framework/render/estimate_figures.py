@@ -22,6 +22,7 @@ from framework.render.style import (
     bare,
     canvas,
     column_label,
+    has_interval,
     in_lines,
     is_drawable,
     legend_of,
@@ -57,7 +58,7 @@ def coefficient_sketches(run: RunFolder, heading: Heading) -> Iterator[Sketch]:
     """Estimates of a heading below each other, with their intervals."""
     columns = [c for c in number_columns(run, heading) if c.done]
     rows = [(c, c.judged) for c in columns if not (c.event_times or _periods(c))]
-    shown = [(c, r) for c, r in rows if r is not None and is_drawable(r)]
+    shown = [(c, r) for c, r in rows if r is not None and has_interval(r)]
     if len(shown) < 2:  # noqa: PLR2004 - one point is no figure
         return
     marks = column_marks(number_columns(run, heading))
@@ -87,6 +88,18 @@ def _kind(row: Coefficient) -> str:
 def _several_kinds(shown: Sequence[tuple[Column, Coefficient]]) -> bool:
     """Whether a slope stands beside an effect, a direct effect beside a total one."""
     return len({block_word(row.estimand) for _, row in shown}) > 1
+def _draw_open_ends(axes: Plane, rows: Sequence[Coefficient]) -> None:
+    """Intervals without an end go to the edge of the figure, with an arrow."""
+    left, right = axes.get_xlim()
+    for place, row in enumerate(rows):
+        for end, edge, arrow in (
+            (row.conf_low, left, "<"),
+            (row.conf_high, right, ">"),
+        ):
+            if math.isinf(end):
+                axes.hlines(place, row.estimate, edge, color=GREY, lw=1.6)
+                axes.plot(edge, place, arrow, color=GREY, ms=6, clip_on=False)
+    axes.set_xlim(left, right)
 
 
 def _draw_coefficients(
@@ -95,11 +108,14 @@ def _draw_coefficients(
     figure, axes = canvas(0.9 + 0.34 * len(shown))
     for place, (column, row) in enumerate(shown):
         colour = INK if column.is_model else BLUE
-        axes.hlines(place, row.conf_low, row.conf_high, color=colour, lw=1.6)
+        ends = (row.conf_low, row.conf_high)
+        low, high = (e if math.isfinite(e) else row.estimate for e in ends)
+        axes.hlines(place, low, high, color=colour, lw=1.6)
         axes.plot(row.estimate, place, "o", color=colour, ms=5.5, zorder=3)
     axes.set_yticks(range(len(shown)), labels)
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.axvline(0, color=GREY, lw=0.8, zorder=0)
+    _draw_open_ends(axes, [row for _, row in shown])
     terms = {run.label(row.term) for _, row in shown}
     outcomes = {run.label(column.outcome) for column, _ in shown}
     estimands = {row.estimand for _, row in shown}

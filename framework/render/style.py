@@ -279,6 +279,12 @@ def is_drawable(row: Coefficient) -> bool:
     return all_finite(row.estimate, row.conf_low, row.conf_high)
 
 
+def has_interval(row: Coefficient) -> bool:
+    """It has an estimate and an interval, which may have no end."""
+    missing = math.isnan(row.conf_low) or math.isnan(row.conf_high)
+    return math.isfinite(row.estimate) and not missing
+
+
 def all_finite(*values: float) -> bool:
     """No value is missing or infinite."""
     return all(map(math.isfinite, values))

@@ -17,6 +17,7 @@ from framework.contract import Estimator, Request
 from framework.result import (
     COEFFICIENT_COLUMNS,
     INDEX_COLUMNS,
+    OPEN_ENDS,
     Result,
     influence_variance,
 )
@@ -147,9 +148,12 @@ def _numbers(result: Result, *, bootstrapped: bool) -> Iterator[tuple[str, str]]
     values = {c: numbers[c].to_numpy(dtype=np.float64) for c in NUMBERS}
     broken = False
     for column, cells in values.items():
-        if not np.isfinite(cells).all():
+        fine = np.isfinite(cells) | (
+            np.isinf(cells) & (np.sign(cells) == OPEN_ENDS.get(column, 0.0))
+        )
+        if not fine.all():
             broken = True
-            at = int(np.argmin(np.isfinite(cells)))
+            at = int(np.argmin(fine))
             yield "numbers", f"{column} of '{frame['term'].iloc[at]}' is {cells[at]}"
     if (values["std_error"] <= 0).any():
         broken = True

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from estimators._math.wild_bootstrap import Sums, draw, multipliers
+from estimators._math.wild_bootstrap import Sums, accepted, draw, multipliers
 from estimators._math.wild_instruments import InstrumentSums, p_value
 from estimators.iv_2sls import Iv2sls
 from estimators.ols import Ols
@@ -280,9 +280,83 @@ def test_what_it_can_not_do_is_refused_with_the_way_out() -> None:
     assert "I09" in refused(data, clusters=["state", "year"])
     assert "every draw" in refused(data, options={"draws": "every"})["I09"].what
     assert refused(data[data.state < 5])["I05"].acknowledge == "few_clusters"
-    weak = refused(panel(strength=0.02), instruments=["z"])["I05"]
-    assert "has no end" in weak.what
-    assert "anderson_rubin" in weak.fix
+
+
+def loop_of(data: pd.DataFrame) -> Loop:
+    columns = np.column_stack([data.x, ONES(len(data))])
+    return Loop(data, columns, ["z"], weighted=False)
+
+
+def held_to(loop: Loop, frame: pd.DataFrame, error: float) -> None:
+    """Ends of the pieces are where the loop begins and ends to reject."""
+    near = 1e-6 * error
+    for piece in frame.itertuples():
+        for end, out in ((piece.conf_low, -1), (piece.conf_high, 1)):
+            if np.isinf(end):
+                assert loop.p_value(out * 1e5 * error) > LEVEL
+            else:
+                assert loop.p_value(end + out * near) <= LEVEL
+                assert loop.p_value(end - out * near) > LEVEL
+
+
+def test_an_interval_without_an_end_is_printed_as_it_is() -> None:
+    data = panel(strength=0.02)
+    result, loop = run(data), loop_of(data)
+    row = result.coefficients.iloc[0]
+    frame = result.frames["bootstrap_set"]
+    assert np.isinf([row.conf_low, row.conf_high]).any()
+    assert row.p_value == loop.p_value(0.0)
+    held_to(loop, frame, row.std_error)
+    (said,) = [n for n in result.notes if n.startswith("The bootstrap's 95 % set")]
+    assert ("unbounded" in said) == (len(frame) == 1)
+
+
+def test_a_set_of_several_pieces_says_so() -> None:
+    """Far from a strong first stage: seven clusters bound nothing."""
+    data = panel()
+    given, columns, instruments = CASES["two ways, weighted"]
+    loop = Loop(data, columns(data), instruments, weighted=True)
+    result = run(data, **given)
+    row, frame = result.coefficients.iloc[0], result.frames["bootstrap_set"]
+    assert len(frame) == 3
+    assert frame.iloc[1].tolist() == [row.conf_low, row.conf_high]
+    held_to(loop, frame, row.std_error)
+    for hole in (-3.0, 3.0):
+        assert loop.p_value(hole) <= LEVEL
+    (said,) = [note for note in result.notes if "is no interval but" in note]
+    assert "(-inf, -7.669] and [-0.1803, 0.5931] and [14.77, inf)" in said
+
+
+def test_a_bounded_set_is_its_interval() -> None:
+    result = run(panel(states=20), options={"draws": 199}, seed=5)
+    row = result.coefficients.iloc[0]
+    assert result.frames["bootstrap_set"].to_numpy().tolist() == [
+        [row.conf_low, row.conf_high]
+    ]
+    assert not any("set of" in note for note in result.notes)
+
+
+PIECES: dict[str, list[tuple[float, float]]] = {
+    "interval": [(-2.0, 3.0)],
+    "ray": [(-np.inf, 1.5)],
+    "line": [(-np.inf, np.inf)],
+    "two rays": [(-np.inf, 0.5), (4.0, np.inf)],
+    "interval and ray": [(-1.0, 1.0), (7.0, np.inf)],
+    "three": [(-np.inf, -30.0), (-1.0, 1.0), (2.0, 3.0)],
+}
+
+
+@pytest.mark.parametrize("kind", PIECES)
+@pytest.mark.parametrize("error", [1.0, 1e-4])
+def test_pieces_are_found_wherever_they_are(kind: str, error: float) -> None:
+    true = [(low * error, high * error) for low, high in PIECES[kind]]
+
+    def p_value(below: float) -> float:
+        return 0.5 if any(low < -below < high for low, high in true) else 0.01
+
+    found = accepted(p_value, error, LEVEL)
+    # bisection to 1e-12 standard errors, or of a larger number
+    np.testing.assert_allclose(found, true, rtol=1e-11)
 
 
 def test_size_with_eight_clusters() -> None:
