@@ -25,6 +25,8 @@ Flags = NDArray[np.bool_]
 #: Iterations end when no fitted value moves more than this, in standard deviations of
 #: the two-way residuals.
 TOLERANCE, STEPS = 1e-10, 4_000
+#: Share of a sum of squares that is rounding.
+ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +90,13 @@ def complete(
             return Completed(new, beta, L, step)
         if rank is not None:
             # Not convex: a step that makes it worse is taken back, momentum with it.
+            # By more than rounding: where the sum is flat, momentum is what gets there.
             left = known - beta @ x - new[observed]
             squares = float(left @ left)
-            if squares > smallest and momentum > 1.0:
+            if squares > smallest * (1.0 + ROUNDING) and momentum > 1.0:
                 ahead, momentum = now, 1.0
                 continue
-            smallest = squares
+            smallest = min(smallest, squares)
         # Nesterov's momentum, begun anew whenever it points backwards.
         if np.sum((ahead - new) * (new - now)) > 0:
             momentum = 1.0
