@@ -3,11 +3,16 @@
 Arrow has neither row labels nor columns of mixed type, so both are described in the
 file's own header (`estimand`), and a file says all that is needed to read it. (Parquet
 takes three times as long for frames of a few rows, which most of these are.)
+
+Estimations of one study have the same labels, terms and clusters by the thousand: what
+is small and cannot be changed in place (Arrow's text, the values of an index) is in
+memory once, however many frames hold it.
 """
 
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from framework.cache.plain import from_plain, to_plain
@@ -21,6 +26,8 @@ if TYPE_CHECKING:
 _HEADER = b"estimand"
 #: Cells from which on compression saves more than it costs.
 _LARGE = 10_000
+#: Cells up to which equal text and equal indexes are shared, and how many are known.
+_FEW, _KNOWN = 500, 1_000
 
 
 def write_frame(frame: pd.DataFrame, path: Path) -> None:
@@ -73,11 +80,11 @@ def read_frame(buffer: pa.Buffer) -> pd.DataFrame:
     index: pd.Index[Any]
     depth = 0
     if "range" in header:
-        index = pd.RangeIndex(*header["range"]).rename(names[0])
+        index = pd.RangeIndex(*header["range"], name=names[0])
     else:
         depth = len(names)
         levels = [
-            pd.Index(_unpack(table.column(i), dtype))
+            _index(_unpack(table.column(i), dtype))
             for i, dtype in enumerate(header["index_dtypes"])
         ]
         index = (
@@ -104,13 +111,45 @@ def _names(frame: pd.DataFrame) -> list[str]:
 
 
 def _labels(header: dict[str, Any]) -> pd.Index[Any]:
+    said = [header[name] for name in ("labels", "label_names", "label_dtype")]
+    if len(said[0]) > _FEW:
+        return _labels_of(json.dumps(said))
+    # A view: a name that somebody gives it stays its own.
+    return _known_labels(json.dumps(said)).view()
+
+
+def _labels_of(said: str) -> pd.Index[Any]:
     import pandas as pd
 
-    labels, names = from_plain(header["labels"]), from_plain(header["label_names"])
+    plain, plain_names, dtype = json.loads(said)
+    labels, names = from_plain(plain), from_plain(plain_names)
     if len(names) > 1:
         return pd.MultiIndex.from_tuples(labels, names=names)
-    index: pd.Index[Any] = pd.Index(labels, dtype=header["label_dtype"], name=names[0])
+    index: pd.Index[Any] = pd.Index(labels, dtype=dtype, name=names[0])
     return index
+
+
+_known_labels = lru_cache(_KNOWN)(_labels_of)
+
+
+def _index(values: Any) -> pd.Index[Any]:
+    """An index of these values, one that is known already where they are few numbers."""
+    import numpy as np
+    import pandas as pd
+
+    numbers = isinstance(values, np.ndarray) and values.dtype.kind in "iuf"
+    if numbers and len(values) <= _FEW:
+        # By bytes: -0.0 is not 0.0, and NaN is itself.
+        return _known_index(str(values.dtype), values.tobytes()).view()
+    return pd.Index(values)
+
+
+@lru_cache(_KNOWN)
+def _known_index(dtype: str, held: bytes) -> pd.Index[Any]:
+    import numpy as np
+    import pandas as pd
+
+    return pd.Index(np.frombuffer(held, dtype=dtype).copy())
 
 
 def _pack(column: pd.Series[Any]) -> tuple[pa.Array, Any]:
@@ -158,9 +197,21 @@ def _unpack(column: pa.ChunkedArray, dtype: Any) -> Any:
     kind = pd.api.types.pandas_dtype(dtype)
     if isinstance(kind, np.dtype):
         return column.to_numpy().astype(kind, copy=False)
+    if isinstance(kind, pd.StringDtype) and len(column) <= _FEW:
+        return _known_text(kind, column.type, tuple(column.to_pylist())).copy()
     if hasattr(kind, "__from_arrow__"):
         return kind.__from_arrow__(column)
     return column.to_pandas().astype(kind)
+
+
+@lru_cache(_KNOWN)
+def _known_text(
+    kind: pd.StringDtype, held_as: pa.DataType, texts: tuple[str | None, ...]
+) -> Any:
+    """An array of pandas; with Arrow behind it, copies of it share the text."""
+    import pyarrow as pa
+
+    return kind.__from_arrow__(pa.chunked_array([pa.array(texts, held_as)]))
 
 
 def _loads(text: str) -> Any:

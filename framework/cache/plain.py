@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -49,14 +50,16 @@ def _rarer(value: Any) -> Any:
 
 
 def from_plain(value: Any) -> Any:
-    """The value that `to_plain` was given."""
+    """The value that `to_plain` was given; equal text is in memory once."""
+    if isinstance(value, str):
+        return sys.intern(value)
     if isinstance(value, list):
         return [from_plain(item) for item in value]
     if not isinstance(value, dict):
         return value
     tag = next(iter(value), "")
     if not tag.startswith("$"):
-        return {key: from_plain(item) for key, item in value.items()}
+        return {sys.intern(key): from_plain(item) for key, item in value.items()}
     return _restored(tag, value[tag])
 
 

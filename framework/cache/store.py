@@ -24,6 +24,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -48,6 +49,8 @@ _GRACE = 60.0
 _RESERVE = 16 * 2**20
 #: Files whose way to the disk is awaited at the same time.
 _SYNCED_AT_ONCE = 16
+#: Cells whose files are listed at the same time: a list is some kB a cell.
+_SYNCED_TOGETHER = 100
 #: What a refusal says; its address and place belong to who asked.
 _SAID = ("code", "what", "why", "fix", "path", "acknowledge")
 T = TypeVar("T")
@@ -175,11 +178,14 @@ class Store:
         Raises:
             StorageError: R11, the disk fails.
         """
-        cells = [self._cell(fingerprint) for fingerprint in fingerprints]
-        files = [path for cell in cells if cell.exists() for path in cell.iterdir()]
         folders = [f for f in (self._cells, self._cells / "panels") if f.exists()]
+        left = iter(fingerprints)
         try:
-            _sync(*files, *cells, *folders)
+            while some := list(islice(left, _SYNCED_TOGETHER)):
+                cells = [self._cell(fingerprint) for fingerprint in some]
+                files = [f for cell in cells if cell.exists() for f in cell.iterdir()]
+                _sync(*files, *cells)
+            _sync(*folders)
         except OSError as error:
             raise self._unwritable(error) from error
 

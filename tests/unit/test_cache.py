@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import resource
@@ -9,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -128,6 +130,87 @@ def test_a_cell_comes_back_exactly(tmp_path: Path):
     assert mixed[:3] == [2001, "never", None]
     assert isinstance(mixed[3], float)
     assert leftovers(store) == []
+
+
+def test_frames_that_share_their_text_and_labels_are_not_one(tmp_path: Path):
+    store, cell = Store(tmp_path), a_cell()
+    store.save(cell)
+    one, other = store.load(cell.fingerprint), store.load(cell.fingerprint)
+    assert one is not None
+    assert other is not None
+    changed = one.result.coefficients
+    changed.loc[1, ["term", "estimate"]] = ["else", 7.0]
+    changed.index.name = changed.columns.name = "mine"
+    assert one.result.influence is not None
+    one.result.influence.iloc[0, 0] = 9.0
+    same_cell(other, cell)
+    again = store.load(cell.fingerprint)
+    assert again is not None
+    same_cell(again, cell)
+
+
+def test_labels_that_are_equal_but_not_the_same_stay_apart(tmp_path: Path):
+    store = Store(tmp_path)
+    indexes = [
+        *([0.0, 1.0], [-0.0, 1.0], [np.nan, 1.0], [0, 1], [False, True]),
+        *(["0", "1"], np.array([0, 1], dtype="int32"), np.array([0, 1], dtype="uint8")),
+    ]
+    frames = {
+        f"{place} {across}": frame.T if across else frame
+        for place, index in enumerate(indexes)
+        for across in (False, True)
+        for frame in [pd.DataFrame({"x": [1.5, 2.5]}, index=pd.Index(index))]
+    }
+    frames |= {
+        f"text {place}": pd.DataFrame({"x": pd.array(texts, dtype=kind)})
+        for place, (texts, kind) in enumerate(
+            [(["a", None], "string"), (["a", None], "str"), (["a", None], object)]
+        )
+    }
+    cell = Cell("a" * 64, Result(coefficients(), frames=frames))
+    store.save(cell)
+    for _ in range(2):
+        read = store.load(cell.fingerprint)
+        assert read is not None
+        for name, frame in frames.items():
+            found = read.result.frames[name]
+            same_frame(found, frame)
+            for axis in (0, 1):
+                held, wanted = found.axes[axis], frame.axes[axis]
+                assert held.dtype == wanted.dtype, name
+                if wanted.dtype.kind == "f":
+                    assert held.to_numpy().tobytes() == wanted.to_numpy().tobytes()
+
+
+def test_a_thousand_estimations_are_held_in_some_megabytes(tmp_path: Path):
+    """A sweep holds what it has estimated: two frames, its numbers and few words."""
+    store, cells = Store(tmp_path), 60
+    rng = np.random.default_rng(2)
+    for number in range(cells):
+        term = pd.DataFrame(
+            {"equation": "main", "estimand": "att", "term": ["post", "income"]}
+        )
+        numbers = pd.DataFrame(rng.normal(size=(2, 6)), columns=list("abcdef"))
+        clusters = pd.Index(list(range(1, 50)), name="sid")
+        influence = pd.DataFrame(rng.normal(size=(49, 1)), index=clusters)
+        result = Result(
+            term.join(numbers),
+            influence,
+            scalars={f"scalar_{n}": rng.normal() for n in range(18)},
+        )
+        labels = {"outcome": "l_homicide", "controls": ["l_income", "l_prisoner"]}
+        store.save(Cell(f"{number:064x}", result, labels=labels))
+    names = [f"{number:064x}" for number in range(cells)]
+    assert store.load(names[0]) is not None  # what is imported and shared
+    gc.collect()
+    tracemalloc.start()
+    held = [store.load(name) for name in names]
+    gc.collect()
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert all(held)
+    # pandas needs 7 kB for two small frames; 19 kB were held before text was shared.
+    assert size / cells < 13_000
 
 
 def test_a_bare_cell_comes_back(tmp_path: Path):
