@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from framework.errors import Problem
+from framework.errors import NOT_IDENTIFIED, Problem
 from framework.panel import LedgerLine
 from framework.result import Result
 
@@ -71,3 +71,9 @@ class Failure:
 
     problems: tuple[Problem, ...]
     trace: str = ""
+
+    def is_acknowledged(self, model: Mapping[str, Any]) -> bool:
+        """The design gives no number, and the study has said so itself."""
+        said = NOT_IDENTIFIED in (model.get("acknowledge") or ())
+        codes = [problem.code[:1] for problem in self.problems]
+        return said and bool(codes) and set(codes) == {"I"}

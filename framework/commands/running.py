@@ -30,6 +30,7 @@ from framework.errors import (
     OK,
     EstimandError,
     Problem,
+    SpecError,
 )
 from framework.expect import Beside, Judged, Shift, flags, judge, pooled, shifts
 from framework.families import adjust
@@ -57,12 +58,14 @@ from framework.record import (
 from framework.spec import choices
 from framework.spec.inference import NOT_RANDOM
 from framework.spec.study import Study, project_root
+from framework.vary import unfold
 
 if TYPE_CHECKING:
     from framework.execute import Executor, OnStart, Progress
     from framework.expect import Adjusted, Verdict
     from framework.panel import Panel
     from framework.settings import Settings
+    from framework.vary import Levels
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +140,7 @@ def run_study(
     command: Command | None = None,
     fail_fast: bool = False,
     retry: bool = False,
+    gone: Callable[[Sequence[str]], None] | None = None,
 ) -> Ran:
     """Run a study and write its record.
 
@@ -152,6 +156,7 @@ def run_study(
         command: what was typed, for the commands that retry; None = `run`.
         fail_fast: stop at the first estimation that fails.
         retry: try again what the design could not answer in an earlier run, too.
+        gone: as `plan_run`.
 
     Raises:
         EstimandError: a problem of the whole study (nothing was run, or nothing gave a
@@ -160,7 +165,7 @@ def run_study(
     created = datetime.now(UTC)
     watch = watch or Stopwatch()
     work = start(study, settings.runs, progress)
-    plan_run(work, only)
+    plan_run(work, only, gone=gone)
     watch.lap("data")
     if fail_fast:
         _demand_sound(work)
@@ -228,7 +233,11 @@ def start(study: Study, runs: Path, progress: Progress | None = None) -> _Work:
 
 
 def plan_run(
-    work: _Work, only: Sequence[str] = (), *, build: bool = True
+    work: _Work,
+    only: Sequence[str] = (),
+    *,
+    build: bool = True,
+    gone: Callable[[Sequence[str]], None] | None = None,
 ) -> list[Estimation]:
     """Estimations with their panels prepared and their jobs made.
 
@@ -240,17 +249,46 @@ def plan_run(
         only: addresses to keep.
         build: compute costly steps; False leaves the estimations that need one without
             a panel.
+        gone: told which of `only`, addresses of an earlier run, the study does not have
+            any more; None = each of them must be there.
+
+    Raises:
+        SpecError: X22 an address that is not there, or none of an earlier run's is.
     """
     study, prepared = work.study, work.prepared
     if unread := beside(study):
         raise EstimandError(unread)
-    planned = plan(study, levels=levels_of(study, prepared, build=build), only=only)
+    levels = levels_of(study, prepared, build=build)
+    if gone is not None:
+        only = _still_there(study, levels, only, gone)
+    planned = plan(study, levels=levels, only=only)
     if not only and (unread := beside(study, planned)):
         raise EstimandError(unread)  # the values of `every` are known by now
     for estimation in planned:
         ready = estimation.runs and (build or is_built(study, estimation, prepared))
         work.estimations.append(_prepare(work, estimation) if ready else estimation)
     return work.estimations
+
+
+def _still_there(
+    study: Study,
+    levels: Levels,
+    only: Sequence[str],
+    gone: Callable[[Sequence[str]], None],
+) -> list[str]:
+    there = {variation.address for variation in unfold(study, levels=levels)}
+    kept = [address for address in only if address in there]
+    if lost := [address for address in only if address not in there]:
+        gone(lost)
+    if not kept:
+        raise SpecError(
+            "X22",
+            "nothing of what failed in the last run is in the study any more",
+            why="Its lines were renamed or removed, or its values are others now.",
+            fix="run the study without --retry-failed: what is finished is not computed "
+            "twice",
+        )
+    return kept
 
 
 def _prepare(work: _Work, estimation: Estimation) -> Estimation:
@@ -374,8 +412,13 @@ def _execute(
 
     def over(job: Job, outcome: Cell | Failure) -> None:
         if book:
-            reused = job.fingerprint not in begun
-            book.over(job.fingerprint, outcome, reused=reused)
+            book.over(
+                job.fingerprint,
+                outcome,
+                reused=job.fingerprint not in begun,
+                acknowledged=isinstance(outcome, Failure)
+                and outcome.is_acknowledged(job.model),
+            )
 
     try:
         outcomes = execute(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from framework.commands.running import Ran
     from framework.record import Command
 
+
+#: Addresses that a sentence names.
+_NAMED = 8
 
 # -- validate -------------------------------------------------------------------------
 
@@ -204,6 +208,7 @@ def run(options: argparse.Namespace) -> int:
             command=command,
             fail_fast=options.fail_fast,
             retry=options.retry_failed,
+            gone=say_gone if options.retry_failed else None,
         )
     except EstimandError as error:
         if error.exit_code > Phase.DESIGN or any(p.address for p in error.problems):
@@ -244,11 +249,26 @@ def wanted(
     if not some:
         printing.log(f"nothing of {', '.join(only)} failed in the last run")
         return None
+    again = command.again("--resume")
     printing.log(
-        f"{len(some)} estimations that failed in the last run; for the whole record "
-        f"afterwards: {command.again('--resume')}"
+        f"{len(some)} failed in the last run: {_listed(some)}; for the whole record "
+        f"afterwards: {again}"
     )
     return some
+
+
+def say_gone(addresses: Sequence[str]) -> None:
+    """Say what failed in an earlier run and is no estimation of the study any more."""
+    printing.log(
+        f"{len(addresses)} of them are not in the study any more and are left out: "
+        f"{_listed(addresses)}"
+    )
+
+
+def _listed(addresses: Sequence[str]) -> str:
+    more = len(addresses) - _NAMED
+    listed = ", ".join(addresses[:_NAMED])
+    return f"{listed} and {more} more" if more > 0 else listed
 
 
 def _within(address: str, part: str) -> bool:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from framework.cache import Cell
 from framework.commands.causes import problems_of
 from framework.commands.running import Ran, renderer, run_study
-from framework.commands.studying import finish, wanted
+from framework.commands.studying import finish, say_gone, wanted
 from framework.commands.watching import Bar
 from framework.errors import OK, EstimandError, SpecError
 from framework.record import Command
@@ -106,6 +106,7 @@ def run_grid(
         command=command,
         fail_fast=options.fail_fast,
         retry=options.retry_failed,
+        gone=say_gone if options.retry_failed else None,
     )
 
 

@@ -72,7 +72,7 @@ class Bar:
 
     @property
     def _fallen(self) -> str:
-        return f", {self._failed} without a number" if self._failed else ""
+        return f", {self._failed} failed" if self._failed else ""
 
     def _how_far(self) -> str:
         pace = (time.monotonic() - self._started) / (self._done - self._cached)

@@ -26,7 +26,7 @@ class Progress(Protocol):
         """`total` different estimations, of which `cached` are finished already."""
 
     def advance(self, address: str, seconds: float, ok: bool) -> None:
-        """One more estimation is over."""
+        """One more estimation is over; `ok` if it has not failed."""
 
     def stop(self) -> None:
         """The run is over, finished or not."""
@@ -73,7 +73,8 @@ def execute(
         executor: where the rest runs; it writes to the same store.
         on_done: called once per fingerprint, finished ones first, the rest as they end.
         progress: shows how far the run is.
-        fail_fast: stop at the first failure; what has not ended then fails with W07.
+        fail_fast: stop at the first failure (not where the study itself says that a
+            design gives no number); what has not ended then fails with W07.
         retry: try again what a design could not answer, too.
 
     Raises:
@@ -98,15 +99,15 @@ def execute(
         for name, outcome in known.items():
             keep(wanted[name], outcome)
         reused = {n for n, outcome in known.items() if isinstance(outcome, Cell)}
-        refused = len(reused) < len(known)
-        for job in _unknown(wanted, known) if not (fail_fast and refused) else ():
+        fell = any(_has_failed(wanted[n], outcome) for n, outcome in known.items())
+        for job in _unknown(wanted, known) if not (fail_fast and fell) else ():
             executor.submit(job)
         for over, outcome in _ended(executor, store, fail_fast=fail_fast):
             if over.reused and isinstance(outcome, Cell):
                 reused.add(over.job.fingerprint)
             keep(over.job, outcome)
             if progress:
-                ok = isinstance(outcome, Cell)
+                ok = not _has_failed(over.job, outcome)
                 progress.advance(over.job.address, over.seconds, ok)
         fresh = [n for n, o in found.items() if isinstance(o, Cell) and n not in reused]
         if fresh:
@@ -129,6 +130,11 @@ def _known(
     return known
 
 
+def _has_failed(job: Job, outcome: Cell | Failure) -> bool:
+    """Without a number, and the study has not said that there is none."""
+    return isinstance(outcome, Failure) and not outcome.is_acknowledged(job.model)
+
+
 def _unknown(wanted: Mapping[str, Job], known: Collection[str]) -> Iterator[Job]:
     return (job for name, job in wanted.items() if name not in known)
 
@@ -139,7 +145,7 @@ def _ended(
     for over in executor.results():
         outcome = _fetched(over, store)
         yield over, outcome
-        if fail_fast and isinstance(outcome, Failure):
+        if fail_fast and _has_failed(over.job, outcome):
             executor.cancel()
             return
 

@@ -8,12 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from framework.errors import NOT_IDENTIFIED
-
 if TYPE_CHECKING:
     from framework.cache import Cell, Failure
     from framework.data.changes import OutcomeChange
-    from framework.errors import Problem
     from framework.expect import Adjusted, Shift, Verdict
     from framework.panel import Panel
     from framework.plan import Estimation
@@ -63,9 +60,12 @@ class Column:
     @property
     def unidentified(self) -> bool:
         """Its design gives no number, and the study has said so itself."""
-        problems: tuple[Problem, ...] = getattr(self.outcome, "problems", ())
-        said = NOT_IDENTIFIED in (self.estimation.model.get("acknowledge") or ())
-        return said and bool(problems) and all(p.code[:1] == "I" for p in problems)
+        from framework.cache import Failure
+
+        outcome = self.outcome
+        if not isinstance(outcome, Failure):
+            return False
+        return outcome.is_acknowledged(self.estimation.model)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,9 +26,9 @@ from framework.record.storage import drafts, storage_errors
 if TYPE_CHECKING:
     from framework.cache import Cell
 
-Status = Literal["waiting", "running", "done", "failed", "reused"]
+Status = Literal["waiting", "running", "done", "failed", "not_identified", "reused"]
 #: What a job comes to; the rest was not tried.
-_ENDED = ("done", "reused", "failed")
+_ENDED = ("done", "reused", "not_identified", "failed")
 #: Books of a study that are kept, of whole runs and of parts: older ones go when a new
 #: one is opened. Parts alone would push out the run that they are parts of.
 _KEPT = 10
@@ -155,9 +155,21 @@ class JobBook:
         self._write(number, "running")
 
     def over(
-        self, fingerprint: str, outcome: Cell | Failure, *, reused: bool = False
+        self,
+        fingerprint: str,
+        outcome: Cell | Failure,
+        *,
+        reused: bool = False,
+        acknowledged: bool = False,
     ) -> None:
-        """It has ended, or an earlier run had finished it."""
+        """It has ended, or an earlier run had finished it.
+
+        Args:
+            fingerprint: of the job.
+            outcome: what it came to.
+            reused: an earlier run had finished it.
+            acknowledged: the study says itself that its design gives no number.
+        """
         number = self._numbers[fingerprint]
         since = self._since.pop(number, None)
         seconds = 0.0 if since is None else time.monotonic() - since
@@ -171,7 +183,8 @@ class JobBook:
             with storage_errors(f"{trace} could not be written", fix=_FIX):
                 trace.write_text(outcome.trace, encoding="utf-8")
             self._traces.update(dict.fromkeys(self._addresses[number], trace))
-        self._write(number, "failed", outcome.problems, seconds, trace)
+        status: Status = "not_identified" if acknowledged else "failed"
+        self._write(number, status, outcome.problems, seconds, trace)
 
     def put_back(self) -> None:
         """What a worker had when the run ended waits again."""

@@ -122,6 +122,64 @@ def test_only_what_failed_is_retried(study: Lab):
     assert len(whole.coefficients[["check", "value"]].drop_duplicates()) == 6
 
 
+def test_what_failed_and_is_gone_is_named_and_the_rest_retried(study: Lab):
+    assert study.run().exit == 9
+    # One line's value is renamed, the other is mended.
+    study.study(STUDY.replace("one: time > 9100, two: time > 9200", "two: time > 3"))
+    retried = study.run("--retry-failed")
+    assert retried.exit == 0, retried.err
+    assert "2 failed in the last run: main.late.one, main.late.two;" in retried.err
+    gone = "1 of them are not in the study any more and are left out: main.late.one\n"
+    assert gone in retried.err
+    assert fate() == {"main.late.two": "done"}
+    # Nothing of it is left: that is said, and nothing else runs in its place.
+    study.study(STUDY.replace("one: time > 9100, two: time > 9200", "new: time > 3"))
+    books = book()
+    nothing = study.run("--retry-failed")
+    assert nothing.codes == ["X22"]
+    assert "left out: main.late.one\n" in nothing.err
+    assert book() == books
+    assert study.run().exit == 0
+
+
+def test_a_named_sweep_that_has_other_values_now_retries_what_it_still_has(
+    study: Lab,
+):
+    shelf = Path("conf/sweep")
+    shelf.mkdir(parents=True)
+    named = shelf / "late.yaml"
+    named.write_text('overrides: ["model.sample.late=time > 9100,time > 9200"]\n')
+    command = ["sweep", "study.yaml", "sweep=late", *QUICK]
+    assert main(command) != 0
+    assert sorted(fate().values()) == ["failed", "failed"]
+    named.write_text('overrides: ["model.sample.late=time > 9100,time > 2"]\n')
+    study.capture.readouterr()
+    assert main([*command, "--retry-failed"]) != 0
+    assert "left out: sweep.grid.time > 9200\n" in study.capture.readouterr().err
+    assert fate() == {"sweep.grid.time > 9100": "failed"}
+
+
+def test_what_a_study_says_is_not_identified_is_no_failure(lab: Lab):
+    data = lab.frame()
+    ever = data.groupby("unit").d.transform("max")
+    some = data.unit.astype("category").cat.codes
+    lab.data(data.assign(big=ever.where(ever > 0, some % 2)))
+    line = {"each": {"interact.with": ["big", "x1"]}}
+    lab.study(
+        checks={"main": {"groups": line}}, model={"acknowledge": ["not_identified"]}
+    )
+    for _ in range(2):  # as found by a worker, and as it was refused before
+        ran = lab.run("--fail-fast")
+        assert ran.exit == 0, ran.err
+        assert "failed" not in ran.err
+        name = ran.manifest["study"]
+        assert fate(name)["main.groups.big"] == "not_identified"
+        assert fate(name)["main.groups.x1"] in ("done", "reused")
+    nothing = lab.run("--retry-failed")
+    assert nothing.exit == 0
+    assert "nothing failed in the last run" in nothing.err
+
+
 def test_one_that_is_tried_alone_leaves_the_others_to_be_retried(study: Lab):
     assert study.run().exit == 9
     assert study.run("--only", "main.plain").exit == 0
@@ -337,12 +395,11 @@ def test_a_log_is_told_how_long_it_still_takes(
     monkeypatch.setattr(watching, "_BETWEEN", now - 0.01)
     bar.advance("h.a", 1.0, ok=False)
     told = capsys.readouterr().err
-    assert told == f"1 of 11 estimations, 1 without a number, about {said} left\n"
+    assert told == f"1 of 11 estimations, 1 failed, about {said} left\n"
     bar.advance("h.b", 1.0, ok=True)
     assert capsys.readouterr().err == ""
     bar.stop()
     told = capsys.readouterr().err
     assert (
-        told == "2 of 11 estimations, 1 without a number (0 from earlier runs) "
-        f"in {now:.1f} s\n"
+        told == f"2 of 11 estimations, 1 failed (0 from earlier runs) in {now:.1f} s\n"
     )
