@@ -71,6 +71,8 @@ _PATIENCE = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_LOGGING_LEVEL": "ERROR",
 }
+#: Folder of a run's files before the run is in the database.
+_DRAFT = ".{}.draft"
 #: Tags of a study's experiment: what the pages shall look like.
 _KIND = {"mlflow.experimentKind": "custom_model_development"}
 
@@ -310,6 +312,7 @@ def _open(
             if tracking.is_ours:
                 _await_others(tracking, waits)
                 _make_or_upgrade(tracking)
+                _settle_files(tracking)
             else:
                 _demand_answer(tracking.store)
             yield MlflowClient(tracking_uri=tracking.store)
@@ -626,6 +629,7 @@ def _added(
         _await_others(tracking, waits)
         others = _others(tracking, recorded)
         try:
+            _settle_files(tracking)
             with bulk.writing(tracking.database) as store:
                 if not bulk.in_order(store, recorded.study, recorded.run_id, others):
                     return False
@@ -638,12 +642,37 @@ def _added(
                 parent, children = _as_finished(recorded, note)
                 bulk.insert(store, experiment, [parent, *children])
                 bulk.tag(store, experiment, *_view(parent.key, recorded))
+                draft = local / _DRAFT.format(parent.key)
                 for name in ARTIFACTS:
-                    target = local / parent.key / "artifacts"
-                    _copy_changed(recorded.folder / name, target, recorded.folder)
+                    source = recorded.folder / name
+                    _copy_changed(source, draft / "artifacts", recorded.folder)
+            draft.rename(local / parent.key)
         except sqlite3.Error:
             return False
     return True
+
+
+def _settle_files(tracking: TrackingConfig) -> None:
+    """Copies of a process that was killed: to their run if it is there, else away.
+
+    The caller holds the lock, so nobody is making any.
+
+    Raises:
+        sqlite3.Error: the database does not say which runs there are.
+        OSError: the disk refused.
+    """
+    place = _local(tracking.artifacts or "")
+    drafts = list(place.glob(_DRAFT.format("*"))) if place and place.is_dir() else []
+    if not drafts:
+        return
+    with closing(sqlite3.connect(tracking.database)) as store:
+        for draft in drafts:
+            key = draft.name.removeprefix(".").removesuffix(".draft")
+            asked = "SELECT 1 FROM runs WHERE run_uuid = ?"
+            if store.execute(asked, [key]).fetchone():
+                draft.rename(draft.with_name(key))
+            else:
+                shutil.rmtree(draft)
 
 
 def _as_finished(

@@ -112,7 +112,7 @@ def shown(folder: Folder) -> dict[str, Counter[str]]:
 
 def test_every_write_of_a_run(tmp_path: Path):
     origin = Folder.make(tmp_path / "origin", STUDY)
-    # The store of MLflow is made once: its own writes are tried elsewhere.
+    # The store of MLflow is made once: `tests/commands/test_kill_store.py` kills that.
     first = origin.run("executor=inline", "report=quick")
     assert first.exit == 0, first.err
     tables = numbers(first.folder)
