@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from framework.result import Result, influence_variance
@@ -18,12 +18,7 @@ from tests.build_instruments import (
     named_test,
 )
 
-QUICK = settings(
-    max_examples=8,
-    deadline=None,  # the first call imports the engine
-    suppress_health_check=[HealthCheck.too_slow],
-    derandomize=True,
-)
+QUICK = settings(max_examples=8)
 # Rounding of a well-conditioned regression, with room for the engine's iterations.
 EXACT = 1e-9
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from estimators.event_study import EventStudy
@@ -27,12 +27,7 @@ PANEL: dict[str, Any] = {
     "unit": "unit",
     "time": "time",
 }
-QUICK = settings(
-    max_examples=15,
-    deadline=None,  # the first call imports the engine
-    suppress_health_check=[HealthCheck.too_slow],
-    derandomize=True,
-)
+QUICK = settings(max_examples=15)
 # Rounding of a well-conditioned regression, with room for the engine's iterations.
 EXACT = 1e-10
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -166,3 +169,27 @@ def test_install_takes_a_supported_python_that_is_there(
         none = install(tmp_path / "no pyenv")
         assert none.returncode != 0
         assert "Estimand needs Python 3.11, 3.12 or 3.13" in none.stderr
+
+
+def test_examples_are_drawn_from_no_module_that_happens_to_be_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[list[float]] = [[], []]
+
+    def look(into: list[float]) -> None:
+        @given(st.floats())
+        def draw(number: float) -> None:
+            into.append(number)
+
+        draw()
+
+    look(drawn[0])
+    # A module of ours, by where it lies: one that is installed is not looked at.
+    (tmp_path / "of_ours.py").write_text(
+        "\n".join(f"N{i} = {1234.5 + i}" for i in range(200)), encoding="utf-8"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    importlib.import_module("of_ours")
+    look(drawn[1])
+    assert len(drawn[0]) == 100
+    assert drawn[0] == pytest.approx(drawn[1], rel=0, abs=0, nan_ok=True)
