@@ -21,12 +21,13 @@ def program(name: str, package: str) -> Path:
         name: of the executable.
         package: of Debian that has it; installed where this is root and apt exists.
     """
-    found = _found(name)
+    found, failed = _found(name), ""
     if found is None and _may_install():
-        _install(package)
+        failed = _install(package)
         found = _found(name)
     if found is None:
-        pytest.skip(f"needs {name}: install {package} (root with apt-get does it here)")
+        why = failed or "root with apt-get does it here"
+        pytest.skip(f"needs {name}: install {package} ({why})")
     return found
 
 
@@ -42,20 +43,26 @@ def _may_install() -> bool:
     return os.geteuid() == 0 and shutil.which("apt-get") is not None
 
 
-@cache
-def _install(package: str) -> None:
+@cache  # where it can't be had, every test that asks need not wait for that
+def _install(package: str) -> str:
+    """Install a package; what went wrong, "" if nothing."""
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for command in (
-        ["apt-get", "update", "-qq"],
-        ["apt-get", "install", "-y", "-qq", "--no-install-recommends", package],
+        ["update", "-qq"],
+        ["install", "-y", "-qq", "--no-install-recommends", package],
     ):
-        done = subprocess.run(
-            command,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=600,
-        )
+        try:
+            done = subprocess.run(
+                # The machine's own upgrades may hold dpkg's lock for a while.
+                ["apt-get", "-o", "DPkg::Lock::Timeout=120", *command],
+                env=environment,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=300,
+            )
+        except subprocess.TimeoutExpired:
+            return f"apt-get {command[0]} did not end in 300 s"
         if done.returncode:
-            pytest.skip(f"{' '.join(command)}: {done.stderr.strip()[-300:]}")
+            return f"apt-get {command[0]}: {done.stderr.strip()[-300:]}"
+    return ""
