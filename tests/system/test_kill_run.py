@@ -78,7 +78,8 @@ def test_kills_in_every_phase(
     rng = random.Random(moment.__name__)
     hits = 0
     for kill in range(3):
-        if moment is estimating and len(folder.finished()) == ESTIMATIONS:
+        # With few left, the last would be finished before we saw another one.
+        if moment is estimating and len(folder.finished()) > ESTIMATIONS // 2:
             break
         killed(folder, rng.uniform(0, longest) if kill else 0.0, moment)
         hits += moment(folder, 0)
