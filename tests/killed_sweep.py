@@ -16,7 +16,14 @@ import psutil
 
 from framework.errors import FINISHED_WITH_FAILURES, OK
 from framework.record.jobs import newest, states
-from tests.real_command import Folder, alive_after, descendants, numbers, whole
+from tests.real_command import (
+    Folder,
+    alive_after,
+    descendants,
+    numbers,
+    patience,
+    whole,
+)
 
 JOBS = 30
 #: Kills that a folder takes before it is gone on with.
@@ -68,7 +75,7 @@ class Real:
 
     def end(self) -> tuple[int, str]:
         with self.process:
-            _, err = self.process.communicate(timeout=300)
+            _, err = self.process.communicate(timeout=patience(300))
         return self.process.returncode, err
 
 

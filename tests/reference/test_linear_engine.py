@@ -20,6 +20,7 @@ from estimators.ols import Ols
 from estimators.twfe import Twfe
 from tests.build_panel import staggered
 from tests.build_request import build_request
+from tests.real_command import patience
 
 ROOT = Path(__file__).parents[2]
 
@@ -302,7 +303,7 @@ def test_errors_do_not_depend_on_the_hash_seed():
             capture_output=True,
             text=True,
             check=True,
-            timeout=120,
+            timeout=patience(120),
         )
         answers.append(json.loads(done.stdout.strip().splitlines()[-1]))
     assert answers[0] == answers[1] == answers[2] == answers[3]

@@ -16,7 +16,7 @@ from framework.errors import EstimandError
 from framework.execute import execute, slot
 from framework.execute.cluster import Cluster, Slots
 from framework.execute.worker import job_to_bytes
-from tests.real_command import ESTIMATIONS, Folder, numbers
+from tests.real_command import ESTIMATIONS, Folder, numbers, patience
 from tests.unit.test_execute import a_job, a_store
 
 pytest.importorskip("ray", reason="the extra cluster is not installed")
@@ -170,7 +170,7 @@ def test_nothing_answers(tmp_path: Path):
         ("executor=dask", "executor.address=tcp://127.0.0.1:6398"),
     ):
         with folder.start(*settings, "tracking=none") as process:
-            _, err = process.communicate(timeout=120)
+            _, err = process.communicate(timeout=patience(120))
         assert process.returncode == 7, err
         assert "(W09)" in err
         assert "Traceback" not in err

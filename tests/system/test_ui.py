@@ -19,7 +19,14 @@ import psutil
 import pytest
 
 from framework.record import read_table
-from tests.real_command import PROJECT, Folder, alive_after, descendants, ended
+from tests.real_command import (
+    PROJECT,
+    Folder,
+    alive_after,
+    descendants,
+    ended,
+    patience,
+)
 from tests.system.debian import program
 
 pytestmark = pytest.mark.system
@@ -92,7 +99,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pages]:
         yield Pages(folder, done.folder, found[1], process.pid, port)
         children = descendants(process.pid)
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=60) == 0
+        assert process.wait(timeout=patience(60)) == 0
         assert alive_after(children) == 0
 
 
@@ -113,7 +120,7 @@ def browse(pages: Pages, tmp_path: Path, *wish: str, url: str = "") -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=180,
+        timeout=patience(180),
         env={**os.environ, "HOME": str(tmp_path)},
     )
     assert done.returncode == 0, done.stderr[-2000:]
@@ -149,7 +156,7 @@ def test_only_this_machine_can_reach_the_pages(pages: Pages):
 
 def test_another_host_cannot_be_asked_for(pages: Pages):
     with pages.folder.start(verb=("ui", "--host", "0.0.0.0")) as process:
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=patience(60))
     assert (process.returncode, out) == (2, "")
     assert "--host" in err
     # A page of another site that names itself our host is refused as well.

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.real_command import patience
+
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("framework", "estimators", "hydra_plugins")
 
@@ -69,7 +71,7 @@ class Installed:
             capture_output=True,
             text=True,
             check=False,
-            timeout=300,
+            timeout=patience(300),
             env={
                 "PATH": f"{self.bin}:/usr/bin:/bin",
                 "HOME": str(self.home),
