@@ -19,7 +19,14 @@ import pandas as pd
 import pytest
 
 from tests.build_panel import staggered
-from tests.real_command import ESTIMATIONS, STUDY, Folder, killed, numbers
+from tests.real_command import (
+    ESTIMATIONS,
+    STUDY,
+    Folder,
+    killed,
+    numbers,
+    patience,
+)
 from tests.system.debian import program
 
 pytestmark = pytest.mark.system
@@ -59,7 +66,7 @@ class Server:
             user=USER,
             password=PASSWORD,
             autocommit=True,
-            connect_timeout=5,
+            connect_timeout=60,
         ) as connection:
             for statement in statements:
                 cursor = connection.cursor()
@@ -120,14 +127,14 @@ def server() -> Iterator[Server]:
                 yield _answering(Server(port), process, home / "log")
             finally:
                 process.send_signal(signal.SIGINT)  # a fast shutdown
-                process.wait(timeout=60)
+                process.wait(timeout=patience(60))
 
 
 def _answering(server: Server, process: subprocess.Popen[bytes], log: Path) -> Server:
     import psycopg
 
-    deadline = time.monotonic() + 60
-    while process.poll() is None and time.monotonic() < deadline:
+    start = time.monotonic()
+    while process.poll() is None and time.monotonic() < start + patience(60):
         try:
             server.does("postgres", "SELECT 1")
         except psycopg.OperationalError:
@@ -160,7 +167,7 @@ def source(server: Server, tmp_path: Path) -> Folder:
 
 def command(folder: Folder, *args: str, **env: str) -> tuple[int, str, str]:
     with folder.start(*args, "tracking=none", *FAST, **env) as process:
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=patience(120))
     return process.returncode, out, err
 
 
@@ -264,7 +271,7 @@ def test_runs_are_shown_in_a_database_with_artifacts_in_a_folder(
     verb = ("rebuild", "tracking=server")
     for _ in range(2):
         with folder.start(verb=verb, **environment) as process:
-            out, err = process.communicate(timeout=120)
+            out, err = process.communicate(timeout=patience(120))
         assert (process.returncode, out) == (0, "2 runs are in MLflow.\n"), err
         assert statuses(server) == ["FINISHED"] * 2 * (1 + SHOWN)
 
@@ -278,21 +285,27 @@ def test_a_run_killed_while_the_database_is_written_to_leaves_nothing_running(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
 
-    def showing(_folder: Folder, _before: int) -> bool:
-        try:
-            return "RUNNING" in statuses(server)
-        except psycopg.errors.UndefinedTable:  # not yet
-            return False
-
     settings = ("tracking=server", "executor=inline", "report=quick")
-    code, _ = killed(folder, 0.0, showing, signal.SIGKILL, *settings)
-    assert code == -signal.SIGKILL
-    assert "RUNNING" in statuses(server)
+    assert folder.run(*settings).exit == 0  # makes the tables
+    shown = len(statuses(server))
+
+    def showing(_folder: Folder, _before: int) -> bool:
+        # Begun, and held at its numbers by the lock: it can't end before it is killed.
+        return "RUNNING" in statuses(server)
+
+    with psycopg.connect(
+        server.url("tracking"), user=USER, password=PASSWORD
+    ) as another:
+        another.execute("LOCK TABLE metrics, latest_metrics IN SHARE MODE")
+        code, _ = killed(folder, 0.0, showing, signal.SIGKILL, *settings)
+        assert code == -signal.SIGKILL
+        assert len(statuses(server)) > shown
+        assert "RUNNING" in statuses(server)
     done = folder.run(*settings)
     assert done.exit == 0, done.err
     assert set(statuses(server)) <= {"FINISHED", "KILLED"}
-    # Both runs are shown whole: what was begun is finished first.
-    assert statuses(server).count("FINISHED") == 2 * (1 + SHOWN)
+    # All runs are shown whole: what was begun is finished first.
+    assert statuses(server).count("FINISHED") == 3 * (1 + SHOWN)
 
 
 def test_a_store_that_is_gone_costs_the_view_only(
@@ -305,7 +318,7 @@ def test_a_store_that_is_gone_costs_the_view_only(
     settings = ("tracking=server", "executor=inline", "report=quick")
     # MLflow by itself would try for two minutes.
     with folder.start(*settings, **gone) as process:
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=patience(60))
     assert process.returncode == 6
     assert "3 of 3 estimations" in out
     assert "estimand rebuild" in err
