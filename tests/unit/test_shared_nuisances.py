@@ -206,9 +206,10 @@ def test_workers_orders_and_shuffled_rows_give_the_same_numbers(tmp_path: Path) 
         )
         assert done.returncode == 0, done.stdout + done.stderr
         (version,) = (folder / "runs" / ".cells" / "parts").iterdir()
-        parts = parts_in(version)
+        # Of a worker that helped when the run ended, a fold's may be there, too.
+        whole = [p for p in parts_in(version) if p.stat().st_size > 8 * len(data)]
         # Three outcomes and one treatment, two splits: the treatment's are shared.
-        assert len(parts) == 2 * 4
+        assert len(whole) == 2 * 4
         table = min(folder.glob("runs/shared/*/coefficients.csv"))  # and `latest`
         made = pd.read_csv(table, dtype=str)  # digit for digit
         found.append(made.sort_values(list(made.columns)).reset_index(drop=True))
