@@ -7,15 +7,11 @@ import signal
 from hypothesis import HealthCheck, settings
 from hypothesis.internal.conjecture import providers
 
-# The same examples on every machine, however slow: whether a change passes is no draw.
-# `pytest -m hypothesis --hypothesis-profile=default` looks at others.
-settings.register_profile(
-    "same",
-    derandomize=True,
-    database=None,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+# How long an example takes is the machine's. "same" has the same ones everywhere:
+# whether a change passes is no draw; `--hypothesis-profile=other` looks at others.
+slow = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("other", slow)
+settings.register_profile("same", slow, derandomize=True, database=None)
 settings.load_profile("same")
 # Numbers that stand in our modules are drawn, too: of those that happen to be imported
 # by then, which depends on the tests that ran before in the same process.
