@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from estimators._math.two_period import NotFitted
+from estimators._math.two_period import UNTREATED, NotFitted, dependent
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -173,9 +173,12 @@ def effects(
             the columns of the basis apart.
     """
     own, other = np.flatnonzero(treated), np.flatnonzero(~treated)
-    gamma, by_gamma = _least_squares(
-        X[other], dy[other], w[other], "the controls' covariates are collinear"
-    )
+    if len(other) < X.shape[1]:
+        raise NotFitted(f"{len(other)} untreated units for {X.shape[1]} coefficients")
+    try:
+        gamma, by_gamma = _least_squares(X[other], dy[other], w[other], UNTREATED)
+    except NotFitted as reason:
+        raise NotFitted(str(reason), dependent(X[other], w[other])) from None
     left = dy[own] - X[own] @ gamma
     wt, d = w[own], dose[own]
     mass = wt.sum()

@@ -8,6 +8,7 @@ with logit propensity and least-squares regression, as in R's DRDID.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,12 +24,23 @@ TRIM = 0.995
 CONVERGED = 1e-10
 #: Condition number of standardised covariates from which they count as collinear.
 COLLINEAR = 1e12
+#: Why a regression on the covariates of the untreated is not to be had.
+UNTREATED = "the covariates are constant or collinear among the untreated"
 #: Newton steps of the logit; a convergent one needs about six.
 STEPS = 30
 
 
 class NotFitted(ValueError):  # noqa: N818 - says why a cell has no number, for one error over all cells
-    """The propensity score or the regression can't be fitted in these data."""
+    """The propensity score or the regression can't be fitted in these data.
+
+    Attributes:
+        columns: those of X that are combinations of the ones before them, where that
+            is why.
+    """
+
+    def __init__(self, reason: str, columns: Sequence[int] = ()) -> None:
+        super().__init__(reason)
+        self.columns = tuple(columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +113,13 @@ def _regression(dy: Floats, d: Floats, X: Floats, w: Floats) -> tuple[Floats, Fl
     """Fitted values (n,) from the controls, influence of the coefficients (n, k)."""
     control = w * (1 - d)
     gram = (control[:, None] * X).T @ X / len(dy)
-    if int((d == 0).sum()) <= X.shape[1] or not _regular(gram):
+    rows = control > 0
+    if int(rows.sum()) <= X.shape[1]:
         raise NotFitted(
-            f"{int((d == 0).sum())} controls do not determine {X.shape[1]} coefficients"
+            f"{int(rows.sum())} untreated units for {X.shape[1]} coefficients"
         )
+    if not _regular(gram):
+        raise NotFitted(UNTREATED, dependent(X[rows], control[rows]))
     inverse = np.linalg.inv(gram)
     beta = inverse @ _mean((control * dy)[:, None] * X)
     fitted = X @ beta
@@ -115,7 +130,7 @@ def _propensity(d: Floats, X: Floats, w: Floats) -> tuple[Floats, Floats]:
     """Logit probabilities (n,) and the influence of its coefficients (n, k)."""
     n, k = X.shape
     if not _regular((X * w[:, None]).T @ X):
-        raise NotFitted("the covariates are constant or collinear")
+        raise NotFitted("the covariates are constant or collinear", dependent(X, w))
     beta = np.zeros(k)
     share = float(np.average(d, weights=w))
     beta[0] = np.log(share / (1 - share))
@@ -138,6 +153,21 @@ def _propensity(d: Floats, X: Floats, w: Floats) -> tuple[Floats, Floats]:
     bread = (X * (w * p * (1 - p))[:, None]).T @ X / n
     score = (w * (d - p))[:, None] * X
     return p, score @ np.linalg.inv(bread)
+
+
+def dependent(X: Floats, w: Floats) -> tuple[int, ...]:
+    """Columns that those before them determine, of X (n, k) that has some; at least one.
+
+    The order is that of the columns: a constant comes first, and the later of two
+    covariates that say the same is the one to leave out.
+    """
+    rows = np.sqrt(w)[:, None] * X
+    size = np.linalg.norm(rows, axis=0)
+    R = np.linalg.qr(rows / np.where(size > 0, size, 1.0), mode="r")
+    own = np.zeros(X.shape[1])
+    own[: len(R)] = np.abs(np.diag(R))  # what is left of a column beside the earlier
+    found = np.flatnonzero(own < 1 / np.sqrt(COLLINEAR))
+    return tuple(int(j) for j in found) or (int(np.argmin(own)),)
 
 
 def _regular(gram: Floats) -> bool:

@@ -14,7 +14,7 @@ from estimators._math.two_period import NotFitted
 from estimators._staggered.grid import Grid
 from estimators._staggered.group_time import GroupTimeOptions, centred, compared
 from estimators._staggered.report import Effect
-from framework.errors import IdentificationError
+from estimators._staggered.unfitted import Unfitted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,7 +69,7 @@ def averaged(
     psi_curve = np.zeros((panel.n_clusters, K + 2))
     psi_event = np.zeros((2, panel.n_clusters, len(events)))
     error, counts = np.zeros((m, 2)), np.zeros((m, 2), dtype=np.int64)
-    problems: list[str] = []
+    problems = Unfitted(panel.controls)
     for c in range(m):
         try:
             fit, units, counts[c] = _cell(
@@ -77,7 +77,7 @@ def averaged(
             )
         except NotFitted as reason:
             g, t = panel.cohorts[cells.cohort[c]], panel.periods[cells.t[c]]
-            problems.append(f"cohort {g:.0f} in {t}: {reason}")
+            problems.add(f"cohort {g:.0f} in {t}", reason)
             continue
         theta[c] = [*fit.beta, fit.att, fit.acrt]
         psi = np.column_stack([fit.psi_beta, fit.psi_att, fit.psi_acrt])
@@ -87,14 +87,7 @@ def averaged(
             psi_curve += p[c, 0] * psi
         at = int(np.searchsorted(events, cells.event_time[c]))
         psi_event[:, :, at] += p[c, 1 + at] * psi[:, K:].T
-    if problems:
-        raise IdentificationError(
-            "I11",
-            f"{len(problems)} group-time effects can't be fitted ({problems[0]}"
-            + (f"; and {len(problems) - 1} more)" if len(problems) > 1 else ")"),
-            why="Leaving them out in silence would change what is averaged.",
-            fix="fewer controls, a smaller degree or fewer knots",
-        )
+    problems.raise_if_any("fitted", "regression", "a smaller degree or fewer knots")
 
     def by_share(q: int, columns: slice) -> Floats:
         """Derivative of average q by the shares, (J, columns)."""

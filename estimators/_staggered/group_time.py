@@ -13,7 +13,8 @@ from estimators._math.projection import Codes, Flags, Floats
 from estimators._math.two_period import NotFitted, att
 from estimators._staggered.grid import Grid, effects_of_model, grid
 from estimators._staggered.report import Effect, Effects, joint, result, shown
-from framework.errors import EstimandError, IdentificationError, Problem
+from estimators._staggered.unfitted import Unfitted
+from framework.errors import IdentificationError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -215,7 +216,7 @@ def _one_by_one(panel: Grid, cells: Cells, options: GroupTimeOptions) -> GroupTi
     m = len(cells)
     estimate, psi = np.zeros(m), np.zeros((panel.n_clusters, m))
     n_treated, n_control = np.zeros(m, dtype=np.int64), np.zeros(m, dtype=np.int64)
-    problems: list[str] = []
+    problems = Unfitted(panel.controls)
     for c in range(m):
         t, b = cells.t[c], cells.base[c]
         own, other = compared(panel, cells, c, options)
@@ -233,12 +234,11 @@ def _one_by_one(panel: Grid, cells: Cells, options: GroupTimeOptions) -> GroupTi
             )
         except NotFitted as reason:
             g = panel.cohorts[cells.cohort[c]]
-            problems.append(f"cohort {g:.0f} in {panel.periods[t]}: {reason}")
+            problems.add(f"cohort {g:.0f} in {panel.periods[t]}", reason)
             continue
         estimate[c] = effect.estimate
         psi[:, c] = panel.by_cluster(effect.psi[:, None], units)[:, 0]
-    if problems:
-        raise EstimandError(_no_overlap(problems, options))
+    problems.raise_if_any("adjusted for the covariates", options.method)
     return GroupTime(estimate, psi, n_treated, n_control)
 
 
@@ -250,22 +250,6 @@ def centred(X: Floats) -> Floats:
         if spread > 0:
             out[:, j] = (X[:, j] - X[:, j].mean()) / spread
     return out
-
-
-def _no_overlap(problems: list[str], options: GroupTimeOptions) -> list[Problem]:
-    first, more = problems[0], len(problems) - 1
-    fix = "fewer controls, or controls: [] on this line"
-    if options.method != "regression":
-        fix = f"estimator.method: regression, or {fix}"
-    return list(
-        IdentificationError(
-            "I11",
-            f"{len(problems)} group-time effects can't be adjusted for the covariates "
-            f"({first}" + (f"; and {more} more)" if more else ")"),
-            why="Leaving them out in silence would change what is averaged.",
-            fix=fix,
-        ).problems
-    )
 
 
 def averages_of(

@@ -28,6 +28,7 @@ from estimators._staggered.group_time import (
     rows_of,
 )
 from estimators._staggered.report import Effect, Effects, joint, result, shown
+from estimators._staggered.unfitted import Unfitted
 from framework.errors import IdentificationError
 from framework.result import Result, Test
 
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
     from framework.contract import Request
 
+#: A way out where a comparison with cohorts treated later has no number.
+NEVER_TREATED = "control_group: never_treated"
 #: Null of the test of overidentification.
 AGREE = "all comparison cohorts give the same effects"
 
@@ -174,7 +177,9 @@ def _by_means(
             panel.n_clusters,
         )
     except NotFitted as reason:
-        raise _not_fitted([str(reason)], options) from None
+        problems = Unfitted(())
+        problems.add("without covariates", reason)
+        raise problems.error("computed", options.method, NEVER_TREATED) from None
 
 
 def _one_by_one(
@@ -189,7 +194,7 @@ def _one_by_one(
     estimate, psi = np.zeros(m), np.zeros((panel.n_clusters, m))
     against, weight = np.zeros(len(pairs.cell)), np.ones(len(pairs.cell))
     psi_apart = np.zeros((panel.n_clusters, len(apart.cohort)))
-    problems: list[str] = []
+    problems = Unfitted(panel.controls)
     for c in range(m):
         these = pairs.of(c)
         try:
@@ -199,14 +204,13 @@ def _one_by_one(
             p = td.optimal_weights(influence.T @ influence)
         except NotFitted as reason:
             g = panel.cohorts[cells.cohort[c]]
-            problems.append(f"cohort {g:.0f} in {panel.periods[cells.t[c]]}: {reason}")
+            problems.add(f"cohort {g:.0f} in {panel.periods[cells.t[c]]}", reason)
             continue
         against[these], weight[these] = effects, p
         estimate[c] = p @ effects
         psi[:, c] = panel.by_cluster((influence @ p)[:, None])[:, 0]
         psi_apart += panel.by_cluster(influence @ apart.combination[these])
-    if problems:
-        raise _not_fitted(problems, options)
+    problems.raise_if_any("computed", options.method, NEVER_TREATED)
     return Triple(estimate, psi, against, weight, psi_apart)
 
 
@@ -240,7 +244,7 @@ def _comparisons(
         except NotFitted as reason:
             kind = "eligible" if q else "ineligible"
             raise NotFitted(
-                f"beside {kind} units of {_named(cohort)}: {reason}"
+                f"beside {kind} units of {_named(cohort)}: {reason}", reason.columns
             ) from None
         psi = np.zeros(len(treated))
         psi[units] = effect.psi
@@ -254,20 +258,6 @@ def _comparisons(
         effects[k] = own + eligible - ineligible
         influence[:, k] = psi_own + psi_eligible - psi_ineligible
     return effects, influence
-
-
-def _not_fitted(problems: list[str], options: TripleOptions) -> IdentificationError:
-    more = len(problems) - 1
-    fix = "fewer controls, control_group: never_treated, or controls: [] on this line"
-    if options.method != "regression":
-        fix = f"estimator.method: regression, or {fix}"
-    return IdentificationError(
-        "I11",
-        f"{len(problems)} group-time effects can't be computed ({problems[0]}"
-        + (f"; and {more} more)" if more else ")"),
-        why="Leaving them out in silence would change what is averaged.",
-        fix=fix,
-    )
 
 
 def _agree(apart: Apart, triple: Triple) -> Test:

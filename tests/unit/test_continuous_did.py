@@ -46,6 +46,16 @@ def test_named(result: Result, name: str) -> Any:
 test_named.__test__ = False  # type: ignore[attr-defined]  # pytest: a function of tests
 
 
+def test_a_covariate_that_others_determine_is_named() -> None:
+    data = doses(3)
+    data["twice"] = 2 * data["x"]
+    with pytest.raises(EstimandError) as caught:
+        ContinuousDid().estimate(request_of(data, controls=["x", "twice"]))
+    (problem,) = caught.value.problems
+    assert (problem.code, "(twice)" in problem.what) == ("I11", True)
+    assert problem.fix.startswith("leave out twice: remove.controls: [twice], or")
+
+
 def refused(code: str, data: pd.DataFrame, *words: str, **options: Any) -> str:
     with pytest.raises(EstimandError) as caught:
         estimated(data, **options)

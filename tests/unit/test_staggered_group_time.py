@@ -405,13 +405,27 @@ def test_no_overlap_is_said_for_all_cells_at_once():
         att(np.ones(4), np.array([1.0, 1, 0, 0]), np.ones((4, 3)), np.ones(4), "ipw")
 
 
-def test_a_constant_covariate_is_not_called_a_separation():
+@pytest.mark.parametrize("method", ["doubly_robust", "ipw", "regression"])
+def test_a_covariate_that_others_determine_is_named_and_left_out(method):
     data = adoption()
-    data["one"] = 7.0
-    codes, text = refusal(data, controls=["one"])
+    data["one"], data["z"] = 7.0, data.unit.str[1:].astype(int) % 7.0
+    data["both"] = 2 * data.x - data.z + 5
+    codes, text = refusal(data, {"method": method}, controls=["x", "one", "z", "both"])
     assert codes == {"I11"}
     assert "constant or collinear" in text
     assert "separate" not in text
+    assert "(one, both)" in text
+    # A regression can't tell them apart either.
+    assert "Fix: leave out one, both: remove.controls: [one, both], or controls" in text
+    estimate(data, {"method": method}, controls=["x", "z"])
+
+
+def test_a_covariate_that_separates_is_no_collinear_one():
+    data = adoption()
+    data["far"] = data.x + 100.0 * np.isfinite(data["first"])
+    _, text = refusal(data, controls=["far"])
+    assert "Fix: estimator.method: regression, or fewer controls" in text
+    assert "leave out" not in text
 
 
 def test_nothing_to_compare():

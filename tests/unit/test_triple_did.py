@@ -474,7 +474,13 @@ def test_covariates_that_separate_groups_are_refused_all_at_once():
     assert problem.code == "I11"
     assert "beside ineligible units of 4" in problem.what
     assert "more)" in problem.what
-    assert "regression" in problem.fix
+    assert "method: regression" in problem.fix
+    data["x"], data["twice"] = data.x % 100, 2 * (data.x % 100)
+    (problem,) = refused(data, controls=["x", "twice"])
+    assert "(twice)" in problem.what
+    assert problem.fix == (
+        "leave out twice: remove.controls: [twice], or controls: [] on this line"
+    )
 
 
 def test_few_treated_clusters_and_always_treated_groups():
