@@ -149,7 +149,8 @@ SCALARS: Mapping[str, Word] = MappingProxyType(
             "standard deviation of the estimate over resamples", "as the estimate"
         ),
         "std_error_as_given": Word(
-            "the same with the data as prepared: what redoing the steps adds is the rest",
+            "standard deviation of the estimate over the same resamples of the data as "
+            "prepared, their steps not redone: what it lacks is what the steps add",
             "as the estimate",
         ),
         "n_left_out": Word("members of a step left out one at a time"),

@@ -85,7 +85,7 @@ def draw_all(
         rows, failed = _one_by_one(each, estimator, model, job)
     frame = pd.DataFrame(rows, columns=_COLUMNS)
     if draws.get("rebuild"):
-        # The same resamples with the outcome as given: what making it anew adds.
+        # The same resamples of the data as prepared: what redoing the steps adds.
         given = replace(job, draws={**draws, "rebuild": False})
         each = _each_draw(given, panel, data, model, estimator, named)
         plain, _ = _one_by_one(each, estimator, model, job)
@@ -650,8 +650,8 @@ def _resampled(result: Result, judged: Row, frame: pd.DataFrame, column: str) ->
         anew, given = (float(error) for error in both.std(ddof=1))
         scalars["std_error_as_given"] = given
         note += (
-            f"; of the same resamples with the outcome as given: {given:.6g}, so that "
-            f"making it anew multiplies the error by {anew / given:.3g}"
+            f"; {given:.6g} where the data steps are not redone in every resample, so "
+            f"that their own uncertainty multiplies the error by {anew / given:.3g}"
         )
     return replace(
         result,

@@ -48,7 +48,7 @@ SCALARS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
     ("robustness_value", "Robustness value", numbers.share),
     ("robustness_value_interval", "Robustness value, interval", numbers.share),
     ("std_error_resampled", "Resampled standard error", numbers.plain),
-    ("std_error_as_given", "Same, outcome as given", numbers.plain),
+    ("std_error_as_given", "Resampled, data steps not redone", numbers.plain),
     ("n_left_out", "Members left out in turn", numbers.plain),
     ("left_out_low", "Smallest estimate without one", numbers.plain),
     ("left_out_high", "Largest estimate without one", numbers.plain),

@@ -288,7 +288,7 @@ def test_what_can_not_be_left_out_is_said(tmp_path: Path, frame: pd.DataFrame) -
 def test_standard_errors_with_and_without_the_step(
     tmp_path: Path, frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same resamples twice: made anew, and with the outcome as given."""
+    """The same resamples twice: with the data steps redone, and not."""
     monkeypatch.chdir(tmp_path)
     again = {"resample": "unit", "times": 12, "rebuild": True}
     given = {"resample": "unit", "times": 12}
@@ -307,17 +307,17 @@ def test_standard_errors_with_and_without_the_step(
     )
     # u19 is the frontier: a resample without it has another yardstick.
     assert not np.allclose(draws["estimate"], draws["estimate_as_given"])
-    (note,) = [n for n in rebuilt.notes if "as given" in n]
+    (note,) = [n for n in rebuilt.notes if "not redone" in n]
     assert f"{as_given:.6g}" in note
     table = done.table("a", 200)
     assert "Resampled standard error" in table
-    assert "Same, outcome as given" in table
+    assert "Resampled, data steps not redone" in table
 
 
 def test_a_resample_that_could_not_be_made_anew_is_in_neither_error(
     tmp_path: Path, frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its outcome as given has a number, which has nothing to be compared with."""
+    """Without redoing the steps it has a number, with nothing to be compared with."""
     from framework.data.prepare import apply_steps
 
     made: list[int] = []
@@ -340,7 +340,7 @@ def test_a_resample_that_could_not_be_made_anew_is_in_neither_error(
         ("std_error_resampled", "estimate"),
     ):
         assert done.scalars[name] == pytest.approx(both[column].std(ddof=1), rel=1e-12)
-    (note,) = [n for n in done.notes if "as given" in n]
+    (note,) = [n for n in done.notes if "not redone" in n]
     assert "standard error from 7 resamples" in note
     assert any("1 draw gave no number" in n for n in done.notes)
 
