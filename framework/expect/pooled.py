@@ -49,8 +49,8 @@ def pooled(run: Iterable[Judged], by_cohort: Collection[str]) -> dict[str, Besid
         known = others.get(_question(cell), [])
         if known:
             found[judged.address] = Beside(note=_note(cell, known))
-        elif max(scalars[_ALREADY], scalars.get(_NEGATIVE, 0.0)) >= HARMLESS:
-            found[judged.address] = Beside(flag=_flag(scalars[_ALREADY]))
+        elif flag := _flag(scalars[_ALREADY], scalars.get(_NEGATIVE, 0.0)):
+            found[judged.address] = Beside(flag=flag)
     return found
 
 
@@ -86,11 +86,24 @@ def _note(cell: Finished, known: Sequence[tuple[Judged, Finished]]) -> str:
     return f"the mean effect by cohort and period: {', '.join(said)}{more}"
 
 
-def _flag(already: float) -> str:
+def _flag(already: float, negative: float) -> str:
+    """What is wrong with the weights, if anything, and what no line tells."""
+    wrong = []
+    if already >= HARMLESS:
+        wrong.append(
+            f"{already:.1%} of the weight of its comparisons is on units treated "
+            "already, whose effects may still change"
+        )
+    if negative >= HARMLESS:
+        wrong.append(
+            "some effects by cohort and period enter with negative weights "
+            f"({-negative:.3f} in all), so that it can lie outside their range"
+        )
+    if not wrong:
+        return ""
     return (
-        f"one coefficient over staggered adoption, {already:.1%} of whose comparison is "
-        "treated already, and no line of the run has the mean of effects by cohort and "
-        "period of this outcome"
+        f"this coefficient pools staggered adoption: {'; '.join(wrong)}; and "
+        "no line of the study averages effects by cohort and period of this outcome"
     )
 
 

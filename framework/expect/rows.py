@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -224,19 +224,38 @@ def judged_row(judged: Judged, options: Expectation | None = None) -> Row:
     if "event_time" in row.index and "event_time" not in asked:
         after = [r for r in rows if float(r.index["event_time"]) >= 0 and r.has_error]
         row = after[0] if after else row
-    choice = f"{row.where}, of {len(rows)} {row.estimand} rows" if rows[1:] else ""
-    return _finite(row, choice)
+    said = [f"{row.where}, of {len(rows)} {row.estimand} rows"] if rows[1:] else []
+    if options is None or options.estimand is None:
+        said += _first_of(row, judged)
+    return _finite(row, "; ".join(said))
+
+
+def _first_of(row: Row, judged: Judged) -> Iterator[str]:
+    """`att, the first of att and by_event_time`, where several are shown."""
+    shown = _shown(row, judged)
+    if not shown - {row.estimand}:
+        return
+    asked = [e for e in judged.estimand if e in shown] or list(
+        dict.fromkeys(r.estimand for r in all_rows(judged) if r.estimand in shown)
+    )
+    which = "first" if asked[0] == row.estimand else "one"
+    yield f"{row.estimand}, the {which} of {words.listed(asked)}"
 
 
 def one_of_several(judged: Judged, options: Expectation | None = None) -> str:
     """The estimand that is judged, where the table shows others beside it; else ""."""
     try:
-        row, rows = judged_row(judged, options), all_rows(judged)
+        row = judged_row(judged, options)
     except CannotBeJudged:
         return ""
-    shown = {
+    return row.estimand if _shown(row, judged) - {row.estimand} else ""
+
+
+def _shown(row: Row, judged: Judged) -> set[str]:
+    """Estimands that a table shows beside the judged row, its own included."""
+    return {
         r.estimand
-        for r in rows
+        for r in all_rows(judged)
         if (
             r.estimand in judged.estimand
             if judged.estimand
@@ -244,7 +263,6 @@ def one_of_several(judged: Judged, options: Expectation | None = None) -> str:
             else (r.term, r.equation) == (row.term, row.equation) and not r.index
         )
     }
-    return row.estimand if shown - {row.estimand} else ""
 
 
 def _finite(row: Row, choice: str) -> Row:

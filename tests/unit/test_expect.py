@@ -40,7 +40,17 @@ def test_of_several_estimands_the_first_asked_for_is_judged():
     judged = estimation(
         "a.b", *rows, expect="negative", estimand=("indirect", "direct")
     )
-    assert verdict(judged).status == "holds"
+    found = verdict(judged)
+    assert found.status == "holds"
+    assert found.reason.endswith(
+        "; judged is indirect, the first of indirect and direct"
+    )
+    alone = estimation("a.b", *rows, expect="negative", estimand=("indirect",))
+    assert "judged is" not in verdict(alone).reason
+    named = {"name": "negative", "estimand": "indirect"}
+    by_name = estimation("a.b", *rows, expect=named, estimand=("direct", "indirect"))
+    assert verdict(by_name).status == "holds"
+    assert "judged is" not in verdict(by_name).reason  # the study says which
 
 
 EFFECTS = (

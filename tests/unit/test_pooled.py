@@ -60,9 +60,22 @@ def test_lines_of_the_same_rows_come_first_and_others_say_theirs():
     ],
 )
 def test_a_pooled_coefficient_alone_is_flagged(others):
-    said = pooled([plr(already=0.123), *others], BY_COHORT)["main.plr"]
+    said = pooled([plr(already=0.123, negative=0.0), *others], BY_COHORT)["main.plr"]
     assert said.note == ""
-    assert "12.3% of whose comparison is treated already" in said.flag
+    assert said.flag == (
+        "this coefficient pools staggered adoption: 12.3% of the weight of its "
+        "comparisons is on units treated already, whose effects may still change; and "
+        "no line of the study averages effects by cohort and period of this outcome"
+    )
+
+
+def test_a_flag_names_only_the_weights_that_are_bad():
+    (said,) = pooled([plr(already=0.0, negative=0.08)], BY_COHORT).values()
+    assert "treated already" not in said.flag
+    assert "negative weights (-0.080 in all)" in said.flag
+    (said,) = pooled([plr(already=0.3, negative=0.08)], BY_COHORT).values()
+    assert "30.0% of the weight" in said.flag
+    assert "-0.080" in said.flag
 
 
 @pytest.mark.parametrize(
