@@ -56,8 +56,11 @@ class EventStudy(Estimator):
         default=None,
         description="First and last event time shown; none = all that occur.",
     )
-    reference: int = Field(
-        default=-1, description="Event time set to zero; its coefficient is left out."
+    reference: int | None = Field(
+        default=None,
+        description="Event time set to zero; its coefficient is left out. None = the "
+        "last period before treatment, or before its anticipation: -1, or -(k + 1) with "
+        "treatment.anticipation: k.",
     )
     ends: Literal["saturate", "bin", "drop"] = Field(
         default="saturate",
@@ -83,11 +86,17 @@ class EventStudy(Estimator):
         low, high = self.window
         if not low < high:
             raise ValueError(f"window [{low}, {high}] must go from low to high")
-        if not low <= self.reference <= high:
+        reference = -1 if self.reference is None else self.reference
+        if not low <= reference <= high:
             raise ValueError(
-                f"reference {self.reference} lies outside the window [{low}, {high}]"
+                f"reference {reference} lies outside the window [{low}, {high}]"
             )
         return self
+
+    def _base(self, request: Request) -> int:
+        if self.reference is not None:
+            return self.reference
+        return -1 - (request.treatment.anticipation if request.treatment else 0)
 
     def estimate(self, request: Request) -> Result:
         """Fit; rows by event time (and the average after treatment), then controls.
@@ -102,7 +111,7 @@ class EventStudy(Estimator):
 
         return event_study(
             request,
-            Events(self.window, self.reference, self.ends, self.always_treated),
+            Events(self.window, self._base(request), self.ends, self.always_treated),
             self.small_sample,
             min_clusters=self.needs.min_clusters,
         )
@@ -121,7 +130,7 @@ class EventStudy(Estimator):
             assignments,
             EventTimes(
                 self.window,
-                self.reference,
+                self._base(request),
                 self.ends == "bin",
                 self.always_treated,
                 request.estimand[:1] == ("att",),

@@ -174,6 +174,15 @@ def _event_times(request: Request, events: Events) -> _Times:
             why="Effects would be measured against a period that already responds.",
             fix=f"estimator.reference: {-anticipation - 1}",
         )
+    if events.window and not events.window[0] <= events.reference <= events.window[1]:
+        low, high = min(events.window[0], events.reference), events.window[1]
+        raise IdentificationError(
+            "E02",
+            f"reference {events.reference}, the last period before anticipation, lies "
+            f"outside the window [{events.window[0]}, {events.window[1]}]",
+            why="Effects are measured against it.",
+            fix=f"estimator.window: [{low}, {high}]",
+        )
     unit = request.frame[request.unit].to_numpy(dtype=np.int64)
     time = request.frame[request.time].to_numpy(dtype=np.float64)
     value = np.where(np.isfinite(cohort), time - cohort, np.nan)

@@ -336,9 +336,15 @@ def test_always_treated_must_be_decided():
 
 
 def test_reference_within_anticipation():
-    error = refused(staggered(), EventStudy(), anticipation=1)
+    error = refused(staggered(), EventStudy(reference=-1), anticipation=1)
     assert codes(error) == ["E07"]
     assert "-2" in error.problems[0].fix
+
+
+def test_the_period_before_anticipation_outside_the_window():
+    error = refused(staggered(), EventStudy(window=(-2, 3)), anticipation=2)
+    assert codes(error) == ["E02"]
+    assert error.problems[0].fix == "estimator.window: [-3, 3]"
 
 
 @pytest.mark.parametrize(

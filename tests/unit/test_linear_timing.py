@@ -203,6 +203,17 @@ def test_anticipation_moves_what_counts_as_before():
     assert plain.tests[0].df.split(",")[0] == "5"
 
 
+@pytest.mark.parametrize("ahead", [0, 1, 2])
+def test_the_reference_is_the_last_period_that_does_not_respond(ahead):
+    by_default = run(EventStudy(), staggered(), anticipation=ahead)
+    said = run(EventStudy(reference=-1 - ahead), staggered(), anticipation=ahead)
+    pd.testing.assert_frame_equal(by_default.coefficients, said.coefficients)
+    times = set(by_default.coefficients.event_time.dropna())
+    assert -1 - ahead not in times
+    assert set(range(-ahead, 1)) <= times
+    assert by_default.plots[0].options["reference"] == -1 - ahead
+
+
 def test_anticipation_that_is_not_used_is_told():
     plain = run(Twfe(), staggered())
     silent = run(Twfe(leads=(1, 2)), staggered(), anticipation=2)
