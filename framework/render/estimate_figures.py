@@ -88,6 +88,8 @@ def _kind(row: Coefficient) -> str:
 def _several_kinds(shown: Sequence[tuple[Column, Coefficient]]) -> bool:
     """Whether a slope stands beside an effect, a direct effect beside a total one."""
     return len({block_word(row.estimand) for _, row in shown}) > 1
+
+
 def _draw_open_ends(axes: Plane, rows: Sequence[Coefficient]) -> None:
     """Intervals without an end go to the edge of the figure, with an arrow."""
     left, right = axes.get_xlim()
