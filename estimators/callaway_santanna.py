@@ -16,7 +16,8 @@ class CallawaySantanna(Staggered):
 
     ATT(g, t) compares the change of cohort g's outcome since its base period with that
     of units never (or not yet) treated; no treated unit is ever a control. Averages
-    weigh cohorts by their size, whose estimation is part of the standard errors.
+    weigh cohorts by their size, whose estimation is part of the standard errors. Where
+    no unit is followed (repeated cross-sections) the cohorts' means are compared.
     """
 
     main: ClassVar[str | None] = "method"
@@ -31,8 +32,9 @@ class CallawaySantanna(Staggered):
         "by_period",
     )
     needs: ClassVar[Needs] = Needs(
+        kinds=frozenset({"panel", "repeated_cross_sections"}),
         uses=frozenset({"controls", "weights", "inference", "fixed_effects"}),
-        inference=frozenset({"cluster"}),
+        inference=frozenset({"cluster", "hetero"}),
         binary=True,
         absorbing=True,
     )
@@ -69,6 +71,10 @@ class CallawaySantanna(Staggered):
         "the study must say that they are dropped.",
     )
 
+    def names_errors(self, inference: str, said: str) -> str:
+        """Rows of cross-sections may be taken as independent; no HC1 factor."""
+        return "heteroskedasticity-robust" if inference == "hetero" else said
+
     def estimate(self, request: Request) -> Result:
         """Rows of the estimands asked for; all cells in the frame `group_time`.
 
@@ -78,9 +84,11 @@ class CallawaySantanna(Staggered):
                 effect, E11 other fixed effects, I01, I05, I08, I09, I11 no overlap in
                 covariates.
         """
+        from estimators._staggered.compared_sections import group_time_of_sections
         from estimators._staggered.group_time import GroupTimeOptions, group_time
 
-        return group_time(
+        estimated = group_time if request.unit else group_time_of_sections
+        return estimated(
             request,
             GroupTimeOptions(
                 self.method,

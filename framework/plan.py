@@ -524,7 +524,11 @@ def _used(tree: Tree, groups: Mapping[str, Any]) -> list[tuple[str, str]]:
         for column in term.columns()
         if not (path.startswith("model.inference") and column in chosen)
     ]
-    plain = (("treatment", "first_treated"), ("weights", "column"))
+    plain = (
+        ("treatment", "first_treated"),
+        ("treatment", "by"),
+        ("weights", "column"),
+    )
     found += [
         (column, ".".join(("model", *p))) for p in plain if (column := get(model, p))
     ]
@@ -646,7 +650,7 @@ def shielded(model: Model, groups: terms.Groups) -> frozenset[str]:
     if model.treatment is not None:
         column = model.treatment.column
         written += column if isinstance(column, list) else [column]
-        written.append(model.treatment.first_treated)
+        written += [model.treatment.first_treated, model.treatment.by]
     if model.weights is not None:
         written.append(model.weights["column"])
     found = terms.parse_list([w for w in written if w], groups)

@@ -68,21 +68,21 @@ def att(dy: Floats, d: Floats, X: Floats, w: Floats, method: str) -> Effect:
     w = w / w.mean()
     ones = w * d
     if method == "regression":
-        fitted, by_outcome = _regression(dy, d, X, w)
-        treated = _ratio(ones, dy)
-        control = _ratio(ones, fitted)
+        fitted, by_outcome = regression(dy, d, X, w)
+        treated = ratio(ones, dy)
+        control = ratio(ones, fitted)
         control.psi += by_outcome @ _mean(ones[:, None] * X) / ones.mean()
         return Effect(
             treated.estimate - control.estimate, (treated.psi - control.psi) / n
         )
-    p, by_score = _propensity(d, X, w)
+    p, by_score = propensity(d, X, w)
     odds = np.where(p < TRIM, w * (1 - d) * p / (1 - p), 0.0)
     if method == "ipw":
         left, by_outcome = dy, np.zeros_like(X)
     else:
-        fitted, by_outcome = _regression(dy, d, X, w)
+        fitted, by_outcome = regression(dy, d, X, w)
         left = dy - fitted
-    treated, control = _ratio(ones, left), _ratio(odds, left)
+    treated, control = ratio(ones, left), ratio(odds, left)
     size = odds.mean()
     M2 = _mean((odds * (left - control.estimate))[:, None] * X)
     control.psi += by_score @ M2 / size
@@ -93,23 +93,23 @@ def att(dy: Floats, d: Floats, X: Floats, w: Floats, method: str) -> Effect:
 
 
 @dataclass(slots=True)
-class _Ratio:
+class Ratio:
     estimate: float
     psi: Floats
 
 
-def _ratio(weight: Floats, value: Floats) -> _Ratio:
+def ratio(weight: Floats, value: Floats) -> Ratio:
     """Weighted mean and n times its influence function."""
     size = weight.mean()
     estimate = float((weight * value).mean() / size)
-    return _Ratio(estimate, weight * (value - estimate) / size)
+    return Ratio(estimate, weight * (value - estimate) / size)
 
 
 def _mean(rows: Floats) -> Floats:
     return np.asarray(rows.mean(axis=0))
 
 
-def _regression(dy: Floats, d: Floats, X: Floats, w: Floats) -> tuple[Floats, Floats]:
+def regression(dy: Floats, d: Floats, X: Floats, w: Floats) -> tuple[Floats, Floats]:
     """Fitted values (n,) from the controls, influence of the coefficients (n, k)."""
     control = w * (1 - d)
     gram = (control[:, None] * X).T @ X / len(dy)
@@ -126,7 +126,7 @@ def _regression(dy: Floats, d: Floats, X: Floats, w: Floats) -> tuple[Floats, Fl
     return fitted, ((control * (dy - fitted))[:, None] * X) @ inverse
 
 
-def _propensity(d: Floats, X: Floats, w: Floats) -> tuple[Floats, Floats]:
+def propensity(d: Floats, X: Floats, w: Floats) -> tuple[Floats, Floats]:
     """Logit probabilities (n,) and the influence of its coefficients (n, k)."""
     n, k = X.shape
     if not _regular((X * w[:, None]).T @ X):

@@ -25,6 +25,8 @@ from framework.errors import (
 )
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from framework.contract import Request
 
 
@@ -115,6 +117,46 @@ class Grid:
         )
         return np.asarray(chosen @ rows)
 
+    def support(self) -> pd.DataFrame:
+        """Rows, units and cohorts of the treated under every event time."""
+        import pandas as pd
+
+        relative = self.event_time
+        unit, period = np.nonzero(self.seen & np.isfinite(relative))
+        times, at = np.unique(relative[unit, period], return_inverse=True)
+        cohorts, cohort = np.unique(self.cohort, return_inverse=True)
+        of_unit = np.zeros((len(relative), len(times)), dtype=bool)
+        of_cohort = np.zeros((len(cohorts), len(times)), dtype=bool)
+        of_unit[unit, at] = True
+        of_cohort[cohort[unit], at] = True
+        return pd.DataFrame(
+            {
+                "event_time": times.astype(int),
+                "n_units": of_unit.sum(axis=0),
+                "n_obs": np.bincount(at, minlength=len(times)),
+                "n_cohorts": of_cohort.sum(axis=0),
+            }
+        )
+
+    def counts(self) -> dict[str, float]:
+        """Rows, units, periods, clusters, and means of the outcome."""
+        on = self.seen & (self.event_time >= 0)
+        before = self.seen & np.isfinite(self.cohort)[:, None] & (self.event_time < 0)
+        found = {
+            "n_obs": self.design.n,
+            "n_units": len(self.cohort),
+            "n_periods": len(self.periods),
+            "n_treated_obs": on.sum(),
+            "n_treated_units": on.any(axis=1).sum(),
+            "n_clusters": self.n_clusters,
+            "outcome_mean": np.average(self.Y, weights=self.weight),
+        }
+        if before.any():
+            found["outcome_mean_before"] = np.average(
+                self.Y[before], weights=self.weight[before]
+            )
+        return {name: float(value) for name, value in found.items()}
+
 
 def grid(
     request: Request,
@@ -131,7 +173,7 @@ def grid(
 
     Raises:
         DataError: D03, D05, D06, D08, E01, E06.
-        IdentificationError: I01, I05, I08, I09, E05.
+        IdentificationError: I01, I05, I08, I09, E05, E10.
     """
     treatment = request.treatment
     cohort = first_treated(request)
@@ -144,6 +186,7 @@ def grid(
         )
     time = request.frame[request.time].to_numpy(dtype=np.int64)
     unit = contiguous(request.frame[request.unit].to_numpy(dtype=np.int64))[0]
+    some_unit_returns(request, unit)
     keep, notes = _always(unit, time < cohort - treatment.anticipation, always_treated)
     # With a moderator the treated rows are those of the product, the judged column.
     judged = replace(
@@ -178,6 +221,24 @@ def some_rows(request: Request) -> None:
             "0 rows left",
             why="There is nothing to estimate from.",
             fix="see the row ledger: which step or restriction removed them",
+        )
+
+
+def some_unit_returns(request: Request, unit: Codes) -> None:
+    """Refuse a panel whose units are each seen once.
+
+    Raises:
+        IdentificationError: E10.
+    """
+    if len(np.unique(unit)) == len(unit):
+        name = label(request, str(request.unit))
+        raise IdentificationError(
+            "E10",
+            f"no '{name}' is seen in two periods",
+            why="Nobody changes, so nobody's change can be compared: these are repeated "
+            "cross-sections.",
+            fix="data.panel without its unit, {time: …}, for callaway_santanna or twfe, "
+            "with treatment.by or first_treated",
         )
 
 

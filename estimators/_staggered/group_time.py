@@ -11,6 +11,7 @@ from estimators._math import group_time as gt
 from estimators._math.group_time import Averages, Cells, GroupTime
 from estimators._math.projection import Codes, Flags, Floats
 from estimators._math.two_period import NotFitted, att
+from estimators._staggered.adoption import Adoption
 from estimators._staggered.grid import Grid, effects_of_model, grid
 from estimators._staggered.report import Effect, Effects, joint, result, shown
 from estimators._staggered.unfitted import Unfitted
@@ -48,26 +49,50 @@ def group_time(
     plain = panel.balanced and not panel.controls and panel.steady_weights
     found = (_by_means if plain else _one_by_one)(panel, cells, options)
     notes += uneven(panel)
-    averages = averages_of(panel, panel.first_weight(), cells, found)
-    rows = rows_of(averages, panel)
-    overall = overall_of(rows, averages, panel.cohorts)
+    notes += spoken(options, panel)
+    return reported(request, panel, panel.first_weight(), cells, found, notes, options)
+
+
+def reported(
+    request: Request,
+    data: Adoption,
+    weight: Floats,
+    cells: Cells,
+    found: GroupTime,
+    notes: list[str],
+    options: GroupTimeOptions,
+) -> Result:
+    """Averages of the cells and the tests of both.
+
+    Args:
+        request: the estimation.
+        data: a panel or cross-sections.
+        weight: (N,) of its units or rows, for the shares of cohorts.
+        cells: the identified cells.
+        found: their effects.
+        notes: sentences about them.
+        options: as the study has them.
+    """
+    averages = averages_of(data, weight, cells, found)
+    rows = rows_of(averages, data)
+    overall = overall_of(rows, averages, data.cohorts)
     rows["by_event_time"] = shown(rows["by_event_time"], options.window)
     rows["att"] = [overall[options.overall]] if overall else []
     if overall and "att" in (request.estimand or ("att",)):
-        notes.append(f"att is {MEANING[options.overall]}.")
-    reference = -panel.anticipation - 1 if options.base_period == "universal" else None
+        notes = [f"att is {MEANING[options.overall]}.", *notes]
+    reference = -data.anticipation - 1 if options.base_period == "universal" else None
     return result(
         request,
-        panel,
+        data,
         Effects(
             rows=rows,
             reference=reference,
             frames={
-                "group_time": cells_frame(panel, cells, found),
+                "group_time": cells_frame(data, cells, found),
                 "averages": averages_frame(overall),
             },
-            tests=(pretrend_of_cells(panel, cells, found),),
-            notes=tuple(notes + spoken(options, panel)),
+            tests=(pretrend_of_cells(data, cells, found),),
+            notes=tuple(notes),
             own_cohorts=True,
         ),
         bootstrap=options.bootstrap,
@@ -96,7 +121,7 @@ def cells_of(panel: Grid, options: GroupTimeOptions) -> tuple[Cells, list[str]]:
     return identified(panel, cells, _usable(panel, cells, options))
 
 
-def never_treated_exist(panel: Grid, control_group: str) -> None:
+def never_treated_exist(panel: Adoption, control_group: str) -> None:
     """Refuse `never_treated` where nobody is.
 
     Raises:
@@ -110,7 +135,7 @@ def never_treated_exist(panel: Grid, control_group: str) -> None:
         )
 
 
-def identified(panel: Grid, cells: Cells, usable: Flags) -> tuple[Cells, list[str]]:
+def identified(panel: Adoption, cells: Cells, usable: Flags) -> tuple[Cells, list[str]]:
     """The usable cells of cohorts with an effect; notes on the others.
 
     Raises:
@@ -253,7 +278,7 @@ def centred(X: Floats) -> Floats:
 
 
 def averages_of(
-    panel: Grid, weight: Floats, cells: Cells, found: GroupTime
+    panel: Adoption, weight: Floats, cells: Cells, found: GroupTime
 ) -> Averages:
     """Averages over cells by estimated shares of the cohorts among all units."""
     total = weight.sum()
@@ -263,7 +288,7 @@ def averages_of(
     return Averages(cells, found, share, psi)
 
 
-def rows_of(averages: Averages, panel: Grid) -> dict[str, list[Effect]]:
+def rows_of(averages: Averages, panel: Adoption) -> dict[str, list[Effect]]:
     """Effects by event time, cohort and period."""
     cells = averages.cells
     after = cells.event_time >= 0
@@ -310,7 +335,7 @@ def _plain(effects: list[Effect]) -> tuple[float, Floats]:
 
 
 def pretrend_of_cells(
-    panel: Grid, cells: Cells, found: GroupTime, df_t: float = np.inf
+    panel: Adoption, cells: Cells, found: GroupTime, df_t: float = np.inf
 ) -> Test:
     """Wald test of all group-time effects before treatment (and anticipation)."""
     before = np.flatnonzero(cells.event_time < -panel.anticipation)
@@ -322,7 +347,7 @@ def pretrend_of_cells(
     )
 
 
-def cells_frame(panel: Grid, cells: Cells, found: GroupTime) -> pd.DataFrame:
+def cells_frame(panel: Adoption, cells: Cells, found: GroupTime) -> pd.DataFrame:
     """Every cell with its base period and the units behind it."""
     import pandas as pd
 
@@ -369,12 +394,18 @@ def uneven(panel: Grid) -> list[str]:
     return notes
 
 
-def spoken(options: GroupTimeOptions, panel: Grid) -> list[str]:
+def spoken(
+    options: GroupTimeOptions,
+    panel: Adoption,
+    who: str = "units",
+    when: str = "at their base period",
+) -> list[str]:
+    """How cells were compared, in a sentence."""
     controls = options.control_group.replace("_", "-")
-    said = f"Controls: {controls} units; base period {options.base_period}"
+    said = f"Controls: {controls} {who}; base period {options.base_period}"
     if panel.anticipation:
         said += f", {panel.anticipation} periods of anticipation"
     if panel.controls:
         said += f"; {options.method.replace('_', ' ')} with {len(panel.controls)} "
-        said += "covariates at their base period"
+        said += f"covariates {when}"
     return [said + "."]

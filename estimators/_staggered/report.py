@@ -19,7 +19,7 @@ from framework.result import COEFFICIENT_COLUMNS, Plot, Result, Test
 if TYPE_CHECKING:
     import pandas as pd
 
-    from estimators._staggered.grid import Grid
+    from estimators._staggered.adoption import Adoption
     from framework.contract import Request
 
 #: Index column of each estimand's rows.
@@ -87,13 +87,13 @@ def shown(effects: Sequence[Effect], window: tuple[int, int] | None) -> list[Eff
 
 
 def result(
-    request: Request, grid: Grid, effects: Effects, *, bootstrap: int = 0
+    request: Request, grid: Adoption, effects: Effects, *, bootstrap: int = 0
 ) -> Result:
     """Rows of the estimands asked for, joint pre-trend test, support, scalars.
 
     Args:
         request: the estimation.
-        grid: the panel.
+        grid: the panel, or the cross-sections.
         effects: every estimand's effects.
         bootstrap: multiplier draws for simultaneous bands, 0 = none.
 
@@ -121,7 +121,7 @@ def result(
     ahead = f" more than {grid.anticipation} periods" if grid.anticipation else ""
     null = f"all coefficients{ahead} before treatment are 0"
     pretrend = joint("joint_pretrend", null, before, effects.df_t)
-    frames = {"support": _support(grid), **effects.frames}
+    frames = {"support": grid.support(), **effects.frames}
     notes = [*grid.notes, *effects.notes]
     if effects.reference is not None:
         notes.insert(
@@ -228,7 +228,7 @@ def _dtype(index: str) -> Literal["float64", "Int64"]:
     return "float64" if index == "dose" else "Int64"
 
 
-def _influence(grid: Grid, effects: Sequence[Effect]) -> pd.DataFrame:
+def _influence(grid: Adoption, effects: Sequence[Effect]) -> pd.DataFrame:
     import pandas as pd
 
     return pd.DataFrame(
@@ -238,50 +238,29 @@ def _influence(grid: Grid, effects: Sequence[Effect]) -> pd.DataFrame:
     )
 
 
-def _support(grid: Grid) -> pd.DataFrame:
-    """Rows, units and cohorts of the treated under every event time."""
-    import pandas as pd
-
-    relative = grid.event_time
-    unit, period = np.nonzero(grid.seen & np.isfinite(relative))
-    times, at = np.unique(relative[unit, period], return_inverse=True)
-    cohorts, cohort = np.unique(grid.cohort, return_inverse=True)
-    of_unit = np.zeros((len(relative), len(times)), dtype=bool)
-    of_cohort = np.zeros((len(cohorts), len(times)), dtype=bool)
-    of_unit[unit, at] = True
-    of_cohort[cohort[unit], at] = True
-    return pd.DataFrame(
-        {
-            "event_time": times.astype(int),
-            "n_units": of_unit.sum(axis=0),
-            "n_obs": np.bincount(at, minlength=len(times)),
-            "n_cohorts": of_cohort.sum(axis=0),
-        }
-    )
-
-
 def _thin(
     support: pd.DataFrame,
     events: Sequence[Effect],
     before: Sequence[Effect],
     request: Request,
 ) -> list[str]:
-    """Event times with few units: what is shown of them, and what tests them."""
-    few = set(support.event_time[support.n_units < FEW_TREATED])
+    """Event times with few units or clusters: what is shown, and what tests them."""
+    what = "units" if "n_units" in support else "clusters"
+    few = set(support.event_time[support[f"n_{what}"] < FEW_TREATED])
     reported = sorted({e.at for e in events if e.at is not None} & few)
     tested = sorted({e.at for e in before if e.at is not None} & few)
     notes = []
     if reported and "by_event_time" in request.estimand:
         notes.append(
             f"Event times {', '.join(map(str, reported))} rest on fewer than "
-            f"{FEW_TREATED} units (frame support): their standard errors are far too "
+            f"{FEW_TREATED} {what} (frame support): their standard errors are far too "
             "small."
         )
     if tested:
         notes.append(
             f"The joint test of pre-trends takes in event times "
             f"{', '.join(map(str, tested))}, which rest on fewer than {FEW_TREATED} "
-            "units: it rejects far too often. A window leaves them out."
+            f"{what}: it rejects far too often. A window leaves them out."
         )
     return notes
 
@@ -317,26 +296,12 @@ def _bands(
     return frame, first
 
 
-def _scalars(grid: Grid, first: Effect, df_t: float) -> dict[str, float]:
+def _scalars(grid: Adoption, first: Effect, df_t: float) -> dict[str, float]:
     from scipy.special import stdtrit
 
-    design = grid.design
-    on = grid.seen & (grid.event_time >= 0)
-    before = grid.seen & np.isfinite(grid.cohort)[:, None] & (grid.event_time < 0)
     both = stdtrit(df_t, 0.975) + stdtrit(df_t, POWER)
-    found = {
-        "n_obs": design.n,
-        "n_units": len(grid.cohort),
-        "n_periods": len(grid.periods),
-        "n_treated_obs": on.sum(),
-        "n_treated_units": on.any(axis=1).sum(),
-        "n_clusters": grid.n_clusters,
-        "df_t": df_t,
-        "outcome_mean": np.average(grid.Y, weights=grid.weight),
-        "mde": both * first.std_error,
+    return {
+        **grid.counts(),
+        "df_t": float(df_t),
+        "mde": float(both * first.std_error),
     }
-    if before.any():
-        found["outcome_mean_before"] = np.average(
-            grid.Y[before], weights=grid.weight[before]
-        )
-    return {name: float(value) for name, value in found.items()}

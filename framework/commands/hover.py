@@ -115,6 +115,8 @@ TREATMENT: Words = _words(
     first_treated="Column with the first treated period of the unit; alone, it makes "
     "the 0/1 treatment; with kind: dose the column counts from then on, and is 0 before.",
     never="Value of first_treated that marks units never treated, such as 0.",
+    by="Column of the groups whose rows are treated together, such as state, where no "
+    "unit is followed over time (repeated cross-sections).",
     reference="The level the others are compared with; with kind: levels.",
     anticipation="Periods before treatment in which units may already react.",
     shift="Moves the first treated period; -1 = one period earlier.",

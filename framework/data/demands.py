@@ -111,7 +111,10 @@ def demand(model: Model, estimator: Estimator, assigned: Assigned) -> None:
         raise IdentificationError(
             "E06",
             f"{name} needs an absorbing treatment; this one is {assigned.kind}",
-            fix="another estimator, or a 0/1 column that never switches off",
+            fix="another estimator, or a 0/1 column that never switches off"
+            if assigned.kind != "cross_section"
+            else "in repeated cross-sections treatment: {column, by: the group whose rows "
+            "are treated together}, or {first_treated: column}; else another estimator",
         )
     if needs.absorbing and assigned.gaps and GAP not in model.acknowledge:
         shown = ", ".join(assigned.gaps[:3])

@@ -25,6 +25,7 @@ from framework.data.rows import (
     check_values,
     complete,
     filled_near_adoption,
+    finer_than_treatment,
     no_rows,
     restrict,
     stay_balanced,
@@ -114,6 +115,8 @@ def build(
     notes = list(assigned.notes) if assigned else []
     notes += roles.notes
     notes += filled_near_adoption(work, roles) + selected.notes
+    if "inference" in estimator.demands().uses:
+        notes += finer_than_treatment(work, roles, model)
     if not work.n:
         work.problems.append(no_rows(panel, ledger))
         _raise(work.problems)
@@ -158,8 +161,9 @@ def _treatment(work: Working, model: Model, estimator: Estimator) -> Assigned | 
             else:
                 for name in numbers_of(work, term, roles):
                     values[roles.names[name]] = pd.Series(work.held[name])
-        if spec.first_treated:
-            column_of(work, spec.first_treated)
+        for written in (spec.first_treated, spec.by):
+            if written:
+                column_of(work, written)
         assigned = assign(work.panel, spec, values)
         demand(model, estimator, assigned)
     except EstimandError as error:

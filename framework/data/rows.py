@@ -197,6 +197,32 @@ def filled_near_adoption(work: Working, roles: Roles) -> list[str]:
     return [note]
 
 
+def finer_than_treatment(work: Working, roles: Roles, model: Model) -> list[str]:
+    """Errors that take rows of a group treated together as separate assignments.
+
+    Clusters should be no finer than the level at which treatment is assigned (Abadie,
+    Athey, Imbens and Wooldridge 2023).
+    """
+    import numpy as np
+    import pandas as pd
+
+    by = model.treatment.by if model.treatment else None
+    if by is None or by not in work.panel.frame:
+        return []
+    groups = work.panel.frame[by].factorize()[0]
+    for name in roles.clusters:
+        held = pd.Series(np.asarray(work.held[name])).groupby(groups).nunique()
+        if (held <= 1).all():
+            return []
+    finer = ", ".join(f"'{roles.names[n].rstrip(HIDDEN)}'" for n in roles.clusters)
+    taken = f"clusters {finer} lie inside of them" if finer else "rows count one by one"
+    note = (
+        f"Treatment is that of groups '{by}', and {taken} in the standard errors, which "
+        f"are too small where errors of a group are alike: inference: {{cluster: {by}}}"
+    )
+    return [note]
+
+
 def no_rows(panel: Panel, ledger: Sequence[LedgerLine]) -> Problem:
     """Nothing is left: where the rows went."""
     start = panel.frame.shape[0]

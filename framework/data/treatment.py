@@ -28,7 +28,7 @@ class Assigned:
 
     Attributes:
         kind: as said, or found: a 0/1 column that never switches off is `absorbing`
-            (`cross_section` where there are no units).
+            (`cross_section` where there are neither units nor groups).
         columns: label -> values, float64, the main one first; NaN where a shift asks
             for a period that is not observed.
         cohort: first treated period per row, inf = never (absorbing only).
@@ -56,9 +56,11 @@ def assign(
     Raises:
         DataError: T01 text, T02 coded otherwise than 0/1 without a kind, or several
             columns of kind absorbing, E03 never treated not marked, E06 a switch that
-            is not absorbing.
-        IdentificationError: absorbing treatment without units.
+            is not absorbing, D04 rows without a group.
+        IdentificationError: E06 absorbing treatment without periods, or without units
+            and groups; groups beside units.
     """
+    _groups_fit(panel, spec)
     if spec.first_treated and not values:
         return _from_cohort(panel, spec)
     if spec.kind == "levels":
@@ -69,7 +71,7 @@ def assign(
     columns = {label: _numbers(label, series) for label, series in values.items()}
     main = next(iter(columns))
     kind = spec.kind or _found_kind(
-        panel, main, columns[main], several=len(columns) > 1
+        panel, spec, main, columns[main], several=len(columns) > 1
     )
     if kind == "dose" and spec.first_treated:
         columns, notes = _from_then_on(panel, spec, columns)
@@ -117,7 +119,12 @@ def _map(words: list[str]) -> str:
 
 
 def _found_kind(
-    panel: Panel, label: str, values: np.ndarray[Any, Any], *, several: bool
+    panel: Panel,
+    spec: TreatmentSpec,
+    label: str,
+    values: np.ndarray[Any, Any],
+    *,
+    several: bool,
 ) -> Kind:
     import numpy as np
 
@@ -139,7 +146,33 @@ def _found_kind(
             fix="treatment: {column: [a, b], kind: dose|reversible|cross_section}",
             path="model.treatment.kind",
         )
-    return "absorbing" if panel.kind == "panel" else "cross_section"
+    lasting = panel.kind == "panel" or spec.by is not None
+    return "absorbing" if lasting else "cross_section"
+
+
+def _groups_fit(panel: Panel, spec: TreatmentSpec) -> None:
+    """Refuse groups of treatment where they say nothing, or leave rows out."""
+    if spec.by is None:
+        return
+    if panel.kind != "repeated_cross_sections":
+        raise IdentificationError(
+            "E06",
+            f"treatment.by: {spec.by} needs repeated cross-sections",
+            why="In a panel the units say when treatment starts; one cross-section has "
+            "no periods.",
+            fix="data.panel: {time: …} if no unit is followed over time; else leave "
+            "`by` out",
+            path="model.treatment.by",
+        )
+    missing = panel.frame[spec.by].isna()
+    if missing.any():
+        raise DataError(
+            "D04",
+            f"'{spec.by}' is missing in {int(missing.sum())} of {len(missing)} rows",
+            why="treatment belongs to its groups, and these rows have none",
+            fix="leave those rows out with a `keep` step",
+            path="model.treatment.by",
+        )
 
 
 def _absorbing(
@@ -150,15 +183,18 @@ def _absorbing(
 ) -> Assigned:
     import numpy as np
 
-    if panel.kind != "panel":
+    carrier = panel.unit or spec.by
+    if carrier is None or panel.time is None:
         raise IdentificationError(
             "E06",
-            "an absorbing treatment needs a panel with unit and time",
-            fix="kind: cross_section, or data.panel: {unit, time}",
+            "an absorbing treatment needs units or groups that have a first treated "
+            "period",
+            fix="data.panel: {unit, time}; in repeated cross-sections treatment: "
+            "{column, by: the group whose rows are treated together}, or "
+            "{first_treated: column}; else kind: cross_section",
             path="model.treatment.kind",
         )
     values = columns[label]
-    unit, period = _keys(panel)
     if np.isnan(values).any():
         raise DataError(
             "D01",
@@ -168,7 +204,12 @@ def _absorbing(
             "with a `keep` step",
             path="model.treatment",
         )
-    _check_no_switch_off(panel, label, values, unit)
+    unit, period = _keys(panel, carrier)
+    cells = _cells(panel, carrier)
+    if spec.by:
+        _check_same_in_cells(panel, spec.by, label, values)
+    on = values[cells]
+    _check_no_switch_off(panel, carrier, label, values, cells)
     cohort = _first_period(values, unit, period)
     if spec.first_treated:
         given = _cohort_column(panel, spec)
@@ -182,9 +223,11 @@ def _absorbing(
                 path="model.treatment",
             )
         return _finish(panel, spec, label, given, ())
-    gaps = _gaps(panel, values, unit, period)
+    names = panel.frame[carrier].to_numpy()[cells]
+    gaps = _gaps(names, on, unit[cells], period[cells])
+    what = "units" if panel.unit else f"groups of '{carrier}'"
     note = (
-        f"{len(gaps)} units have no row just before they are first seen treated "
+        f"{len(gaps)} {what} have no row just before they are first seen treated "
         f"({', '.join(gaps[:_SHOWN])}): their first treated period is the first "
         "observed one; give treatment.first_treated to be exact"
     )
@@ -193,10 +236,12 @@ def _absorbing(
 
 
 def _from_cohort(panel: Panel, spec: TreatmentSpec) -> Assigned:
-    if panel.kind != "panel":
+    if panel.time is None:
         raise IdentificationError(
             "E06",
-            "first_treated needs a panel with unit and time",
+            "first_treated needs data with periods",
+            fix="data.panel: {unit: …, time: …}, or {time: …} for repeated "
+            "cross-sections",
             path="model.treatment.first_treated",
         )
     return _finish(panel, spec, "treated", _cohort_column(panel, spec), ())
@@ -212,7 +257,7 @@ def _finish(
     """0/1 from the cohort, after `shift`."""
     import numpy as np
 
-    _, period = _keys(panel)
+    period = panel.frame[panel.time].to_numpy()
     if spec.shift:
         before = period >= cohort
         cohort = cohort + spec.shift
@@ -262,7 +307,7 @@ def _from_then_on(
             path="model.treatment.first_treated",
         )
     start = _cohort_column(panel, spec)
-    on = _keys(panel)[1] >= start
+    on = panel.frame[panel.time].to_numpy() >= start
     found = {label: np.where(on, values, 0.0) for label, values in columns.items()}
     units = panel.frame[panel.unit].to_numpy()
     notes = tuple(
@@ -313,7 +358,7 @@ def _cohort_column(panel: Panel, spec: TreatmentSpec) -> np.ndarray[Any, Any]:
             f"'{name}' holds periods that are not whole numbers",
             path="model.treatment.first_treated",
         )
-    _, period = _keys(panel)
+    period = panel.frame[panel.time].to_numpy()
     early = np.isfinite(cohort) & (
         cohort < period.min() - (period.max() - period.min())
     )
@@ -327,16 +372,23 @@ def _cohort_column(panel: Panel, spec: TreatmentSpec) -> np.ndarray[Any, Any]:
             fix=f"treatment.never: {value:g} if it marks units that are never treated",
             path="model.treatment.never",
         )
-    assert panel.unit is not None  # noqa: S101 - callers have checked the kind
-    changing = panel.frame.assign(_g=cohort).groupby(panel.unit)["_g"].nunique()
+    carrier = panel.unit or spec.by
+    if carrier is None:
+        return cohort
+    changing = panel.frame.assign(_g=cohort).groupby(carrier)["_g"].nunique()
     moving = changing[changing > 1]
     if len(moving):
         shown = ", ".join(map(str, moving.index[:_SHOWN]))
+        what = (
+            "units change their" if panel.unit else f"groups of '{carrier}' have no one"
+        )
         raise DataError(
             "E06",
-            f"{len(moving)} units change their first treated period (first: {shown})",
+            f"{len(moving)} {what} first treated period (first: {shown})",
             fix="one first treated period per unit; kind: reversible with the 0/1 column "
-            "if treatment comes and goes",
+            "if treatment comes and goes"
+            if panel.unit
+            else "treatment.by: the groups that are treated together, or none",
             path="model.treatment.first_treated",
         )
     return cohort
@@ -403,37 +455,80 @@ def at_period(
     """The unit's value `ahead` periods later (by the calendar); NaN if unobserved."""
     import pandas as pd
 
-    unit, period = _keys(panel)
+    unit, period = _keys(panel, str(panel.unit))
     held = pd.Series(values, index=pd.MultiIndex.from_arrays([unit, period]))
     wanted = pd.MultiIndex.from_arrays([unit, period + ahead])
     moved: np.ndarray[Any, Any] = held.reindex(wanted).to_numpy(dtype="float64")
     return moved
 
 
-def _keys(panel: Panel) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Unit codes and periods."""
-    codes = panel.frame[panel.unit].factorize()[0]
+def _keys(
+    panel: Panel, carrier: str
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Codes of what carries the treatment (units or groups), and periods."""
+    codes = panel.frame[carrier].factorize()[0]
     return codes, panel.frame[panel.time].to_numpy()
+
+
+def _cells(panel: Panel, carrier: str) -> np.ndarray[Any, Any]:
+    """Positions of one row per carrier and period, in their order."""
+    import numpy as np
+
+    if panel.unit:  # a row each, and sorted
+        return np.arange(len(panel.frame))
+    unit, period = _keys(panel, carrier)
+    order = np.lexsort((period, unit))
+    new = np.ones(len(order), dtype=bool)
+    new[1:] = (np.diff(unit[order]) != 0) | (np.diff(period[order]) != 0)
+    cells: np.ndarray[Any, Any] = order[new]
+    return cells
+
+
+def _check_same_in_cells(
+    panel: Panel, by: str, label: str, values: np.ndarray[Any, Any]
+) -> None:
+    """Refuse a treatment that differs between rows of a group in a period."""
+    import numpy as np
+
+    held = panel.frame[[by, panel.time]].assign(_d=values)
+    spread = held.groupby([by, panel.time], sort=True)["_d"].agg(np.ptp)
+    mixed = spread[spread > 0]
+    if len(mixed):
+        group, period = mixed.index[0]
+        raise DataError(
+            "E06",
+            f"treatment '{label}' differs between rows of one '{by}' in one "
+            f"'{panel.time}' in {len(mixed)} of {len(spread)} cells (first: {group}, "
+            f"{period})",
+            why="the first treated period would be that of some rows only, and the "
+            "others would count as treated",
+            fix="treatment.by: the groups that are treated together",
+            path="model.treatment.by",
+        )
 
 
 def _check_no_switch_off(
     panel: Panel,
+    carrier: str,
     label: str,
     values: np.ndarray[Any, Any],
-    unit: np.ndarray[Any, Any],
+    cells: np.ndarray[Any, Any],
 ) -> None:
     import numpy as np
 
-    off = (unit[1:] == unit[:-1]) & (values[1:] < values[:-1])
+    names, on = panel.frame[carrier].to_numpy()[cells], values[cells]
+    off = (names[1:] == names[:-1]) & (on[1:] < on[:-1])
     if off.any():
-        names = panel.frame[panel.unit].to_numpy()[1:][off]
-        units = list(dict.fromkeys(map(str, names)))
+        units = list(dict.fromkeys(map(str, names[1:][off])))
         where = ", ".join(units[:_SHOWN])
+        at = panel.frame[panel.time].iloc[cells[int(np.argmax(off)) + 1]]
+        what = "units" if panel.unit else f"groups of '{carrier}'"
         raise DataError(
             "E06",
-            f"treatment '{label}' switches off in {len(units)} units (first: {where}; "
-            f"{_row(panel, int(np.argmax(off)) + 1)})",
-            why="estimators of a lasting treatment would count the units as treated still",
+            f"treatment '{label}' switches off in {len(units)} {what} (first: {where}; "
+            f"{units[0]}, {at})",
+            why=f"estimators of a lasting treatment would count the {what} as treated "
+            "still",
             fix=f"treatment: {{column: {label}, kind: reversible}}",
             path="model.treatment.kind",
         )
@@ -444,7 +539,7 @@ def _first_period(
     unit: np.ndarray[Any, Any],
     period: np.ndarray[Any, Any],
 ) -> np.ndarray[Any, Any]:
-    """First treated period of the row's unit; rows are sorted by (unit, period)."""
+    """First treated period of the row's unit or group."""
     import numpy as np
 
     first = np.full(int(unit.max()) + 1 if len(unit) else 0, np.inf)
@@ -454,20 +549,19 @@ def _first_period(
 
 
 def _gaps(
-    panel: Panel,
-    values: np.ndarray[Any, Any],
+    names: np.ndarray[Any, Any],
+    on: np.ndarray[Any, Any],
     unit: np.ndarray[Any, Any],
     period: np.ndarray[Any, Any],
 ) -> tuple[str, ...]:
-    """Units whose onset falls in a gap of their rows."""
+    """Units or groups whose onset falls in a gap of their rows."""
     import numpy as np
 
     periods = np.unique(period)
     step = np.diff(periods).min() if len(periods) > 1 else 1
-    onset = (unit[1:] == unit[:-1]) & (values[1:] > values[:-1])
+    onset = (unit[1:] == unit[:-1]) & (on[1:] > on[:-1])
     gap = onset & (np.diff(period) > step)
-    names = panel.frame[panel.unit].to_numpy()[1:][gap]
-    return tuple(dict.fromkeys(map(str, names)))
+    return tuple(dict.fromkeys(map(str, names[1:][gap])))
 
 
 def _row(panel: Panel, index: int) -> str:

@@ -307,11 +307,13 @@ def plugins_of(model: Model) -> dict[str, Restriction]:
 
 
 def inference_of(model: Model, panel: Panel) -> Mapping[str, Any]:
-    """As written; by default clustered by unit in panels, robust elsewhere."""
+    """As written; by default clustered by unit, or by groups treated together."""
     if model.inference is not None:
         return model.inference
     if panel.kind == "panel":
         return {"name": "cluster", "by": panel.unit}
+    if model.treatment is not None and model.treatment.by:
+        return {"name": "cluster", "by": model.treatment.by}
     return {"name": "hetero"}
 
 

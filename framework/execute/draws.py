@@ -213,7 +213,7 @@ def _at_once(
         return []
     if request.unit is None or request.time is None:
         return []
-    units, cohort = _units_of(panel, request)
+    units, cohort = _units_of(panel, request, None)
     if cohort is None:
         return []
     code = {u: i for i, u in enumerate(request.ids[request.unit])}
@@ -291,7 +291,7 @@ def _each_draw(
         _refuse_if_treatment_is_used_elsewhere(data, model)
         plain = build(panel, data, model, estimator, seed)
         for draw, reassign in enumerate(
-            _assignments(draws, panel, plain.request, seed, named)
+            _assignments(draws, panel, plain.request, seed, named, model)
         ):
             yield draw, redrawn(panel, reassign)
         return
@@ -388,18 +388,20 @@ def _refuse_if_treatment_is_used_elsewhere(data: Data, model: Model) -> None:
 class Reassignment:
     """A permutation of treatment paths: `(panel, assigned) -> assigned`."""
 
-    def __init__(self, source: dict[Any, Any]) -> None:
-        self.source = source  # unit -> the unit whose path it gets
+    def __init__(self, source: dict[Any, Any], by: str | None = None) -> None:
+        self.source = source  # unit or group -> the one whose path it gets
+        self.by = by  # column of the groups, where there are no units
 
     def __call__(self, panel: Panel, assigned: Assigned) -> Assigned:
         import numpy as np
         import pandas as pd
 
-        if panel.unit is None or panel.time is None:
+        carrier = panel.unit or self.by
+        if carrier is None or panel.time is None:
             order = np.array([self.source.get(i, i) for i in range(len(panel.frame))])
             columns = {k: v[order] for k, v in assigned.columns.items()}
             return replace(assigned, columns=columns)
-        unit = panel.frame[panel.unit]
+        unit = panel.frame[carrier]
         given = unit.map(lambda u: self.source.get(u, u))
         period = panel.frame[panel.time].to_numpy()
         if assigned.cohort is not None:
@@ -423,15 +425,17 @@ def _assignments(
     request: Request,
     seed: int,
     named: list[str],
+    model: Model,
 ) -> Iterator[Reassignment]:
     """The draws; `named` gets the name by which another estimation's are the same."""
-    units, cohort = _units_of(panel, request)
+    by = model.treatment.by if model.treatment else None
+    units, cohort = _units_of(panel, request, by)
     if cohort is None and draws["times"] == "every":
         cohort = _groups_of(request)
-    for source in _sources(draws, panel, units, cohort, seed, named):
+    for source in _sources(draws, panel, units, cohort, seed, named, by):
         for row in source.tolist():
             given = {u: units[j] for u, j in zip(units, row, strict=True)}
-            yield Reassignment(given)
+            yield Reassignment(given, by)
 
 
 def _sources(
@@ -441,11 +445,12 @@ def _sources(
     cohort: np.ndarray[Any, Any] | None,
     seed: int,
     named: list[str],
+    by: str | None = None,
 ) -> Iterator[np.ndarray[Any, Any]]:
     """Some draws at a time, (draws, n): position of the unit whose path a unit gets."""
     import numpy as np
 
-    blocks = _blocks(draws.get("within"), panel, units)
+    blocks = _blocks(draws.get("within"), panel, units, by)
     kind = "every" if draws["times"] == "every" else "drawn"
     told = json.dumps([seed, kind, [str(u) for u in units], blocks])
     named.append(hashlib.sha256(told.encode()).hexdigest()[:16])
@@ -459,18 +464,38 @@ def _sources(
 
 
 def _units_of(
-    panel: Panel, request: Request
+    panel: Panel, request: Request, by: str | None
 ) -> tuple[list[Any], np.ndarray[Any, Any] | None]:
-    """Units of the estimation sample in a fixed order, and their cohorts."""
+    """Units (or groups `by`) of the sample in a fixed order, and their cohorts.
+
+    Raises:
+        SpecError: X24 cohorts of rows that belong to no unit and no group.
+    """
+    import numpy as np
+
+    treatment = request.treatment
     if request.unit is None:
         rows = (
             range(len(panel.frame)) if request.rows is None else request.rows.tolist()
         )
-        return list(rows), None
+        if treatment is None or treatment.cohort is None:
+            return list(rows), None
+        if by is None:
+            raise SpecError(
+                "X24",
+                "draws: {permute: treatment} would move the treatment of single rows",
+                why="rows of a group are treated together, so single rows give far too "
+                "many draws without an effect",
+                fix="treatment.by: the groups whose rows are treated together",
+                path="model.treatment.by",
+            )
+        held = panel.frame[by].iloc[list(rows)].to_numpy()
+        first = dict(zip(held, request.frame[treatment.cohort], strict=True))
+        groups = sorted(first, key=str)
+        return groups, np.array([first[g] for g in groups])
     units = list(request.ids[request.unit])
     order = sorted(range(len(units)), key=lambda i: str(units[i]))
     cohort = None
-    treatment = request.treatment
     if treatment is not None and treatment.cohort is not None:
         by_unit = request.frame.groupby(request.unit)[treatment.cohort].first()
         cohort = by_unit.reindex(order).to_numpy()
@@ -488,25 +513,29 @@ def _groups_of(request: Request) -> np.ndarray[Any, Any] | None:
     return np.where(on == 1, 0.0, np.inf) if np.isin(on, (0.0, 1.0)).all() else None
 
 
-def _blocks(within: Any, panel: Panel, units: list[Any]) -> list[list[int]]:
+def _blocks(
+    within: Any, panel: Panel, units: list[Any], by: str | None = None
+) -> list[list[int]]:
     if within is None:
         return [list(range(len(units)))]
     frame = panel.frame
     if within not in frame.columns:
         raise DataError("X51", f"no column '{within}'", path="draws.within")
-    if panel.unit is None:
+    carrier = panel.unit or by
+    if carrier is None:
         values = frame[within].iloc[units].tolist()
     else:
-        several = frame.groupby(panel.unit)[within].nunique(dropna=False)
+        several = frame.groupby(carrier)[within].nunique(dropna=False)
         if (several > 1).any():
             unit = several.index[int((several > 1).argmax())]
+            what = "unit" if panel.unit else f"'{by}'"
             raise DataError(
                 "X24",
-                f"draws.within: '{within}' changes within unit {unit}",
-                fix="a column that is fixed for every unit",
+                f"draws.within: '{within}' changes within {what} {unit}",
+                fix=f"a column that is fixed for every {what}",
                 path="draws.within",
             )
-        held = frame.groupby(panel.unit)[within].first()
+        held = frame.groupby(carrier)[within].first()
         values = [held.loc[u] for u in units]
     blocks: dict[Any, list[int]] = {}
     for index, value in enumerate(values):

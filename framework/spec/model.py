@@ -100,7 +100,8 @@ class TreatmentSpec(_Part):
     """`treatment`: which column, of what kind, and its timing.
 
     `shift` moves the first treated period (absorbing) or the column itself (other
-    kinds) by that many periods: -1 = one period earlier.
+    kinds) by that many periods: -1 = one period earlier. `by` names the groups whose
+    rows are treated together, where no unit is followed over time.
     """
 
     column: Any = None
@@ -109,6 +110,7 @@ class TreatmentSpec(_Part):
     ) = None
     first_treated: str | None = Field(default=None, min_length=1)
     never: Scalar | None = None
+    by: str | None = Field(default=None, min_length=1)
     reference: Scalar | None = None
     anticipation: int = Field(0, ge=0)
     shift: int = 0
@@ -126,6 +128,11 @@ class TreatmentSpec(_Part):
             raise ValueError(
                 f"`first_treated` would do nothing with kind: {self.kind}; it belongs to "
                 "absorbing treatments and doses"
+            )
+        if self.by is not None and self.kind not in (None, "absorbing"):
+            raise ValueError(
+                f"`by` would do nothing with kind: {self.kind}; it belongs to absorbing "
+                "treatments of groups"
             )
         if self.never is not None and self.first_treated is None:
             raise ValueError(

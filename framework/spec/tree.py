@@ -75,6 +75,7 @@ TREATMENT = Block(
         "kind",
         "first_treated",
         "never",
+        "by",
         "reference",
         "anticipation",
         "shift",

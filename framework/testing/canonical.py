@@ -4,6 +4,7 @@ All structures have these columns:
     y       outcome: EFFECT * d + 0.5 * x1 - 0.3 * x2 + effects of place and year + noise
     binary, count   outcomes of other kinds, raised by d
     d       0/1 treatment; in the panel it starts in 2013, 2015 or never
+    start   the year in which d starts, 0 for never (no meaning in one cross-section)
     dose    treatment between 0 and 2 where d is 1, 0 elsewhere
     z       instrument: moves with d, not with the noise
     m       mediator, moved by d
@@ -85,6 +86,7 @@ def canonical_data(kind: Kind = "panel") -> pd.DataFrame:
             "binary": (y + rng.normal(size=n) > 1).astype(float),
             "count": rng.poisson(np.exp(0.3 * d + 0.2 * x1)).astype(float),
             "d": d,
+            "start": np.where(np.isfinite(start), start, 0.0).astype(int),
             "dose": d * (0.5 + unit % 4 / 2),
             "z": d + 0.5 * rng.normal(size=n),
             "m": 0.5 * d + rng.normal(size=n),

@@ -99,6 +99,18 @@ ARGUMENTS: Mapping[tuple[str, str], tuple[Mapping[str, Any], ...]] = {
             "model": {"treatment": {"column": "dose", "kind": "dose"}},
         },
     ),
+    # Rows of cross-sections have the year in which their treatment starts, or none.
+    ("estimator", "callaway_santanna"): (
+        {"kinds": ["panel"]},
+        {
+            "bootstrap": 99,
+            "kinds": ["repeated_cross_sections"],
+            "model": {
+                "treatment": {"first_treated": "start", "never": 0},
+                "fixed_effects": ["year"],
+            },
+        },
+    ),
     ("estimator", "event_study"): ({}, {"window": [-3, 2], "ends": "bin"}),
     # The kit's outcome has no limit: one far from all rows, where it is least squares.
     ("estimator", "truncated"): (

@@ -338,8 +338,8 @@ def test_a_jackknife_that_the_estimator_lacks_is_refused(design: Any) -> None:
 
 
 def test_kinds_of_data_are_named_in_words(design):
-    model = {"estimator": "callaway_santanna", "fixed_effects": ["year"]}
+    model = {"estimator": "imputation", "fixed_effects": ["year"]}
     model["treatment"] = {"column": "d", "kind": "reversible"}
     found = problems(design, model, panel={"time": "year"})
-    said = "callaway_santanna takes a panel; these data are repeated cross-sections"
+    said = "imputation takes a panel; these data are repeated cross-sections"
     assert ("P02", said) in found
