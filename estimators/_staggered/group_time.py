@@ -391,6 +391,13 @@ def uneven(panel: Grid) -> list[str]:
             "The panel has gaps: every group-time effect uses the units seen in both "
             "its periods (frame group_time)."
         )
+    once = int(np.count_nonzero(panel.seen.sum(axis=1) == 1))
+    if once:
+        notes.append(
+            f"{once} of {len(panel.seen)} units are seen in one period only and are in no "
+            "effect; as repeated cross-sections (data.panel: {time: …}, clustered by unit) "
+            "they would be."
+        )
     return notes
 
 

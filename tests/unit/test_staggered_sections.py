@@ -470,6 +470,26 @@ def test_few_clusters_and_few_treated_are_refused_unless_acknowledged():
     assert any("rest on fewer than 5 clusters" in n for n in told)
 
 
+def test_units_seen_once_are_counted_in_a_panel_and_used_without_one():
+    data = adoption(22)
+    alone = sorted(set(data.unit[np.isinf(data["first"])]))[::3]
+    other = data.time != 1 + data.unit.str[1:].astype(int) % 8
+    data = data[~(data.unit.isin(alone) & other)]
+    without = data[~data.unit.isin(alone)]
+    panel = estimate(data, unit="unit", clusters=["unit"], time="time")
+    [note] = [n for n in panel.notes if "seen in one period only" in n]
+    assert note.startswith(f"{len(alone)} of {data.unit.nunique()} units")
+    again = estimate(without, unit="unit", clusters=["unit"], time="time")
+    cells = [r.frames["group_time"].estimate for r in (panel, again)]
+    np.testing.assert_allclose(*cells, atol=EXACT)
+    sections, fewer = (
+        estimate(some, clusters=["unit"], time="time").frames["group_time"]
+        for some in (data, without)
+    )
+    assert (sections.n_control > fewer.n_control).any()
+    assert (sections.n_treated == fewer.n_treated).all()
+
+
 @pytest.mark.parametrize("plugin", [CallawaySantanna, Imputation])
 def test_a_panel_whose_units_are_each_seen_once_is_no_panel(plugin):
     data = surveys(21)
