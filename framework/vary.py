@@ -323,12 +323,19 @@ def _unfold_line(
 def _chosen(cell: _Cell) -> Iterator[tuple[str, str]]:
     """(path, name) of every value; cases that all vary the same paths are a grid."""
     for values, name, value in cell.values:
-        keys = {tuple(held) for _, held in values.values if isinstance(held, Mapping)}
-        grid = values.path == "case" and len(keys) == 1 and len(next(iter(keys))) > 1
-        if grid and isinstance(value, Mapping):
-            yield from ((path, value_name(held)) for path, held in value.items())
+        varied = _varied(values) if values.path == "case" else ()
+        if len(varied) > 1:
+            yield from ((path, value_name(value[path])) for path in varied)
         else:
             yield values.path, name
+
+
+def _varied(values: Values) -> tuple[str, ...]:
+    """Paths of which cases that all change the same ones have several values."""
+    cases = [held for _, held in values.values if isinstance(held, Mapping)]
+    if len({tuple(case) for case in cases}) != 1:
+        return ()
+    return tuple(p for p in cases[0] if len({repr(case[p]) for case in cases}) > 1)
 
 
 def _cells(

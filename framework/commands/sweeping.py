@@ -73,14 +73,18 @@ def run_grid(
         )
     if "seed" in swept:
         raise SpecError("X22", "a seed is not swept: every value has the same draws")
+    # What is within a swept block would be lost with the block, were it set before.
+    within = [p for p in jobs[0].changes if any(p.startswith(f"{s}.") for s in swept)]
     fixed = tuple(
         Override(path, value, text=f"{path}={name}", position=i)
         for i, (path, (name, value)) in enumerate(jobs[0].changes.items(), start=1)
-        if path not in swept
+        if path not in swept and path not in within
     )
     study = open_study(options.study, fixed)
+    varied = [path for path in dict.fromkeys((*swept, *within)) if path not in within]
     cases = tuple(
-        (job.name, {path: job.changes[path][1] for path in swept}) for job in jobs
+        (job.name, {path: job.changes[path][1] for path in (*varied, *within)})
+        for job in jobs
     )
     origins = _origins(options.overrides, settings)
     first = origins.get(swept[0], Origin(study.document))

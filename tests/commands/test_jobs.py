@@ -310,6 +310,22 @@ def test_a_sweep_has_jobs_too(study: Lab):
     assert sorted(fate().values()) == ["failed", "reused"]
 
 
+def test_an_option_of_a_swept_choice_holds_for_every_value(study: Lab):
+    estimator = "model.estimator=twfe,event_study"
+    window = "model.estimator.window=[-2,2]"
+    assert main(["sweep", "study.yaml", estimator, window, *QUICK]) == 9
+    assert fate() == {"sweep.grid.twfe": "failed", "sweep.grid.event_study": "done"}
+    assert "'twfe' has no option 'window'" in study.capture.readouterr().err
+    shown = json.loads(Path("runs/jobs/latest/manifest.json").read_text())
+    changes = shown["columns"][1]["changes"]
+    assert changes["model.estimator.window"] == [-2, 2]
+    # One choice is varied: an option that is the same everywhere makes no multiverse.
+    assert shown["multiverses"] == []
+    # Typed the other way round it is the same.
+    assert main(["sweep", "study.yaml", window, estimator, *QUICK]) == 9
+    assert fate() == {"sweep.grid.twfe": "failed", "sweep.grid.event_study": "reused"}
+
+
 def an_open_book(runs: Path, count: int = 2) -> JobBook:
     planned = [Planned((f"h.l{i}",), f"f{i}") for i in range(count)]
     return JobBook.open(runs, "s", COMMAND, planned)
