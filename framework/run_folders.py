@@ -18,7 +18,9 @@ def run_folders(runs: Path, study: str = "") -> Iterator[Path]:
     """Every finished run below `runs`, oldest first within a study."""
     studies = [runs / study] if study else sorted(runs.glob("[!.]*"))
     for folder in studies:
-        found = [r for r in folder.glob("[!.]*") if not r.is_symlink() and is_run(r)]
+        # A copy that follows links has a folder `latest`, a run that it has twice.
+        named = [r for r in folder.glob("[!.]*") if r.name != "latest"]
+        found = [r for r in named if not r.is_symlink() and is_run(r)]
         yield from sorted(found, key=_written)
 
 

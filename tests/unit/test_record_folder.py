@@ -486,3 +486,10 @@ def test_runs_of_one_second_stand_in_the_order_of_their_manifests(tmp_path):
             (study / name / file).write_text("", encoding="utf-8")
             os.utime(study / name / file, ns=(9_000 - moment // 2, 1_000 + moment % 2))
     assert [run.name for run in run_folders(tmp_path)] == names
+
+
+def test_a_copy_that_follows_links_has_no_run_twice(tmp_path):
+    run = write_run(build_run(), tmp_path / "here")
+    shutil.copytree(tmp_path / "here", tmp_path / "copy", symlinks=False)
+    assert (tmp_path / "copy" / "laws" / "latest").is_dir()
+    assert [r.name for r in run_folders(tmp_path / "copy")] == [run.name]
