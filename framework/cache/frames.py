@@ -80,7 +80,8 @@ def read_frame(buffer: pa.Buffer) -> pd.DataFrame:
     index: pd.Index[Any]
     depth = 0
     if "range" in header:
-        index = pd.RangeIndex(*header["range"], name=names[0])
+        start, stop, step = header["range"]
+        index = pd.RangeIndex(start, stop, step, name=names[0])
     else:
         depth = len(names)
         levels = [
@@ -115,7 +116,8 @@ def _labels(header: dict[str, Any]) -> pd.Index[Any]:
     if len(said[0]) > _FEW:
         return _labels_of(json.dumps(said))
     # A view: a name that somebody gives it stays its own.
-    return _known_labels(json.dumps(said)).view()
+    labels: pd.Index[Any] = _known_labels(json.dumps(said)).view()
+    return labels
 
 
 def _labels_of(said: str) -> pd.Index[Any]:
@@ -140,8 +142,10 @@ def _index(values: Any) -> pd.Index[Any]:
     numbers = isinstance(values, np.ndarray) and values.dtype.kind in "iuf"
     if numbers and len(values) <= _FEW:
         # By bytes: -0.0 is not 0.0, and NaN is itself.
-        return _known_index(str(values.dtype), values.tobytes()).view()
-    return pd.Index(values)
+        known: pd.Index[Any] = _known_index(str(values.dtype), values.tobytes()).view()
+        return known
+    index: pd.Index[Any] = pd.Index(values)
+    return index
 
 
 @lru_cache(_KNOWN)
@@ -149,7 +153,8 @@ def _known_index(dtype: str, held: bytes) -> pd.Index[Any]:
     import numpy as np
     import pandas as pd
 
-    return pd.Index(np.frombuffer(held, dtype=dtype).copy())
+    index: pd.Index[Any] = pd.Index(np.frombuffer(held, dtype=dtype).copy())
+    return index
 
 
 def _pack(column: pd.Series[Any]) -> tuple[pa.Array, Any]:
@@ -205,10 +210,8 @@ def _unpack(column: pa.ChunkedArray, dtype: Any) -> Any:
 
 
 @lru_cache(_KNOWN)
-def _known_text(
-    kind: pd.StringDtype, held_as: pa.DataType, texts: tuple[str | None, ...]
-) -> Any:
-    """An array of pandas; with Arrow behind it, copies of it share the text."""
+def _known_text(kind: Any, held_as: pa.DataType, texts: tuple[str | None, ...]) -> Any:
+    """An array of pandas' text; with Arrow behind it, copies of it share the text."""
     import pyarrow as pa
 
     return kind.__from_arrow__(pa.chunked_array([pa.array(texts, held_as)]))
