@@ -182,7 +182,7 @@ def methods(frame: pd.DataFrame, seed: int) -> Iterator[tuple[str, str, Any, Req
     late, later = (frame[frame["year"] >= y] for y in (_DID_SINCE, _IRM_SINCE))
     since = request(later, seed, squared(later))
     cells = request(late, seed, plain(late))
-    quick = {"folds": 5, "repetitions": 1}
+    quick = {"folds": 5, "repetitions": 1, "beside": "none"}
     means = "correlated_random_effects"
     for name, learner in LEARNERS.items():
         squares = replace(whole, estimand=("coefficient",))
@@ -213,7 +213,8 @@ def _pooled(
 ) -> Iterator[tuple[str, str, Any, Request]]:
     for method, (controls, name, learner) in which.items():
         made = request(frame, seed, controls(frame))
-        plr = DoubleMl(learner=learner, transform="none", folds=5, repetitions=1)
+        options = {"transform": "none", "folds": 5, "repetitions": 1, "beside": "none"}
+        plr = DoubleMl(learner=learner, **options)
         yield method, name, plr, replace(made, estimand=("coefficient",))
 
 

@@ -15,6 +15,7 @@ from framework.result import Result
 if TYPE_CHECKING:
     from estimators._double.sample import Kind, Sample
     from estimators._double.scores import Plan
+    from estimators._staggered.group_time import GroupTimeOptions
 
 _DIFFERENCES = ("did", "did_multi")
 #: What a kind's rows are read as: plpr is plr after a transform.
@@ -40,7 +41,7 @@ class DoubleMl(Estimator):
 
     The partially linear kinds give one coefficient. Over staggered adoption it is a
     weighted mean of effects in which rows treated already serve as controls: its
-    weights are in the frame `weights`; run `kind: did_multi` beside it.
+    weights are in the frame `weights`, the mean effect of `kind: did_multi` beside it.
     """
 
     main: ClassVar[str | None] = "kind"
@@ -190,6 +191,14 @@ class DoubleMl(Estimator):
         "period; the study must say that they are dropped.",
     )
 
+    beside: Literal["lasso", "same", "none"] = Field(
+        default="lasso",
+        description="plr, plpr over staggered adoption: who learns the mean effect by "
+        "cohort and period (did_multi) that is told beside the coefficient. lasso: one "
+        "split, never-treated controls unless control_group is written or there are too "
+        "few; same: the learners and splits of the line; none: it is not estimated.",
+    )
+
     @model_validator(mode="after")
     def _window_in_order(self) -> DoubleMl:
         if self.window is not None and not self.window[0] <= self.window[1]:
@@ -276,6 +285,7 @@ class DoubleMl(Estimator):
                 E04, E05, E10, E11, I09.
             NumericalError: N02.
         """
+        from estimators._double.beside import pools
         from estimators._double.report import Wanted, report
         from estimators._double.sample import read
         from estimators._double.scores import repetition
@@ -295,7 +305,33 @@ class DoubleMl(Estimator):
         )
         shown = self._shown(request, sample)
         wanted = Wanted(self._benchmarks(), self._figures())
-        return report(sample, plan, found, request, shown, wanted)
+        result = report(sample, plan, found, request, shown, wanted)
+        return self._beside(result, request, plan) if pools(result) else result
+
+    def for_draws(self) -> DoubleMl:
+        """Without the mean effect beside the coefficient, and without benchmarks."""
+        return self.model_copy(update={"beside": "none", "benchmarks": ()})
+
+    def _beside(self, result: Result, request: Request, plan: Plan) -> Result:
+        """The coefficient with the mean effect by cohort and period."""
+        from estimators._double.beside import OWN_LINE, Companion, with_mean_effect
+        from estimators._double.options import Learners
+
+        if self.beside == "none":
+            note = f"kind did_multi belongs beside it: {OWN_LINE}"
+            return replace(result, notes=(*result.notes, note))
+        learners = "the same learners"
+        options: tuple[GroupTimeOptions, ...] = (self._cells(),)
+        if self.beside == "lasso":
+            lasso = Learners().outcome
+            plan = replace(plan, outcome=lasso, treatment=lasso, repetitions=1)
+            learners = "lasso"
+            if "control_group" not in self.model_fields_set:
+                # One propensity a cohort, where not-yet-treated ones have one a cell.
+                never = replace(options[0], control_group="never_treated")
+                options = (never, *options)
+        how = Companion(plan, options, learners, self.needs.min_clusters)
+        return with_mean_effect(result, request, how)
 
     def _benchmarks(self) -> tuple[tuple[str, ...], ...]:
         return tuple((b,) if isinstance(b, str) else b for b in self.benchmarks)
@@ -332,20 +368,11 @@ class DoubleMl(Estimator):
     def _differences(self, request: Request, plan: Plan) -> Result:
         """Kinds did and did_multi."""
         from estimators._double.differences import differences
-        from estimators._staggered.group_time import GroupTimeOptions
 
         result = differences(
             request,
             plan,
-            GroupTimeOptions(
-                "doubly_robust",
-                self.control_group,
-                self.base_period,
-                self.window,
-                self.overall,
-                self.always_treated,
-                bootstrap=0,
-            ),
+            self._cells(),
             one_date=self.kind == "did",
             min_clusters=self.needs.min_clusters,
             figures=self._figures(),
@@ -357,6 +384,20 @@ class DoubleMl(Estimator):
             "unit effects"
         )
         return replace(result, notes=(*result.notes, said))
+
+    def _cells(self) -> GroupTimeOptions:
+        """Options of the comparison of cohorts."""
+        from estimators._staggered.group_time import GroupTimeOptions
+
+        return GroupTimeOptions(
+            "doubly_robust",
+            self.control_group,
+            self.base_period,
+            self.window,
+            self.overall,
+            self.always_treated,
+            bootstrap=0,
+        )
 
     def _shown(self, request: Request, sample: Sample) -> tuple[str, ...]:
         """Estimands of the table, the judged first."""

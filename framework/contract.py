@@ -314,6 +314,10 @@ class Estimator(Plugin):
         del inference
         return said
 
+    def for_draws(self) -> Estimator:
+        """These options as draws run them: the same judged row, and nothing beside it."""
+        return self
+
     def unbuilt(self) -> tuple[str, ...]:
         """What these options ask for that is announced, not built; `plan` names it."""
         return ()

@@ -241,6 +241,15 @@ SCALARS: Mapping[str, Word] = MappingProxyType(
         "weight_already_treated": Word(
             "share of the weight of comparison rows that is on rows treated already"
         ),
+        "cohort_att": Word(
+            "mean effect by cohort and period that is estimated beside one coefficient "
+            "over staggered adoption"
+        ),
+        "cohort_att_std_error": Word("its standard error"),
+        "cohort_att_gap": Word("the coefficient less that mean effect"),
+        "cohort_att_gap_std_error": Word(
+            "standard error of that difference, from both influence functions by cluster"
+        ),
         "first_stage_f": Word(
             "F statistic of the instruments in the first stage, with the covariance of "
             "the estimation"

@@ -125,17 +125,7 @@ def differences(
         IdentificationError: E04, E05, E10, E11, I01, I05, I08, I09, M01, M03, M04.
         NumericalError: N02.
     """
-    effects_of_model(request)
-    panel = _by_name(
-        grid(request, always_treated=options.always_treated, min_clusters=min_clusters)
-    )
-    if not panel.controls:
-        raise SpecError(
-            "X20",
-            "double machine learning needs controls that vary in the sample",
-            fix="controls: [...]; without any, use `callaway_santanna`",
-            path="model.controls",
-        )
+    panel = _read(request, options, min_clusters)
     if one_date:
         cells, (notes, made) = None, _before_and_after(panel)
         compare: tuple[Comparison, ...] = (made,)
@@ -144,14 +134,7 @@ def differences(
         compare = tuple(
             _comparison(panel, cells, c, options) for c in range(len(cells))
         )
-    folds = [_folds(panel, plan, r) for r in range(plan.repetitions)]
-    problems = [*_few_groups(panel, plan), *_too_small(compare, folds, plan, request)]
-    if problems:
-        raise EstimandError(problems)
-    found = in_any_order(
-        [partial(_split, panel, compare, fold, plan, r) for r, fold in enumerate(folds)]
-    )
-    _overlap_or_refuse(compare, found, plan, request)
+    found = _splits(panel, compare, plan, request)
     middle = _middle_cells(found)
     effects = _one(found) if cells is None else _averaged(panel, cells, found, options)
     theta, errors = _judged(effects, request)
@@ -196,6 +179,77 @@ def differences(
     arm = request.treatment.columns[0] if request.treatment else ""
     drawn = propensity_plot(str(request.labels.get(arm, arm)), plan.trimming)
     return replace(made_of, plots=(*made_of.plots, drawn))
+
+
+@dataclass(frozen=True, slots=True)
+class MeanEffect:
+    """`att` of did_multi, without what else it reports.
+
+    Attributes:
+        effect: the estimate; its influence by cluster `ids` (C,).
+        cells: effects by cohort and period from treatment on.
+        trimmed: share of propensities that are trimmed.
+        control_group: whom the treated are compared with.
+    """
+
+    effect: Effect
+    ids: Sequence[object]
+    cells: pd.DataFrame
+    trimmed: float
+    control_group: str
+
+
+def mean_effect(
+    request: Request, plan: Plan, options: GroupTimeOptions, *, min_clusters: int
+) -> MeanEffect:
+    """The number that `differences` has for `att`, from the cells it averages alone.
+
+    Raises:
+        EstimandError: as `differences`.
+    """
+    panel = _read(request, options, min_clusters)
+    cells, _ = cells_of(panel, options)
+    cells = cells.keep(cells.event_time >= 0)
+    compare = tuple(_comparison(panel, cells, c, options) for c in range(len(cells)))
+    found = _splits(panel, compare, plan, request)
+    over = _averaged(panel, cells, found, options)["att"]
+    return MeanEffect(
+        effect=_middle(over),
+        ids=list(panel.cluster_ids),
+        cells=cells_frame(panel, cells, _middle_cells(found)),
+        trimmed=_clipped(found, plan),
+        control_group=options.control_group,
+    )
+
+
+def _read(request: Request, options: GroupTimeOptions, min_clusters: int) -> Grid:
+    effects_of_model(request)
+    panel = grid(
+        request, always_treated=options.always_treated, min_clusters=min_clusters
+    )
+    if not panel.controls:
+        raise SpecError(
+            "X20",
+            "double machine learning needs controls that vary in the sample",
+            fix="controls: [...]; without any, use `callaway_santanna`",
+            path="model.controls",
+        )
+    return _by_name(panel)
+
+
+def _splits(
+    panel: Grid, compare: Sequence[Comparison], plan: Plan, request: Request
+) -> list[Split]:
+    """All comparisons under every split, unless folds or overlap forbid it."""
+    folds = [_folds(panel, plan, r) for r in range(plan.repetitions)]
+    problems = [*_few_groups(panel, plan), *_too_small(compare, folds, plan, request)]
+    if problems:
+        raise EstimandError(problems)
+    found = in_any_order(
+        [partial(_split, panel, compare, fold, plan, r) for r, fold in enumerate(folds)]
+    )
+    _overlap_or_refuse(compare, found, plan, request)
+    return found
 
 
 # -- comparisons ----------------------------------------------------------------------

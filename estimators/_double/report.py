@@ -687,6 +687,6 @@ def _weights(
         )
     note = (
         f"one coefficient over staggered adoption: {already:.1%} of what treated rows are "
-        f"compared with is treated already, {below}; kind did_multi belongs beside it"
+        f"compared with is treated already, {below}"
     )
     return cells, scalars, note

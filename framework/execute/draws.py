@@ -117,6 +117,7 @@ def _one_by_one(
     """
     rows: list[tuple[int, float, float, float]] = []
     failed: list[EstimandError] = []
+    estimator = estimator.for_draws()
     for draw, make in each:
         try:
             found = _judged(estimator.estimate(make()), model, job)

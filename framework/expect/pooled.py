@@ -3,7 +3,8 @@
 A coefficient that pools cohorts and periods weighs them by what is left of the treatment,
 compares with rows treated already, and may give some effects a negative weight. Whoever
 reads it needs the mean of effects by cohort and period of the same outcome: it is named
-under the column, and where no line has it, the column is flagged if the weights are bad.
+under the column, and where neither a line nor the column itself has it, the column is
+flagged if the weights are bad.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from framework.expect.rows import CannotBeJudged, Finished, Judged, Row, all_row
 
 #: Scalars of a coefficient that pools: what it compares with, and its negative weights.
 _ALREADY, _NEGATIVE = "weight_already_treated", "weight_negative"
+#: Of the mean effect by cohort and period, where the column itself has it.
+_MEAN = "cohort_att"
 #: Weights below it move no printed digit of an estimate.
 HARMLESS = 0.01
 #: Lines that a note names.
@@ -49,7 +52,9 @@ def pooled(run: Iterable[Judged], by_cohort: Collection[str]) -> dict[str, Besid
         known = others.get(_question(cell), [])
         if known:
             found[judged.address] = Beside(note=_note(cell, known))
-        elif flag := _flag(scalars[_ALREADY], scalars.get(_NEGATIVE, 0.0)):
+        elif _MEAN not in scalars and (
+            flag := _flag(scalars[_ALREADY], scalars.get(_NEGATIVE, 0.0))
+        ):
             found[judged.address] = Beside(flag=flag)
     return found
 

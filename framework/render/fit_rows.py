@@ -62,6 +62,10 @@ SCALARS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
     ("n_negative_weights", "Negative weights", numbers.plain),
     ("weight_already_treated", "Comparison treated already", numbers.share),
     ("weight_negative", "Sum of negative weights", numbers.plain),
+    ("cohort_att", "Mean effect by cohort and period", numbers.plain),
+    ("cohort_att_std_error", "Its standard error", numbers.plain),
+    ("cohort_att_gap", "Coefficient less it", numbers.plain),
+    ("cohort_att_gap_std_error", "Standard error of that", numbers.plain),
     (
         "breakdown_relative_magnitudes",
         "Breakdown M (relative magnitudes)",

@@ -313,7 +313,7 @@ def test_staggered_adoption_prints_its_weights() -> None:
     assert weights["weight"].sum() == pytest.approx(1.0)  # of treated cells
     assert set(weights["cohort"]) == {2003, 2005}
     assert 0 < result.scalars["weight_already_treated"] < 1
-    assert any("did_multi belongs beside it" in n for n in result.notes)
+    assert any("treated already" in n for n in result.notes)
     one = panel()
     one = one[one["first"] != 2003]
     assert "weights" not in estimated(panel_request(one)).frames

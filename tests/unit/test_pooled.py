@@ -78,6 +78,13 @@ def test_a_flag_names_only_the_weights_that_are_bad():
     assert "-0.080" in said.flag
 
 
+def test_a_column_that_has_the_mean_itself_is_not_flagged():
+    alone = plr(already=0.5)
+    alone.cell.result.scalars["cohort_att"] = 0.4
+    assert pooled([alone], BY_COHORT) == {}
+    assert pooled([alone, did()], BY_COHORT)["main.plr"].note
+
+
 @pytest.mark.parametrize(
     ("already", "negative", "flagged"),
     [(0.0, 0.0, False), (0.009, 0.009, False), (0.01, 0.0, True), (0.0, 0.01, True)],
