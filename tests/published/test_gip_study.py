@@ -8,9 +8,17 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from estimators._math.indices import (
+    directed,
+    entropy_weights,
+    normalised,
+    principal_components,
+)
+from estimators.generators import _gip
 from framework.plan import plan
 from framework.spec.study import open_study
 
@@ -68,6 +76,44 @@ def test_no_line_is_there_for_nothing(addresses: set[str]) -> None:
     assert headings - claimed == {"descriptive"}
 
 
+INDICATORS = [f"r{k}" for k in range(1, 13)]
+
+
+def winsorised_effect(rows: pd.DataFrame, effect: pd.Series) -> float:
+    """Mean over treated rows of the index less its untreated value, both winsorised.
+
+    The quantiles are those of the index as it is, treated cities among them.
+
+    Args:
+        rows: the panel.
+        effect: of treatment on the index of each row, 0 where untreated.
+    """
+    x = rows[INDICATORS].to_numpy()
+    positive = np.array([name not in _gip.NEGATIVE for name in INDICATORS])
+    scaled = normalised(directed(x, positive), "min_max")
+    index = scaled @ entropy_weights(scaled)[1]
+    bounds = np.quantile(index, [0.05, 0.95])
+    untreated = np.clip(index - effect, *bounds)
+    return float((np.clip(index, *bounds) - untreated)[rows["gip"] == 1].mean())
+
+
+def component_effect(rows: pd.DataFrame, effect: pd.Series) -> float:
+    """Mean over treated rows of the first component less its untreated value.
+
+    Loadings, means and deviations are those of the indicators as they are.
+
+    Args:
+        rows: the panel.
+        effect: of treatment on the latent index of each row, 0 where untreated.
+    """
+    x = rows[INDICATORS].to_numpy()
+    turned = principal_components(x)
+    untreated = x - np.outer(effect, _gip._SLOPES)
+    z = (untreated - x.mean(axis=0)) / x.std(axis=0, ddof=1)
+    change = turned.scores[:, 0] - z @ turned.loadings[:, 0]
+    return float(change[rows["gip"] == 1].mean())
+
+
 @pytest.fixture(scope="module")
 def truth() -> dict[str, float]:
     """Address, or a heading whose columns all have it -> what is true."""
@@ -85,6 +131,8 @@ def truth() -> dict[str, float]:
     made["samples.no_municipalities"] = effect_of[treated & rest].mean()
     made["samples.years"] = effect_of[treated & early].mean()
     made["placebo.timing"] = 0.0  # years without treatment
+    made["samples.winsor_5"] = winsorised_effect(rows, effect_of * treated)
+    made["definitions.pca"] = component_effect(rows, effect_of * treated / kappa)
     for part, own in known["kappa_parts"].items():
         made[f"definitions.parts.{part}"] = estimands["att"] / kappa * own
     for group, effect in estimands["by_group"].items():
