@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from estimators._double.nuisance import MEMORY
 from framework.cache import Cell, Job
 from framework.errors import EstimandError
 from framework.execute.estimation import estimate
@@ -58,6 +59,26 @@ def test_draws_are_the_same_whatever_their_number() -> None:
     other = drawn(DOUBLE, 2, seed=5).draws
     assert other is not None
     assert not set(other["estimate"]) & set(few["estimate"])
+
+
+def test_permuted_treatments_are_learned_anew_and_the_outcome_once() -> None:
+    model = {
+        "outcome": "y",
+        "treatment": {"column": "d"},
+        "controls": ["x1", "x2"],
+        "estimator": DOUBLE | {"beside": "none"},
+    }
+    data = {
+        "source": {"path": "canonical.csv"},
+        "panel": {"unit": "city", "time": "year"},
+    }
+    draws = {"permute": "treatment", "times": 6}
+    MEMORY.clear()
+    cell = estimate(Job("f", "a.b", "p", data, model, draws, 4), canonical_panel())
+    assert cell.draws is not None
+    assert cell.draws["estimate"].nunique() == 6
+    # One outcome, its own treatment and six drawn ones; the outcome is found six times.
+    assert (MEMORY.made, MEMORY.found) == (8, 6)
 
 
 def test_an_estimator_that_draws_nothing_is_not_resplit() -> None:
