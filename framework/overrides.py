@@ -23,6 +23,7 @@ from framework.errors import (
     Problem,
     SafetyError,
     SpecError,
+    counted,
     did_you_mean,
 )
 from framework.override_values import read_values, write_value
@@ -135,12 +136,28 @@ def split(
     """Tell changes of the study from settings, and read the former.
 
     Args:
-        args: as typed, `key=value` each.
-        source: what the arguments are called in messages.
-        directories: as in `settings.settings`, for the choices there are.
+        args, source, directories: as in `survey`.
 
     Raises:
         EstimandError: every problem of every argument.
+    """
+    found, problems = survey(args, source, directories)
+    if problems:
+        raise EstimandError(problems)
+    return found
+
+
+def survey(
+    args: Sequence[str],
+    source: str = "override",
+    directories: Sequence[Path] | None = None,
+) -> tuple[Overrides, tuple[Problem, ...]]:
+    """What can be read of the arguments, and what is wrong with the others.
+
+    Args:
+        args: as typed, `key=value` each.
+        source: what the arguments are called in messages.
+        directories: as in `settings.settings`, for the choices there are.
     """
     found = _Found()
     for position, text in enumerate(args, 1):
@@ -153,9 +170,7 @@ def split(
             place = _place(source, position, text)
             found.problems += [p.at(place=place) for p in error.problems]
     found.problems += _repeated(found.study)
-    if found.problems:
-        raise EstimandError(found.problems)
-    return Overrides(tuple(found.study), tuple(found.conf))
+    return Overrides(tuple(found.study), tuple(found.conf)), tuple(found.problems)
 
 
 def changes(texts: Sequence[str], source: str) -> tuple[StudyOverride, ...]:
@@ -197,7 +212,7 @@ def expand(overrides: Iterable[StudyOverride]) -> tuple[Job, ...]:
     if planned > MOST_JOBS:
         raise SpecError(
             "X15",
-            f"the sweep has {planned:,} jobs",
+            f"the sweep has {counted(planned, 'job')}",
             why=" x ".join(
                 f"{len(o.values)} {o.path}" for o in overrides if o.is_sweep
             ),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from framework.errors import BAD_VALUE, NO_COLUMN, EstimandError, Problem, SpecError
+from framework.errors import BAD_VALUE, NO_COLUMN, EstimandError, Phase, Problem
 from framework.spec.study import Override, Reading, Study, open_study, read_study
 
 if TYPE_CHECKING:
@@ -21,10 +22,38 @@ def open_with(path: Path, args: Sequence[str] = ()) -> tuple[Study, Settings]:
     Raises:
         EstimandError: every problem of the study, the overrides and the settings.
     """
+    typed = _typed(args)
+    found = list(typed.problems)
+    try:
+        study = open_study(path, typed.changes)
+    except EstimandError as error:
+        found += error.problems
+    if typed.settings is None or found:
+        raise EstimandError(found)
+    return study, typed.settings
+
+
+@dataclass(frozen=True, slots=True)
+class _Typed:
+    """What was typed after the study, as far as it can be read.
+
+    Attributes:
+        settings: None where they have problems.
+    """
+
+    changes: tuple[Override, ...]
+    settings: Settings | None
+    problems: tuple[Problem, ...]
+
+
+def _typed(args: Sequence[str]) -> _Typed:
     from framework.settings import settings
 
-    changes, conf = read_overrides(args)
-    return open_study(path, changes), settings(conf)
+    changes, conf, problems = _read(args)
+    try:
+        return _Typed(changes, settings(conf), problems)
+    except EstimandError as error:
+        return _Typed(changes, None, (*problems, *error.problems))
 
 
 def read_overrides(
@@ -35,21 +64,39 @@ def read_overrides(
     Raises:
         EstimandError: every argument that can't be read, or that sweeps.
     """
-    if not args:
-        return (), ()
-    from framework.overrides import split
+    changes, conf, problems = _read(args)
+    if problems:
+        raise EstimandError(problems)
+    return changes, conf
 
-    found = split(args)
+
+def _read(
+    args: Sequence[str],
+) -> tuple[tuple[Override, ...], tuple[str, ...], tuple[Problem, ...]]:
+    """As `read_overrides`, with the problems of the arguments that can't be read."""
+    if not args:
+        return (), (), ()
+    from framework import overrides
+
+    found, wrong = overrides.survey(args)
+    problems = list(wrong)
     if found.sweeps:
         texts = " ".join(f"'{o.text}'" for o in found.sweeps)
-        raise SpecError(
-            "X22",
-            f"{found.sweeps[0].text} names several values",
-            fix=f"estimand sweep STUDY {texts}, or one value",
-            place=found.sweeps[0].place,
+        problems.append(
+            Problem(
+                Phase.SPEC,
+                "X22",
+                f"{found.sweeps[0].text} names several values",
+                fix=f"estimand sweep STUDY {texts}, or one value",
+                place=found.sweeps[0].place,
+            )
         )
-    changes = tuple(Override(o.path, o.value, o.text, o.position) for o in found.study)
-    return changes, found.conf
+    changes = tuple(
+        Override(o.path, o.value, o.text, o.position)
+        for o in found.study
+        if o not in found.sweeps
+    )
+    return changes, found.conf, tuple(problems)
 
 
 def changes_typed(args: Sequence[str]) -> tuple[str, ...]:
@@ -63,12 +110,12 @@ def survey(path: Path, args: Sequence[str] = ()) -> list[Problem]:
     A study whose text has faults still has its data read and its model resolved as far
     as they are valid, so that all faults are mended in one go.
     """
+    typed = _typed(args) if args else _Typed((), None, ())
     try:
-        changes, _ = read_overrides(args)
-        reading = read_study(path, changes)
+        reading = read_study(path, typed.changes)
     except EstimandError as error:
-        return list(error.problems)
-    found = list(reading.problems)
+        return [*typed.problems, *error.problems]
+    found = [*typed.problems, *reading.problems]
     if reading.study is not None:
         planned, more = _planned(reading.study)
         found += [*more, *beside(reading.study, planned)]
@@ -146,14 +193,25 @@ def distinct(found: Iterable[Problem]) -> list[Problem]:
     kept: list[Problem] = []
     for problem in found:
         for at, other in enumerate(kept):
-            same = (problem.code, problem.what) == (other.code, other.what)
-            if same and _along(problem.path, other.path):
+            if _same(problem, other):
                 if len(problem.path) > len(other.path):
                     kept[at] = problem
                 break
         else:
             kept.append(problem)
     return kept
+
+
+def every(error: EstimandError, path: Path, args: Sequence[str] = ()) -> EstimandError:
+    """What stopped a command, with all that `survey` finds beside it."""
+    found = survey(path, args)
+    own = [p for p in error.problems if not any(_same(p, other) for other in found)]
+    return EstimandError([*own, *found])
+
+
+def _same(one: Problem, other: Problem) -> bool:
+    said = (one.code, one.what) == (other.code, other.what)
+    return said and _along(one.path, other.path)
 
 
 def _along(one: str, other: str) -> bool:

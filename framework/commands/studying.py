@@ -12,6 +12,7 @@ from framework.commands.opening import (
     beside,
     changes_typed,
     distinct,
+    every,
     hidden,
     misspelt,
     open_with,
@@ -25,6 +26,7 @@ from framework.errors import (
     Phase,
     Problem,
     StorageError,
+    counted,
 )
 from framework.plan import Estimation, columns_checked, primary
 from framework.plan import plan as plan_study
@@ -54,7 +56,7 @@ def validate(options: argparse.Namespace) -> int:
             _say_valid(path, study, planned)
     found = [p for _, problems, _, _ in reports for p in problems]
     if len(found) > 1:
-        printing.log(f"{len(found)} problems.")
+        printing.log(f"{counted(len(found), 'problem')}.")
     return EstimandError(found).exit_code if found else OK
 
 
@@ -85,7 +87,7 @@ def _say_valid(path: Path, study: Study, planned: tuple[Estimation, ...]) -> Non
     shown = [e for e in planned if not e.hidden]
     waiting = [e for e in shown if e.not_built]
     spread = " (more once `every` meets the data)" if _has_every(shown) else ""
-    printing.out(f"{path}: valid, {len(shown)} estimations{spread}")
+    printing.out(f"{path}: valid, {counted(len(shown), 'estimation')}{spread}")
     if not columns_checked(study):
         printing.out("  columns are not checked: this source needs reading (--data)")
     for name, guess, places in misspelt(study):
@@ -131,7 +133,10 @@ def plan(options: argparse.Namespace) -> int:
     from framework.commands.planning import described
     from framework.commands.running import plan_run, start
 
-    study, settings = open_with(options.study, options.overrides)
+    try:
+        study, settings = open_with(options.study, options.overrides)
+    except EstimandError as error:
+        raise every(error, options.study, options.overrides) from None
     work = start(study, settings.runs)
     planned = plan_run(work, options.only, build=False)
     rows = {e.address: described(work, e) for e in planned if not e.hidden}
@@ -149,7 +154,9 @@ def plan(options: argparse.Namespace) -> int:
         return OK
     source = next(iter(work.panels.values()), None)
     shown = [e for e in planned if not e.hidden]
-    printing.out(f"{study.name}: {len(shown)} estimations, seed {study.seed}")
+    printing.out(
+        f"{study.name}: {counted(len(shown), 'estimation')}, seed {study.seed}"
+    )
     held = " (as frozen)" if study.frozen else ""
     printing.out(f"  primary specification {primary(study)[:12]}{held}")
     for line in source.ledger if source else ():
@@ -160,9 +167,9 @@ def plan(options: argparse.Namespace) -> int:
 
 
 def _ledger(line: Any) -> str:
-    rows = f"{line.rows_in} -> {line.rows_out} rows"
-    rows = f"{line.rows_out} rows" if line.rows_in == line.rows_out else rows
-    cells = f", {line.cells} cells" if line.cells else ""
+    rows = f"{line.rows_in} -> {counted(line.rows_out, 'row')}"
+    rows = f"{counted(line.rows_out, 'row')}" if line.rows_in == line.rows_out else rows
+    cells = f", {counted(line.cells, 'cell')}" if line.cells else ""
     detail = f" ({line.detail})" if line.detail else ""
     return f"{line.name}: {rows}{cells}{detail}"
 
@@ -181,11 +188,8 @@ def run(options: argparse.Namespace) -> int:
     try:
         study, settings = open_with(options.study, options.overrides)
         plan_study(study)
-    except EstimandError:
-        problems = survey(options.study, options.overrides)
-        if problems:
-            raise EstimandError(problems) from None
-        raise
+    except EstimandError as error:
+        raise every(error, options.study, options.overrides) from None
     if settings.sweep.overrides:
         read_overrides(settings.sweep.overrides)
     if options.output is not None:

@@ -408,3 +408,44 @@ def test_a_seed_that_was_typed_is_shown_where_it_was_typed(lab, seed):
     err = lab.capture.readouterr().err
     assert "override 1  seed: a seed is a whole number from 0" in err
     assert f"    seed={seed}\n" in err
+
+
+# -- what was typed beside the study ---------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", ["run", "plan"])
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("executor=nope", "override 1  executor: no executor 'nope' (X01)"),
+        ("exector=inline", "'exector' is neither of the study nor a setting (X17)"),
+        ("executor.workers=abc", "should be a whole number, got 'abc' (X15)"),
+        ("model.controls=[x1", "`]` is missing (X13)"),
+        ("model.outcom=y", "unknown key 'outcom' (X17)"),
+        ("model.estimand=att,acrt", "names several values (X22)"),
+    ],
+)
+def test_a_wrong_setting_hides_no_fault_of_the_study(lab, verb, typed, said):
+    lab.data(lab.frame())
+    lab.study(
+        HEAD.replace("outcome: y", "outcome: yy").replace(
+            "twfe", "{twfe: {leads: foo}}"
+        )
+        + "checks: {h: {plain: {}}}\n"
+    )
+    assert main([verb, "study.yaml", typed]) == 2
+    err = lab.capture.readouterr().err
+    assert err.count(said) == 1
+    assert err.count("no column 'yy'") == 1
+    assert err.count("model.estimator.leads: should be a list") == 1
+    assert "3 problems." in err
+
+
+def test_wrong_settings_are_told_together(lab):
+    lab.data(lab.frame())
+    lab.study(HEAD + "checks: {h: {plain: {}}}\n")
+    typed = ["executor=nope", "model.outcom=y", "tracking=nowhere", "model.seed=1"]
+    assert main(["run", "study.yaml", *typed]) == 2
+    err = lab.capture.readouterr().err
+    told = re.findall(r"^override (\d)", err, re.MULTILINE)
+    assert sorted(told) == ["1", "2", "3", "4"]
