@@ -274,9 +274,6 @@ def _not_built(variation: Variation) -> tuple[str, ...]:
         if isinstance(flat, Mapping) and choices.is_planned(kind, str(flat.get("name")))
     ]
     found += _unbuilt_options(model.get("estimator"))
-    draws = variation.draws or {}
-    if (draws.get("rebuild") or "leave_out" in draws) and _reads_files(data):
-        found.append("draws that redo steps which read files")
     return tuple(dict.fromkeys(found))
 
 
@@ -287,12 +284,6 @@ def _unbuilt_options(flat: Any) -> tuple[str, ...]:
     except (ValidationError, EstimandError):
         return ()  # the faults of the choice are said where it is checked
     return plugin.unbuilt() if isinstance(plugin, Estimator) else ()
-
-
-def _reads_files(data: Mapping[str, Any]) -> bool:
-    return any(
-        flat.get("name") == "merge" for flat in (data.get("steps") or {}).values()
-    )
 
 
 # -- columns, checked against the header -----------------------------------------------
@@ -626,7 +617,7 @@ def _name_problems(draws: Mapping[str, Any], tree: Tree) -> Iterator[Problem]:
                 f"'{path.split('.')[-1]}' reads '{column}', and draws resample it",
                 why="every copy that is drawn has a name of its own, so that a condition "
                 "on names would not hold for it",
-                fix="a column that marks these rows, or leave them out of the file",
+                fix="a column of the data file in its place: it goes with every copy",
                 path=path,
             )
 

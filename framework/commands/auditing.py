@@ -262,7 +262,7 @@ class _Stage:
             work = start(study, settings.runs)
             levels = levels_of(study, work.prepared)
             planned = plan(study, levels=levels)
-            work.prepared.unprepared(study.data)
+            work.prepared.unprepared(study.data, files=False)
             said = work.prepared.simulated(study.data)
         except EstimandError as error:
             return cls(study, _planned(study), None, error.problems[0].what, None)

@@ -106,13 +106,7 @@ class Prepared:
             raise EstimandError(problems)
         if not frames:
             return panel
-        told = json.dumps([panel.key, hashes], sort_keys=True)
-        key = hashlib.sha256(told.encode()).hexdigest()
-        if key not in self._panels:
-            self._panels[key] = replace(
-                panel, key=key, frames={**panel.frames, **frames}
-            )
-        return self._panels[key]
+        return self._beside(panel, frames, hashes)
 
     def survey(
         self, data: Data, protected: frozenset[str]
@@ -192,9 +186,30 @@ class Prepared:
         """sha256 of the source's bytes, once it was read."""
         return self._hashes.get(_marker(data), "")
 
-    def unprepared(self, data: Data) -> Panel:
-        """The panel before its first step."""
-        return self._source(data)
+    def unprepared(self, data: Data, *, files: bool = True) -> Panel:
+        """The panel before its first step, with the second `files` that steps read."""
+        panel = self._source(data)
+        if not files:
+            return panel
+        frames: dict[str, Any] = {}
+        hashes: dict[str, str] = {}
+        for name, flat in data.steps.items():
+            for at, source in _built(flat, data).files(name).items():
+                found = self._file(source)
+                frames[at], hashes[at] = found.frame, found.sha256
+        return self._beside(panel, frames, hashes) if frames else panel
+
+    def _beside(
+        self, panel: Panel, frames: Mapping[str, Any], hashes: Mapping[str, str]
+    ) -> Panel:
+        """The panel with second files, under a key that tells their bytes."""
+        told = json.dumps([panel.key, hashes], sort_keys=True)
+        key = hashlib.sha256(told.encode()).hexdigest()
+        if key not in self._panels:
+            self._panels[key] = replace(
+                panel, key=key, frames={**panel.frames, **frames}
+            )
+        return self._panels[key]
 
     def _step(
         self,

@@ -314,6 +314,65 @@ def test_standard_errors_with_and_without_the_step(
     assert "Resampled, data steps not redone" in table
 
 
+def test_steps_that_read_a_second_file_are_redone_with_it(
+    tmp_path: Path, frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A column looked up in every draw is the column that stands in the data."""
+    frame["land"] = 1.0 + frame["year"] % 3
+    frame["rain"] = np.sqrt(frame["year"])
+    second = frame[["year", "land", "rain"]].drop_duplicates()
+    done = {}
+    for name, data in (
+        ("looked_up", frame.drop(columns=["land", "rain"])),
+        ("beside", frame),
+    ):
+        folder = tmp_path / name
+        folder.mkdir()
+        monkeypatch.chdir(folder)
+        second.to_csv(folder / "second.csv", index=False)
+        path = study(
+            folder,
+            data,
+            less={"draws": {"leave_out": "eff", "times": 3}},
+            anew={"draws": {"resample": "unit", "times": 4, "rebuild": True}},
+        )
+        text = yaml.safe_load(path.read_text("utf-8"))
+        text["data"]["steps"]["eff"]["sbm"]["inputs"] = ["x", "land"]
+        text["model"]["controls"] = [{"log": "rain"}]
+        if name == "looked_up":
+            lookup = {"source": "second.csv", "on": "year"}
+            text["data"]["steps"] = {
+                "fields": {"merge": {**lookup, "columns": "land"}},
+                **text["data"]["steps"],
+                "weather": {"merge": {**lookup, "columns": "rain"}},
+            }
+        path.write_text(yaml.safe_dump(text, sort_keys=False), encoding="utf-8")
+        done[name] = run(path, *QUICK, track=False, report=False)
+    for line, frame_name in (("a.less", "left_out"), ("a.anew", "draws")):
+        one, other = (d.result(line).frames[frame_name] for d in done.values())
+        assert one["estimate"].notna().all()
+        assert len(one)
+        pd.testing.assert_frame_equal(one, other)
+
+
+def test_names_that_a_resample_changes_are_not_looked_up(
+    tmp_path: Path, frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    frame.drop_duplicates("unit")[["unit"]].assign(area=1.0).to_csv(
+        tmp_path / "second.csv", index=False
+    )
+    lookup = {"merge": {"source": "second.csv", "on": "unit", "columns": "area"}}
+    again = {"resample": "unit", "times": 4, "rebuild": True}
+    path = study(tmp_path, frame, bad={"draws": again, "data.steps.area": lookup})
+    with pytest.raises(EstimandError) as caught:
+        run(path, *QUICK, track=False, report=False, only=("a.bad",))
+    (problem,) = caught.value.problems
+    assert problem.code == "X24"
+    assert "'area' reads 'unit'" in problem.what
+    assert "data file" in problem.fix
+
+
 def test_a_resample_that_could_not_be_made_anew_is_in_neither_error(
     tmp_path: Path, frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
