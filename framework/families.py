@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from framework.errors import counted
 from framework.expect.comparison import aligned
 from framework.expect.rows import CannotBeJudged, Judged, Row, judged_row
 from framework.expect.scene import Adjusted
@@ -49,7 +50,7 @@ def adjust(
     rows, adjusted = _rows(family)
     of = f" of {name}" if name else ""
     left_out = f", {len(adjusted)} left out" if adjusted else ""
-    columns = f"{len(rows)} columns{of}{left_out}"
+    columns = f"{counted(len(rows), 'column')}{of}{left_out}"
     members = [(j, rows[j.address]) for j in family if j.address in rows]
     if not members:
         return adjusted

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from framework.claims import KEY as CLAIMS
 from framework.claims import STARS, read_claims
-from framework.errors import Phase, Problem, SpecError, did_you_mean
+from framework.errors import Phase, Problem, SpecError, counted, did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -324,7 +324,7 @@ def _one(
     return _none(
         address,
         printed,
-        f"'{name}' is {len(rows)} rows ({places}, …); name one as '{name}[index]'",
+        f"'{name}' is {counted(len(rows), 'row')} ({places}, …); name one as '{name}[index]'",
     )
 
 

@@ -18,7 +18,13 @@ from estimators._math.projection import (
     nested,
     not_singleton,
 )
-from framework.errors import DataError, EstimandError, IdentificationError, Problem
+from framework.errors import (
+    DataError,
+    EstimandError,
+    IdentificationError,
+    Problem,
+    counted,
+)
 
 if TYPE_CHECKING:
     from framework.contract import Request
@@ -363,7 +369,7 @@ def _too_few_rows(design: Design) -> Iterator[Problem]:
     if design.n <= design.n_parameters:
         yield from DataError(
             "D05",
-            f"{design.n} rows for {design.n_parameters} parameters "
+            f"{counted(design.n, 'row')} for {design.n_parameters} parameters "
             f"({len(design.regressors)} regressors, fixed effects with "
             f"{sum(design.levels)} levels)",
             why="A regression needs more rows than parameters.",
@@ -398,7 +404,7 @@ def _weights_unfit(design: Design) -> Iterator[Problem]:
     if bad.any():
         yield from DataError(
             "D03",
-            f"the weight is zero, negative or missing in {int(bad.sum())} rows",
+            f"the weight is zero, negative or missing in {counted(int(bad.sum()), 'row')}",
             fix="keep the rows with a positive weight (model.sample)",
         ).problems
     elif design.weight_kind == "frequency" and np.any(np.mod(design.weights, 1) != 0):
@@ -459,7 +465,7 @@ def _inference_unfit(request: Request, design: Design) -> Iterator[Problem]:
         if lags is not None and lags >= periods:
             yield from IdentificationError(
                 "I09",
-                f"{lags} lags in {name} and {periods} periods",
+                f"{lags} lags in {name} and {counted(int(periods), 'period')}",
                 why="No rows are so far apart; with all lags weighted alike the scores "
                 "of the fit sum to zero, and so does the standard error.",
                 fix=f"fewer than {periods} lags; a fourth of the periods is many",
@@ -515,7 +521,8 @@ def _few_clusters(request: Request, design: Design, fewest: int) -> Iterator[Pro
         elif factor.n_levels < fewest and not acknowledged:
             yield from IdentificationError(
                 "I05",
-                f"{factor.n_levels} clusters of '{factor.term}' (fewer than {fewest})",
+                f"{counted(factor.n_levels, 'cluster')} of '{factor.term}' (fewer than "
+                f"{fewest})",
                 why="The bootstrap has too few distinct draws."
                 if bootstrap
                 else "Cluster-robust standard errors are far too small with few "
@@ -531,7 +538,8 @@ def _few_clusters(request: Request, design: Design, fewest: int) -> Iterator[Pro
         if periods < fewest:
             yield from IdentificationError(
                 "I05",
-                f"{periods} periods for Driscoll-Kraay errors (fewer than {fewest})",
+                f"{counted(periods, 'period')} for Driscoll-Kraay errors (fewer than "
+                f"{fewest})",
                 why="They are consistent as periods grow, not units.",
                 fix="inference: {cluster: …}",
                 acknowledge="few_clusters",
@@ -574,7 +582,7 @@ def _few_treated(request: Request, design: Design, fewest: int) -> Iterator[Prob
     if treated < FEW_TREATED and of >= fewest:
         yield from IdentificationError(
             "I08",
-            f"{treated} treated {what} of {of} (fewer than {FEW_TREATED})",
+            f"{counted(treated, f'treated {what[:-1]}')} of {of} (fewer than {FEW_TREATED})",
             why="With so few treated the interval covers far too rarely (28 % with "
             "one, 68 % with two, where it says 95 %).",
             fix="inference: {ferman_pinto: …}, draws: {permute: treatment, times: 500}, "
@@ -610,8 +618,9 @@ def _notes(design: Design, inference: str) -> list[str]:
         treated, of, what = treated_groups(design)
         if treated < SOME_TREATED and inference != "ferman_pinto":
             notes.append(
-                f"{treated} treated {what} of {of}: standard errors are too small "
-                "with few treated; read them beside a permutation of the treatment."
+                f"{counted(treated, f'treated {what[:-1]}')} of {of}: standard errors "
+                "are too "
+                "small with few treated; read them beside a permutation of the treatment."
             )
             if inference == "wild_bootstrap":
                 notes.append(
@@ -622,13 +631,14 @@ def _notes(design: Design, inference: str) -> list[str]:
         periods = contiguous(design.periods)[1]
         if periods < SOME_PERIODS:
             notes.append(
-                f"Driscoll-Kraay errors rest on {periods} periods: with few of them and "
+                f"Driscoll-Kraay errors rest on {counted(periods, 'period')}: with few "
+                "of them and "
                 "errors that persist they are too small, however many units there are."
             )
     if design.weight_kind == "frequency":
         notes.append(
-            f"Frequency weights: {design.n} rows stand for {design.n_copies:.0f} "
-            "observations."
+            f"Frequency weights: {counted(design.n, 'row stands', 'rows stand')} for "
+            f"{design.n_copies:.0f} observations."
         )
     return notes
 

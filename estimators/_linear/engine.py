@@ -36,7 +36,7 @@ from estimators._math.projection import (
     demean_once,
 )
 from estimators._math.sandwich import sum_by
-from framework.errors import DataError, NumericalError
+from framework.errors import DataError, NumericalError, counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -455,7 +455,8 @@ def _read(result: Any, design: Design, columns: Columns) -> Solved | None:
     if sorted(order) != sorted(wanted):
         raise NumericalError(
             "N03",
-            f"the engine returned {len(order)} coefficients for {len(wanted)} columns",
+            f"the engine returned {len(order)} coefficients for "
+            f"{counted(len(wanted), 'column')}",
         )
     at = [order.index(name) for name in wanted]
     root = np.sqrt(design.scaled_weights())

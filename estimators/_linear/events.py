@@ -29,7 +29,7 @@ from estimators._linear.report import (
 from estimators._linear.timing import first_treated
 from estimators._linear.wild import bootstrapped
 from estimators._math.projection import Codes, Flags, Floats
-from framework.errors import EstimandError, IdentificationError
+from framework.errors import EstimandError, IdentificationError, counted
 from framework.result import Plot, Result
 
 if TYPE_CHECKING:
@@ -169,8 +169,8 @@ def _event_times(request: Request, events: Events) -> _Times:
     if anticipation and -anticipation <= events.reference < 0:
         raise IdentificationError(
             "E07",
-            f"reference {events.reference} lies within the {anticipation} periods of "
-            "anticipation",
+            f"reference {events.reference} lies within the "
+            f"{counted(anticipation, 'period')} of anticipation",
             why="Effects would be measured against a period that already responds.",
             fix=f"estimator.reference: {-anticipation - 1}",
         )
@@ -200,14 +200,14 @@ def _event_times(request: Request, events: Events) -> _Times:
             outside = (value < low) | (value > high)
         if events.ends == "drop":
             notes.append(
-                f"{int((outside & keep).sum())} rows outside the window "
-                f"[{low}, {high}] were left out."
+                f"{counted(int((outside & keep).sum()), 'row')} outside the window "
+                f"[{low}, {high}] left out."
             )
             keep = keep & ~outside
         elif events.ends == "bin":
             value = np.clip(value, low, high)
             notes.append(
-                f"{int((outside & keep).sum())} rows outside the window are put into "
+                f"{counted(int((outside & keep).sum()), 'row')} outside the window put into "
                 f"its end points: {low} means {low} or earlier, {high} means {high} "
                 "or later."
             )
@@ -241,7 +241,7 @@ def _always_treated(
     if events.always_treated is None:
         raise IdentificationError(
             "E05",
-            f"{count} units are treated in all their periods",
+            f"{counted(count, 'unit is', 'units are')} treated in all their periods",
             why="They have no period before treatment; kept, they shift the period "
             "effects by their own trend and change every coefficient.",
             fix="estimator.always_treated: drop (or keep)",
@@ -249,10 +249,11 @@ def _always_treated(
     if events.always_treated == "drop":
         lost = int(always.sum())
         note = (
-            f"{count} units treated in all their periods ({lost} rows) were left out."
+            f"{counted(count, 'unit')} treated in all their periods "
+            f"({counted(lost, 'row')}) left out."
         )
         return ~always, [note]
-    return keep, [f"{count} units treated in all their periods are kept."]
+    return keep, [f"{counted(count, 'unit')} treated in all their periods kept."]
 
 
 def _fit(

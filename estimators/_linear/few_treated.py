@@ -10,7 +10,7 @@ import numpy as np
 
 from estimators._math.few_treated import Groups, few_treated
 from estimators._math.projection import contiguous
-from framework.errors import IdentificationError
+from framework.errors import IdentificationError, counted
 
 if TYPE_CHECKING:
     from estimators._linear.design import Design
@@ -128,6 +128,6 @@ def _unbounded(term: str, G: int, confidence: float) -> IdentificationError:
         "I05",
         f"no value of '{term}' is rejected, however large: its {confidence:.0%} interval "
         "is the whole line",
-        why=f"With {G} clusters a draw repeats the treated ones too often.",
+        why=f"With {counted(G, 'cluster')} a draw repeats the treated ones too often.",
         fix="more clusters without treatment, or a permutation of the treatment",
     )

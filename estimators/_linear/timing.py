@@ -10,7 +10,7 @@ import numpy as np
 
 from estimators._linear.design import Regressor, label
 from estimators._math.projection import Flags, Floats
-from framework.errors import DataError, IdentificationError
+from framework.errors import DataError, IdentificationError, counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -110,7 +110,7 @@ def leads_and_lags(request: Request, orders: Sequence[int]) -> Shifted:
     lost = int((~keep).sum())
     if lost:
         listed = ", ".join(r.name for r in found)
-        notes.append(f"{lost} rows without a value of {listed} were left out.")
+        notes.append(f"{counted(lost, 'row')} without a value of {listed} left out.")
     return Shifted(tuple(found), keep if lost else None, tuple(notes))
 
 
@@ -176,7 +176,7 @@ def first_treated(request: Request) -> Floats:
         name = label(request, treatment.columns[0])
         raise DataError(
             "E06",
-            f"'{name}' is not one from the first treated period on ({wrong} rows)",
+            f"'{name}' is not one from the first treated period on ({counted(wrong, 'row')})",
             why="Leads and event times count from that period.",
             fix="treatment: {first_treated: column} alone makes the 0/1 column",
         )

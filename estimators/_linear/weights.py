@@ -24,6 +24,7 @@ from framework.errors import (
     IdentificationError,
     NumericalError,
     Problem,
+    counted,
 )
 from framework.result import COEFFICIENT_COLUMNS, Plot, Result
 
@@ -126,7 +127,8 @@ def _unfit(request: Request) -> Iterator[Problem]:
     below = int((D < 0).sum())
     if below:
         yield from refuse(
-            f"'{label(request, treatment.columns[0])}' is negative in {below} rows",
+            f"'{label(request, treatment.columns[0])}' is negative in "
+            f"{counted(below, 'row')}",
             "a treatment that is zero where there is none",
             "Shares of all treatment would not be shares.",
         )

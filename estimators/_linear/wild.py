@@ -11,7 +11,7 @@ import numpy as np
 from estimators._linear.across import crossing
 from estimators._linear.few_treated import few_treated_inference
 from estimators._math.wild_bootstrap import Multipliers, Sums, draw, multipliers
-from framework.errors import IdentificationError
+from framework.errors import IdentificationError, counted
 
 if TYPE_CHECKING:
     from estimators._linear.design import Factor
@@ -106,7 +106,7 @@ def cluster_multipliers(
     if insists and not v.enumerated:
         raise IdentificationError(
             "I09",
-            f"every draw of {kind} weights for {cluster.n_levels} clusters",
+            f"every draw of {kind} weights for {counted(cluster.n_levels, 'cluster')}",
             why="There are more than 65,536 of them, or they are not equally likely.",
             fix=f"draws: {DRAWS}",
         )
@@ -122,8 +122,8 @@ def _unbounded(term: str, G: int, confidence: float) -> IdentificationError:
         "I05",
         f"the bootstrap rejects no value of '{term}', however large: its "
         f"{confidence:.0%} interval is the whole line",
-        why=f"With {G} clusters, or an effect that rests on very few of them, too many "
-        "draws repeat the data.",
+        why=f"With {counted(G, 'cluster')}, or an effect that rests on very few of "
+        "them, too many draws repeat the data.",
         fix="weights: webb, more clusters, or a permutation of the treatment",
     )
 
@@ -148,5 +148,7 @@ def coarse(inference: Inference, cluster: Factor, v: Multipliers) -> tuple[str, 
     if cluster.n_levels >= _COARSE or kind != "rademacher":
         return ()
     distinct = v.n_draws // 2 if v.halved else v.n_draws
-    few = f"{cluster.n_levels} clusters: p has only {distinct} distinct values"
+    few = (
+        f"{counted(cluster.n_levels, 'cluster')}: p has only {distinct} distinct values"
+    )
     return (f"{few}; weights: webb has more.",)

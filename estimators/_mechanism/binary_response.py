@@ -32,7 +32,7 @@ from estimators._math.propensity import (
     quantile,
 )
 from estimators._mechanism.pseudo_poisson import NOT_OURS, STEPS, STILL, fitted_values
-from framework.errors import DataError, IdentificationError, NumericalError
+from framework.errors import DataError, IdentificationError, NumericalError, counted
 from framework.result import Plot, Result
 
 if TYPE_CHECKING:
@@ -111,8 +111,8 @@ def _iterate(design: Design, link: Link) -> tuple[Floats, Floats, Floats]:
     if sure.any() and np.all((eta[sure] > 0) == (y[sure] == 1)):
         raise IdentificationError(
             "E16",
-            f"{int(sure.sum())} rows are predicted perfectly by the regressors "
-            "(separation)",
+            f"{counted(int(sure.sum()), 'row is', 'rows are')} predicted perfectly by "
+            "the regressors (separation)",
             why="Their probability runs to zero or one without end, so some coefficient "
             "is infinite.",
             fix="leave out the regressor that decides the outcome, or those rows "

@@ -32,7 +32,13 @@ from estimators._linear.report import (
 )
 from estimators._math.l_moments import l_kurtosis
 from estimators._math.projection import Flags, Floats
-from framework.errors import DataError, EstimandError, IdentificationError, Problem
+from framework.errors import (
+    DataError,
+    EstimandError,
+    IdentificationError,
+    Problem,
+    counted,
+)
 from framework.result import Plot, Result, Test
 
 if TYPE_CHECKING:
@@ -233,8 +239,8 @@ def _notes(
         treated = len(np.unique(unit[b.rows & (D == 1)]))
         if treated < FEW_TREATED:
             yield (
-                f"{treated} treated units where {name} is {b.name}: an interval from "
-                f"fewer than {FEW_TREATED} is too short"
+                f"{counted(treated, 'treated unit')} where {name} is {b.name}: an "
+                f"interval from fewer than {FEW_TREATED} is too short"
             )
 
 

@@ -20,7 +20,7 @@ from estimators._linear.design import Regressor, build, control_regressors, labe
 from estimators._linear.engine import Fit, fit
 from estimators._linear.report import influence_of, rows_of
 from estimators._math.projection import Floats
-from framework.errors import IdentificationError, NumericalError
+from framework.errors import IdentificationError, NumericalError, counted
 from framework.result import COEFFICIENT_COLUMNS
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def paths(
             raise IdentificationError(
                 "E15",
                 f"inference {request.inference.name} with "
-                f"{len(found.levels)} cluster columns gives no covariance between "
+                f"{counted(len(found.levels), 'cluster column')} gives no covariance between "
                 "regressions",
                 fix="inference: hetero, or {cluster: one column}",
             )

@@ -23,7 +23,7 @@ from estimators._linear.design import (
 from estimators._linear.engine import Fit, fit, prepare
 from estimators._linear.report import influence_of, rows_of, scalars, table
 from estimators._math.projection import Flags, Floats
-from framework.errors import DataError, IdentificationError, NumericalError
+from framework.errors import DataError, IdentificationError, NumericalError, counted
 from framework.result import Plot, Result
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def estimate(
         raise DataError(
             "D21",
             f"outcome '{label(request, request.outcome)}' is negative in {negative} of "
-            f"{len(y)} rows",
+            f"{counted(len(y), 'row')}",
             why="An exponential mean is positive.",
             fix="a count or another nonnegative outcome; estimator: twfe or ols",
         )
@@ -105,8 +105,8 @@ def _with_outcomes(request: Request, y: Floats) -> tuple[Flags, list[str]]:
         return keep, []
     names = " or ".join(f"'{label(request, c)}'" for c in request.fixed_effects)
     said = (
-        f"{lost} rows are left out: the outcome is zero in all rows of their {names}, "
-        "which says nothing about the treatment"
+        f"{counted(lost, 'row is', 'rows are')} left out: the outcome is zero in all "
+        f"rows of their {names}, which says nothing about the treatment"
     )
     return keep, [said]
 
@@ -133,8 +133,8 @@ def _iterate(design: Design) -> tuple[Floats, Floats]:
     if falling.any():
         raise IdentificationError(
             "E16",
-            f"{int(falling.sum())} rows with outcome zero are predicted perfectly by the "
-            "regressors or fixed effects (separation)",
+            f"{counted(int(falling.sum()), 'row')} with outcome zero predicted "
+            "perfectly by the regressors or fixed effects (separation)",
             why="Their predicted mean falls towards zero without end, so some coefficient "
             "is minus infinity.",
             fix="leave out the regressor that is on only where the outcome is zero, or "

@@ -11,7 +11,13 @@ import numpy as np
 from estimators._linear.design import label
 from estimators._math.projection import Floats
 from estimators._sensitivity.choice import name_of
-from framework.errors import EstimandError, IdentificationError, NumericalError, Problem
+from framework.errors import (
+    EstimandError,
+    IdentificationError,
+    NumericalError,
+    Problem,
+    counted,
+)
 from framework.result import Result, influence_variance
 
 if TYPE_CHECKING:
@@ -189,7 +195,7 @@ def _regular(name: str, times: Sequence[int], sigma: Floats, groups: int) -> Non
         raise IdentificationError(
             "E12",
             f"the covariance of the {len(times)} coefficients of {name} has rank {rank} "
-            f"({groups} clusters)",
+            f"({counted(groups, 'cluster')})",
             why="Some combination of them would have no sampling error at all.",
             fix="a narrower window, or finer clusters",
         )

@@ -10,7 +10,7 @@ import numpy as np
 
 from estimators._linear.timing import first_treated
 from estimators._sensitivity.choice import name_of
-from framework.errors import EstimandError, IdentificationError
+from framework.errors import EstimandError, IdentificationError, counted
 from framework.result import Plot, Result
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def left_out(request: Request, of: Estimator, drop: str) -> Result:
     if len(groups) < FEWEST:
         raise IdentificationError(
             "E13",
-            f"there are {len(groups)} {spoken} to leave out",
+            f"{counted(len(groups), spoken.removesuffix('s'))} to leave out",
             why="Without the only one there is no estimate to compare.",
             fix="drop: units, or clusters",
         )
@@ -113,8 +113,8 @@ def _groups(request: Request, drop: str) -> Iterator[_Group]:
         if len(request.inference.clusters) != 1:
             raise IdentificationError(
                 "E13",
-                f"{len(request.inference.clusters)} cluster columns: which one is left "
-                "out is not said",
+                f"{counted(len(request.inference.clusters), 'cluster column')}: which "
+                "one is left out is not said",
                 fix="inference: {cluster: one column}, or drop: units",
             )
         yield from of_column(request.inference.clusters[0])

@@ -15,7 +15,7 @@ from estimators._spatial.panel import Arrays, arrays_of, lag_of, without
 from estimators._spatial.report import empty_table
 from estimators._spatial.summary import summary
 from framework.contract import Request, SpatialWeights
-from framework.errors import DataError, NumericalError
+from framework.errors import DataError, NumericalError, counted
 from framework.result import COEFFICIENT_COLUMNS, Plot, Result
 
 if TYPE_CHECKING:
@@ -117,7 +117,9 @@ def _values(
     arrays = arrays_of(request, regressors=of == "residuals")
     n = len(arrays.ids)
     if n < _FEWEST:
-        raise DataError("D05", f"{n} units: the variance needs {_FEWEST} or more")
+        raise DataError(
+            "D05", f"{counted(n, 'unit')}: the variance needs {_FEWEST} or more"
+        )
     x = arrays.y if of == "outcome" else without(arrays, arrays.y)
     flat = np.ptp(x, axis=0) <= 1e-12 * np.abs(x).max()
     if flat.any():
@@ -282,8 +284,8 @@ def local_autocorrelation(
         notes=(
             (
                 f"p values by {permutations} conditional permutations, two-sided, not "
-                f"adjusted for {len(arrays.ids)} units; clusters at {level:g}; spatial "
-                f"weights '{weights.name or 'outcome'}'"
+                f"adjusted for {counted(len(arrays.ids), 'unit')}; clusters at "
+                f"{level:g}; spatial weights '{weights.name or 'outcome'}'"
             ),
             *said,
         ),
@@ -411,7 +413,8 @@ def local_concentration(
         notes=(
             (
                 f"{what}; p of the normal approximation, two-sided, not adjusted for "
-                f"{len(arrays.ids)} units; p_permutation by {permutations} conditional "
+                f"{counted(len(arrays.ids), 'unit')}; p_permutation by {permutations} "
+                "conditional "
                 f"permutations; hot and cold spots at {level:g}; spatial weights "
                 f"'{weights.name or 'outcome'}'"
             ),

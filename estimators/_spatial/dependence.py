@@ -6,6 +6,7 @@ import numpy as np
 
 from estimators._math.spatial_autocorrelation import pesaran_cd, weighted_cd
 from estimators._spatial.panel import Arrays, without
+from framework.errors import counted
 from framework.result import Test
 
 _FEWEST_PERIODS = 4
@@ -20,9 +21,13 @@ def dependence(arrays: Arrays, seed: int) -> Test:
     name, null = "pesaran_cd", "residuals of different units are unrelated"
     n, t = arrays.y.shape
     if t < _FEWEST_PERIODS:
-        return Test(name, null, reason=f"{t} periods are too few for correlations")
+        return Test(
+            name,
+            null,
+            reason=f"{counted(t, 'period is', 'periods are')} too few for correlations",
+        )
     e = without(arrays, arrays.y)
-    said = f"{n} units"
+    said = f"{counted(n, 'unit')}"
     if arrays.time:
         # Period effects make residuals add up to zero in each period: the plain CD is
         # then negative whatever the truth.

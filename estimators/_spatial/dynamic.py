@@ -25,7 +25,7 @@ from estimators._spatial.panel import Arrays, Regressor, arrays_of, lag_of
 from estimators._spatial.report import effects_in_words, said_transform, table_of
 from estimators._spatial.summary import summary
 from framework.contract import Request
-from framework.errors import DataError, IdentificationError, NumericalError
+from framework.errors import DataError, IdentificationError, NumericalError, counted
 from framework.result import Result
 
 if TYPE_CHECKING:
@@ -129,8 +129,8 @@ def _dense_in_time(arrays: Arrays) -> None:
     if len(arrays.periods) < _FEWEST_PERIODS:
         raise DataError(
             "D05",
-            f"{len(arrays.periods)} periods: a dynamic panel needs {_FEWEST_PERIODS} or "
-            "more",
+            f"{counted(len(arrays.periods), 'period')}: a dynamic panel needs "
+            f"{_FEWEST_PERIODS} or more",
         )
     steps = np.diff(arrays.periods)
     if (steps != steps[0]).any():

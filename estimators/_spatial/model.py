@@ -33,7 +33,7 @@ from estimators._math.spatial_ml import (
 )
 from estimators._math.spatial_operator import Implicit
 from estimators._spatial.panel import EXACT, Arrays
-from framework.errors import IdentificationError, NumericalError
+from framework.errors import IdentificationError, NumericalError, counted
 
 #: What standard errors allow for.
 Errors = Literal["iid", "hetero", "cluster"]
@@ -142,7 +142,7 @@ def estimated(
     if units > MOST_UNITS and dense:
         raise NumericalError(
             "N06",
-            f"{units:,} units: {dense} needs dense matrices of "
+            f"{counted(units, 'unit')}: {dense} needs dense matrices of "
             f"{8 * units**2 / 1e9:.1f} GB each",
             fix="one lag of the outcome or the errors, one sparse matrix, inference: iid; "
             f"lag: covariates; or up to {MOST_UNITS:,} units",
@@ -218,7 +218,8 @@ def _scaled(
     if problem.units_left * problem.periods_left <= len(Z) + 3:
         raise IdentificationError(
             "D05",
-            f"{arrays.y.size} rows for {len(Z) + 3} parameters and the fixed effects",
+            f"{counted(arrays.y.size, 'row')} for {len(Z) + 3} parameters and the "
+            "fixed effects",
         )
     return problem, terms, size, [float(s) for s in scale]
 
@@ -301,7 +302,9 @@ def _at(problem: Problem, rho: float, W2: Any) -> Multipliers:
     if lag.omega is None and (W2 is None or W2 is lag.W):
         return multipliers(n, None, lag, W2, implicit_at(problem, lag, rho))
     if n > MOST_UNITS:
-        raise NumericalError("N06", f"{n:,} units: impacts need dense matrices")
+        raise NumericalError(
+            "N06", f"{counted(n, 'unit')}: impacts need dense matrices"
+        )
     return multipliers(n, lag.inverse(rho), lag, W2)
 
 

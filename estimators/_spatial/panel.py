@@ -18,6 +18,7 @@ from framework.errors import (
     IdentificationError,
     Phase,
     Problem,
+    counted,
 )
 
 if TYPE_CHECKING:
@@ -162,7 +163,7 @@ def _balanced(
         )
     if n < _FEWEST_UNITS:
         raise DataError(
-            "D05", f"{n} units: spatial models need {_FEWEST_UNITS} or more"
+            "D05", f"{counted(n, 'unit')}: spatial models need {_FEWEST_UNITS} or more"
         )
     if not (np.diff(codes * t + at) == 1).all():
         raise DataError("P03", "the rows are not sorted by unit and period")
@@ -259,7 +260,7 @@ def _clusters(
     elif count < fewest and "few_clusters" not in request.acknowledge:
         refuse(
             "I05",
-            f"{count} clusters of '{name}'",
+            f"{counted(count, 'cluster')} of '{name}'",
             "clustered standard errors are far too small with so few",
             "finer clusters, or inference: iid",
             "few_clusters",
@@ -292,7 +293,7 @@ def _few_treated(
             yield Problem(
                 Phase.DESIGN,
                 "I08",
-                f"{units} treated units of '{r.term}'",
+                f"{counted(units, 'treated unit')} of '{r.term}'",
                 why="standard errors are unreliable with so few treated units",
                 fix="randomization inference (draws: permute), or synthetic control",
                 acknowledge="few_treated",

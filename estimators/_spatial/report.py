@@ -26,7 +26,7 @@ from estimators._spatial.model import (
 from estimators._spatial.panel import EXACT, Arrays, arrays_of, lag_of, survives
 from estimators._spatial.summary import summary
 from framework.contract import Request, SpatialWeights
-from framework.errors import NumericalError
+from framework.errors import NumericalError, counted
 from framework.result import COEFFICIENT_COLUMNS, Result, Test
 
 if TYPE_CHECKING:
@@ -86,7 +86,8 @@ def spatial_panel(
     notes = _notes(m, used, correction, shares)
     if m.trace_error:
         notes.append(
-            f"{len(arrays.ids):,} units: one trace of the information matrix by {PROBES} "
+            f"{counted(len(arrays.ids), 'unit')}: one trace of the information matrix "
+            f"by {PROBES} "
             f"random probes, relative standard error {m.trace_error:.2g}; estimates and "
             "the likelihood are exact"
         )

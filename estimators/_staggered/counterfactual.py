@@ -22,6 +22,7 @@ from framework.errors import (
     IdentificationError,
     NumericalError,
     Problem,
+    counted,
 )
 from framework.result import Test
 
@@ -204,7 +205,8 @@ def _sample(
             str(p) for p in panel.periods[np.flatnonzero(gone.any(axis=0))]
         )
         notes.append(
-            f"{int(gone.sum())} treated rows (periods {listed}) can't be imputed: fewer "
+            f"{counted(int(gone.sum()), 'treated row')} (periods {listed}) can't be "
+            "imputed: fewer "
             f"than {floor + 2} untreated units there, or none that links them."
         )
     lost = [c for j, c in enumerate(panel.controls) if j not in first.kept]
@@ -247,7 +249,8 @@ def _short(panel: Grid, untreated: Flags, floor: int) -> Iterator[Problem]:
     if short.any():
         yield from IdentificationError(
             "E05",
-            f"{int(short.sum())} treated units have fewer than {floor + 1} untreated "
+            f"{counted(int(short.sum()), 'treated unit has', 'treated units have')} "
+            f"fewer than {floor + 1} untreated "
             f"periods (the fewest: {int(n[on].min())})",
             why=f"A unit's own effect and its loadings on {floor} factors are fitted to "
             "its untreated periods.",
@@ -530,7 +533,7 @@ def _spoken(
         )
     what = "number of factors" if options.kind == "rank" else "penalty"
     yield (
-        f"Jackknife standard errors over {panel.n_clusters} clusters of "
+        f"Jackknife standard errors over {counted(panel.n_clusters, 'cluster')} of "
         f"'{panel.cluster_term}', the {what} held fixed."
     )
 

@@ -24,7 +24,7 @@ from estimators._staggered.group_time import (
     uneven,
 )
 from estimators._staggered.report import Effect, Effects, joint, result, shown
-from framework.errors import EstimandError, IdentificationError, Problem
+from framework.errors import EstimandError, IdentificationError, Problem, counted
 from framework.result import Plot, Test
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def basis_of(options: DoseOptions, dose: Floats) -> math.Basis:
     out = [k for k in inner if not low < k < high]
     if len(levels) < size or out or len(set(inner)) < len(inner):
         what = (
-            f"{len(levels)} distinct doses for the {size} columns of the curve"
+            f"{len(levels)} distinct doses for the {counted(size, 'column')} of the curve"
             if len(levels) < size
             else f"knots {_listed(out or inner)} with doses from {low:g} to {high:g}"
         )
@@ -176,7 +176,7 @@ def _unfit(
         if len(levels) < basis.size:
             short.append(f"{name} has {len(levels)} distinct doses")
         elif len(own) <= basis.size:
-            short.append(f"{name} has {len(own)} units")
+            short.append(f"{name} has {counted(len(own), 'unit')}")
         elif isinstance(basis, math.Spline):
             out = [k for k in basis.knots if not levels[0] < k < levels[-1]]
             if out:
@@ -185,7 +185,8 @@ def _unfit(
     if short:
         yield from IdentificationError(
             "I11",
-            f"the curve of {basis.size} columns can't be fitted in {len(short)} cohorts "
+            f"the curve of {basis.size} columns can't be fitted in "
+            f"{counted(len(short), 'cohort')} "
             f"({'; '.join(short[:3])}{'; …' if len(short) > 3 else ''})",  # noqa: PLR2004 - as many as fit a line
             why="Every cohort has a curve of its own, and the average is over all of "
             "them; leaving some out in silence would change what is averaged.",
@@ -358,7 +359,8 @@ def _tests(
         ("linear_dose_response", "the effect is one line in the dose", 2),
     ):
         if basis.size <= f:
-            reason = f"the curve has {basis.size} columns: it is so by construction"
+            columns = counted(basis.size, "column")
+            reason = f"the curve has {columns}: it is so by construction"
             tests.append(Test(name, null, reason=reason))
             continue
         C = math.outside(math.coordinates(basis, lines[:, :f], points))
@@ -416,13 +418,14 @@ def _said(
     """The curve, the averages and what has to hold for either."""
     if isinstance(basis, math.Spline):
         knots = f"knots at {_listed(basis.knots)}" if basis.knots else "no knots"
-        curve = f"{basis.size} columns: a spline of degree {basis.degree}, {knots}"
+        curve = f"{counted(basis.size, 'column')}: a spline of degree {basis.degree}, {knots}"
     else:
         curve = f"one effect for each of {basis.size} doses"
     own = dose[used]
     reach = f"{own.min():g} to {own.max():g}"
+    have = counted(len(own), "treated unit has", "treated units have")
     notes = [
-        f"The curve has {curve}; {len(own)} treated units have doses from {reach}.",
+        f"The curve has {curve}; {have} doses from {reach}.",
         ASSUMED,
         f"Over cells these are {MEANING[options.cells.overall]}.",
         *spoken(options.cells, panel),
@@ -430,7 +433,7 @@ def _said(
     ]
     if len(own) < FEW_TREATED * basis.size:
         notes.append(
-            f"{len(own)} treated units for {basis.size} columns: the ends of the curve rest "
-            "on very few of them."
+            f"{counted(len(own), 'treated unit')} for {basis.size} columns: the ends "
+            "of the curve rest on very few of them."
         )
     return notes

@@ -10,7 +10,13 @@ import numpy as np
 
 from estimators._linear.design import label
 from estimators._math.projection import Codes, Flags, Floats
-from framework.errors import DataError, EstimandError, IdentificationError, Problem
+from framework.errors import (
+    DataError,
+    EstimandError,
+    IdentificationError,
+    Problem,
+    counted,
+)
 
 if TYPE_CHECKING:
     from framework.contract import Request, Treatment
@@ -129,7 +135,7 @@ class _Path:
         if len(negative):
             yield from DataError(
                 "E06",
-                f"'{name}' is negative in {len(negative)} units "
+                f"'{name}' is negative in {counted(len(negative), 'unit')} "
                 f"({_named(ids, negative)})",
                 why="A dose counts from none; units below and above it are no single "
                 "curve from zero.",
@@ -139,7 +145,7 @@ class _Path:
         if len(moved):
             yield from DataError(
                 "E06",
-                f"'{name}' changes after it has started in {len(moved)} units "
+                f"'{name}' changes after it has started in {counted(len(moved), 'unit')} "
                 f"({_named(ids, moved)})",
                 why="A unit has one dose here; with several, its outcome shows the "
                 "effects of all of them at once.",
@@ -164,8 +170,8 @@ class _Path:
             if len(gap):
                 yield from DataError(
                     "E01",
-                    f"{len(gap)} units have no row just before their dose is first seen "
-                    f"({_named(ids, gap)})",
+                    f"{counted(len(gap), 'unit has', 'units have')} no row just before "
+                    f"their dose is first seen ({_named(ids, gap)})",
                     why="The period in which it started is not known, and the base "
                     "period comes before it.",
                     fix="leave those units out",

@@ -12,7 +12,7 @@ from estimators._linear.design import label
 from estimators._math.projection import Flags, contiguous
 from estimators._math.triple_difference import Groups
 from estimators._staggered.grid import Grid, effects_of_model, grid, some_rows
-from framework.errors import EstimandError, IdentificationError, Problem
+from framework.errors import EstimandError, IdentificationError, Problem, counted
 
 if TYPE_CHECKING:
     from framework.contract import Request
@@ -105,7 +105,7 @@ def _moderator(request: Request) -> str:
             "E17",
             "no single column says which units the treatment can touch"
             if len(named) != 1
-            else f"{len(treatment.columns) if treatment else 0} treatments",
+            else f"{counted(len(treatment.columns) if treatment else 0, 'treatment')}",
             why="A triple difference compares eligible with ineligible units, in "
             "groups that are treated and in groups that are not.",
             fix="interact: a 0/1 column, 1 for eligible units, with its main effect; "
@@ -124,7 +124,8 @@ def _unfit(request: Request, treatment: str, who: str) -> Iterator[Problem]:
     if not np.isin(values, (0.0, 1.0)).all():
         yield from IdentificationError(
             "E17",
-            f"'{name}' is not 0 or 1 in {int((~np.isin(values, (0.0, 1.0))).sum())} rows",
+            f"'{name}' is not 0 or 1 in "
+            f"{counted(int((~np.isin(values, (0.0, 1.0))).sum()), 'row')}",
             why="It says whether a unit is eligible; a share or a centred column can't.",
             fix="interact: a 0/1 column, without center (data.steps: {above: …})",
         ).problems
@@ -136,7 +137,7 @@ def _unfit(request: Request, treatment: str, who: str) -> Iterator[Problem]:
         if both:
             yield from IdentificationError(
                 "E17",
-                f"'{name}' changes over time in {both} units",
+                f"'{name}' changes over time in {counted(both, 'unit')}",
                 why="Who moves between eligible and ineligible is in both groups "
                 "compared, and may move because of the treatment.",
                 fix=f"interact: {{at: {{column: {name}, …}}}} with a period before "

@@ -23,6 +23,7 @@ from estimators._staggered.group_time import (
 )
 from estimators._staggered.report import Effects, result, shown
 from estimators._staggered.saturated import before_the_last
+from framework.errors import counted
 
 if TYPE_CHECKING:
     from framework.contract import Request
@@ -154,8 +155,8 @@ def _beside(panel: Grid, x: Floats, dummies: Floats) -> Floats:
 def _collinear(lost: int) -> Iterator[str]:
     if lost:
         yield (
-            f"{lost} treated cells are collinear with unit and period effects: they are "
-            "not part of any average."
+            f"{counted(lost, 'treated cell is', 'treated cells are')} collinear with "
+            "unit and period effects: they are not part of any average."
         )
 
 

@@ -22,6 +22,7 @@ from framework.errors import (
     EstimandError,
     IdentificationError,
     Problem,
+    counted,
 )
 
 if TYPE_CHECKING:
@@ -317,13 +318,16 @@ def _always(
     if always_treated is None:
         raise IdentificationError(
             "E05",
-            f"{count} units are treated in all their periods",
+            f"{counted(count, 'unit is', 'units are')} treated in all their periods",
             why="They have no period before treatment (and anticipation), so nothing "
             "says what they would have been without it.",
             fix="estimator.always_treated: drop",
         )
     lost = int((~before).sum())
-    note = f"{count} units treated in all their periods ({lost} rows) were left out."
+    note = (
+        f"{counted(count, 'unit')} treated in all their periods "
+        f"({counted(lost, 'row')}) left out."
+    )
     return before, [note]
 
 
@@ -365,8 +369,8 @@ def units_by_periods(
     late = np.isfinite(cohort) & (cohort > periods[-1] + anticipation)
     if late.any():
         notes.append(
-            f"{int(late.sum())} units first treated after the last period count as "
-            "never treated."
+            f"{counted(int(late.sum()), 'unit')} first treated after the last period "
+            "taken as never treated."
         )
     own = np.where(late, np.inf, cohort)
     factor = design.clusters[0]

@@ -15,7 +15,7 @@ from estimators._staggered.adoption import Adoption
 from estimators._staggered.grid import Grid, effects_of_model, grid
 from estimators._staggered.report import Effect, Effects, joint, result, shown
 from estimators._staggered.unfitted import Unfitted
-from framework.errors import IdentificationError
+from framework.errors import IdentificationError, counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -146,7 +146,8 @@ def identified(panel: Adoption, cells: Cells, usable: Flags) -> tuple[Cells, lis
     if lost.any():
         last = sorted({int(panel.periods[t]) for t in cells.t[lost]})
         notes.append(
-            f"{int(lost.sum())} treated cells have no control left (periods "
+            f"{counted(int(lost.sum()), 'treated cell has', 'treated cells have')} no "
+            "control left (periods "
             f"{', '.join(map(str, last))}): they are not part of any average."
         )
     cells = cells.keep(usable)
@@ -411,7 +412,7 @@ def spoken(
     controls = options.control_group.replace("_", "-")
     said = f"Controls: {controls} {who}; base period {options.base_period}"
     if panel.anticipation:
-        said += f", {panel.anticipation} periods of anticipation"
+        said += f", {counted(panel.anticipation, 'period')} of anticipation"
     if panel.controls:
         said += f"; {options.method.replace('_', ' ')} with {len(panel.controls)} "
         said += f"covariates {when}"

@@ -13,7 +13,7 @@ from estimators._math.sandwich import parameters
 from estimators._math.two_way_fit import TwoWayFit, Weights, fit
 from estimators._staggered.grid import Grid, effects_of_model, grid
 from estimators._staggered.report import Effect, Effects, result, shown
-from framework.errors import IdentificationError
+from framework.errors import IdentificationError, counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -173,7 +173,8 @@ def _impute(panel: Grid, untreated: Flags) -> _Imputed:
             str(p) for p in panel.periods[np.flatnonzero(gone.any(axis=0))]
         )
         notes.append(
-            f"{int(gone.sum())} treated rows (periods {listed}) can't be imputed, as no "
+            f"{counted(int(gone.sum()), 'treated row')} (periods {listed}) can't be "
+            "imputed, as no "
             "untreated unit links them: they are not part of any average."
         )
     unit, t = np.nonzero(known)
@@ -320,7 +321,8 @@ def _leads(
     reference = int(there[there < tested[0]][-1])
     if len(held) < len(tested):
         note = (
-            f"Pre-trends are not identified: {len(tested)} leads are collinear with "
+            "Pre-trends are not identified: "
+            f"{counted(len(tested), 'lead is', 'leads are')} collinear with "
             "unit and period effects; set estimator.pretrends lower."
         )
         return [], None, [note]

@@ -9,7 +9,7 @@ import numpy as np
 
 from estimators._linear.design import FEW_TREATED, label
 from estimators._math.projection import Codes, Flags, Floats, contiguous
-from framework.errors import DataError, IdentificationError
+from framework.errors import DataError, IdentificationError, counted
 from framework.result import COEFFICIENT_COLUMNS, Plot, Result
 
 if TYPE_CHECKING:
@@ -217,11 +217,11 @@ def _overlap_notes(overlap: pd.DataFrame) -> Iterator[str]:
 def _notes(paths: pd.DataFrame, support: pd.DataFrame, N: int) -> Iterator[str]:
     count = dict(zip(paths["path"], paths["n_units"], strict=True))
     listed = "; ".join(f"{path} {n}" for path, n in count.items())
-    yield f"{N} units: {listed}."
+    yield f"{counted(N, 'unit')}: {listed}."
     if always := count.get("always treated"):
         yield (
-            f"{always} units are treated in all their periods: they have no period "
-            "before treatment and are no clean controls."
+            f"{counted(always, 'unit is', 'units are')} treated in all their periods: "
+            "they have no period before treatment and are no clean controls."
         )
     if "never treated" not in count:
         yield "There are no never-treated units."

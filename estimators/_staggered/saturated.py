@@ -23,7 +23,7 @@ from estimators._staggered.group_time import (
     rows_of,
 )
 from estimators._staggered.report import Effects, result, shown
-from framework.errors import IdentificationError
+from framework.errors import IdentificationError, counted
 
 if TYPE_CHECKING:
     from framework.contract import Request
@@ -172,8 +172,8 @@ def _cells(panel: Grid, found: Saturated, control: float) -> tuple[Cells, list[s
     lost = int((~known & (cells.event_time >= 0)).sum())
     if lost:
         notes.append(
-            f"{lost} treated cells have no rows that link them to their reference: they "
-            "are not part of any average."
+            f"{counted(lost, 'treated cell has', 'treated cells have')} no rows that "
+            "link them to their reference: they are not part of any average."
         )
     cells = cells.keep(known)
     if not (cells.event_time >= 0).any():

@@ -27,7 +27,7 @@ from estimators._staggered.grid import (
     units_by_periods,
 )
 from estimators._staggered.report import Effect, Effects, joint, result
-from framework.errors import EstimandError, IdentificationError, Problem
+from framework.errors import EstimandError, IdentificationError, Problem, counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -132,7 +132,7 @@ def _other_treatments(request: Request) -> Iterator[Problem]:
         listed = ", ".join(f"'{label(request, c)}'" for c in treatment.columns)
         yield from IdentificationError(
             "E11",
-            f"{len(treatment.columns)} treatments ({listed})",
+            f"{counted(len(treatment.columns), 'treatment')} ({listed})",
             why="A unit's first change is that of one treatment; the others change "
             "outcomes, too.",
             fix="one treatment on this line, or a column of their combinations",
@@ -296,8 +296,8 @@ def _enough_switchers(request: Request, panel: Grid, study: Study) -> None:
     if found < FEW_TREATED and "few_treated" not in request.acknowledge:
         raise IdentificationError(
             "I08",
-            f"treatment changes in {found} clusters of '{panel.cluster_term}' "
-            f"({units} units; fewer than {FEW_TREATED})",
+            f"treatment changes in {counted(found, 'cluster')} of '{panel.cluster_term}' "
+            f"({counted(units, 'unit')}; fewer than {FEW_TREATED})",
             why="With so few the interval covers far too rarely.",
             fix="draws: {permute: treatment, times: 500}, or a synthetic control",
             acknowledge="few_treated",
@@ -440,7 +440,8 @@ def _notes(
     up, down = int((paths.sign > 0).sum()), int((paths.sign < 0).sum())
     still = len(paths.sign) - up - down
     yield (
-        f"First change of treatment: up in {up} units, down in {down}, none in {still}; "
+        f"First change of treatment: up in {counted(up, 'unit')}, down in {down}, none "
+        f"in {still}; "
         f"controls are {'never' if options.never_switched else 'not-yet'}-switched units "
         "with the same treatment in their first period"
         + (f" and the same {trends.strata}." if trends.strata else ".")
@@ -459,12 +460,14 @@ def _notes(
     undated = int((~paths.dated).sum())
     if undated:
         yield (
-            f"{undated} units change treatment in a gap of their rows: the date is not "
+            f"{counted(undated, 'unit changes', 'units change')} treatment in a gap of "
+            "their rows: the date is not "
             "known, so they are controls up to the gap and left out from there on."
         )
     if paths.crossed:
         yield (
-            f"{paths.crossed} rows were left out: treatment has been above and below that "
+            f"{counted(paths.crossed, 'row was', 'rows were')} left out: treatment has "
+            "been above and below that "
             "of the first period by then, so their effect has no direction."
         )
     if panel.controls:

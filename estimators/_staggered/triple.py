@@ -29,7 +29,7 @@ from estimators._staggered.group_time import (
 )
 from estimators._staggered.report import Effect, Effects, joint, result, shown
 from estimators._staggered.unfitted import Unfitted
-from framework.errors import IdentificationError
+from framework.errors import IdentificationError, counted
 from framework.result import Result, Test
 
 if TYPE_CHECKING:
@@ -392,7 +392,7 @@ def _spoken(who: str, options: TripleOptions, panel: Grid) -> list[str]:
         f"by smallest variance; base period {options.base_period}"
     )
     if panel.anticipation:
-        said += f", {panel.anticipation} periods of anticipation"
+        said += f", {counted(panel.anticipation, 'period')} of anticipation"
     if panel.controls:
         number = len(panel.controls)
         said += f"; {options.method.replace('_', ' ')} with {number} "

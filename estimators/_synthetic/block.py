@@ -13,7 +13,13 @@ from estimators._linear.design import label
 from estimators._linear.timing import first_treated
 from estimators._math.synthetic_did import Span
 from estimators._staggered.grid import effects_of_model, occurring
-from framework.errors import DataError, EstimandError, IdentificationError, Problem
+from framework.errors import (
+    DataError,
+    EstimandError,
+    IdentificationError,
+    Problem,
+    counted,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,8 +108,8 @@ def block(request: Request, *, fewest_before: int) -> Block:
         lost = np.unique(when[ended])
         frame, cohort_of_row = frame[~ended], cohort_of_row[~ended]
         notes.append(
-            f"{len(lost)} periods without a row of any treated unit ({lost[0]} to "
-            f"{lost[-1]}) were left out."
+            f"{counted(len(lost), 'period')} without a row of any treated unit ({lost[0]} to "
+            f"{lost[-1]}) left out."
         )
     levels, i = np.unique(frame[unit].to_numpy(dtype=np.int64), return_inverse=True)
     periods, t = np.unique(frame[time].to_numpy(dtype=np.int64), return_inverse=True)
@@ -126,15 +132,15 @@ def block(request: Request, *, fewest_before: int) -> Block:
     later = np.isfinite(cohort) & (cohort > periods[-1] + k)
     if later.any():
         notes.append(
-            f"{int(later.sum())} units first treated after the last period count as "
-            "never treated."
+            f"{counted(int(later.sum()), 'unit')} first treated after the last period "
+            "taken as never treated."
         )
         cohort[later] = np.inf
     between = np.isfinite(cohort) & (cohort > periods[-1])
     if between.any():
         notes.append(
-            f"{int(between.sum())} units whose treatment may be anticipated but never "
-            "starts in the sample were left out."
+            f"{counted(int(between.sum()), 'unit')} whose treatment may be anticipated "
+            "but never starts in the sample left out."
         )
         units, Y, X, cohort = (
             units[~between],
@@ -144,7 +150,8 @@ def block(request: Request, *, fewest_before: int) -> Block:
         )
     if k:
         notes.append(
-            f"{k} periods before treatment (anticipation) are neither before nor after."
+            f"{counted(k, 'period of anticipation is', 'periods of anticipation are')} "
+            "neither before nor after treatment."
         )
     problems = list(_unfit(request, Y, cohort - k, periods, fewest_before))
     if problems:
@@ -206,7 +213,7 @@ def _finite(request: Request, frame: pd.DataFrame, aliases: list[str]) -> None:
             problems += DataError(
                 "D08",
                 f"'{label(request, alias)}' is missing or infinite in {bad} of "
-                f"{len(frame)} rows",
+                f"{counted(len(frame), 'row')}",
                 fix="data.missing: drop, or a step that fills or filters them",
             ).problems
     if problems:
@@ -250,8 +257,8 @@ def _unfit(
     if short:
         yield from IdentificationError(
             "E05",
-            f"{short} treated units have fewer than {fewest_before} periods before "
-            "treatment",
+            f"{counted(short, 'treated unit has', 'treated units have')} fewer than "
+            f"{fewest_before} periods before treatment",
             why="The weights are chosen to follow them in these periods.",
             fix="a longer panel, or leave them out with `without`",
         ).problems

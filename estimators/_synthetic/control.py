@@ -16,7 +16,13 @@ from estimators._math.synthetic_control import Control, Importance
 from estimators._math.synthetic_did import Span
 from estimators._staggered.report import Effect, coefficient_table, shown
 from estimators._synthetic.block import Block, block
-from framework.errors import DataError, EstimandError, IdentificationError, Problem
+from framework.errors import (
+    DataError,
+    EstimandError,
+    IdentificationError,
+    Problem,
+    counted,
+)
 from framework.result import Plot, Result, Test
 
 if TYPE_CHECKING:
@@ -88,7 +94,7 @@ def synthetic_control(request: Request, options: ControlOptions) -> Result:
         listed = ", ".join(f"{g:.0f}" for g in panel.cohorts)
         raise IdentificationError(
             "E08",
-            f"treatment starts in {len(panel.cohorts)} periods ({listed})",
+            f"treatment starts in {counted(len(panel.cohorts), 'period')} ({listed})",
             why="One synthetic control follows units that are treated together.",
             fix="`synthetic_did`, or `only` one of them with the never-treated",
         )

@@ -16,7 +16,13 @@ from estimators._staggered.report import Effect, coefficient_table, shown
 from estimators._synthetic import fit
 from estimators._synthetic.block import Block, block
 from estimators._synthetic.fit import Covariates, Fitted, Sample
-from framework.errors import EstimandError, IdentificationError, NumericalError, Problem
+from framework.errors import (
+    EstimandError,
+    IdentificationError,
+    NumericalError,
+    Problem,
+    counted,
+)
 from framework.result import Plot, Result, Test
 
 if TYPE_CHECKING:
@@ -95,7 +101,7 @@ def _too_few(request: Request, panel: Block, options: DidOptions) -> Iterator[Pr
         if n0 <= n1:
             yield from IdentificationError(
                 "I08",
-                f"{n0} untreated and {n1} treated units: no placebo has as many "
+                f"{n0} untreated and {counted(n1, 'treated unit')}: no placebo has as many "
                 "treated and a control left",
                 why="Placebo errors put untreated units in the place of all treated.",
                 fix=fix,
@@ -111,7 +117,7 @@ def _too_few(request: Request, panel: Block, options: DidOptions) -> Iterator[Pr
     elif n1 < FEW_TREATED and "few_treated" not in request.acknowledge:
         yield from IdentificationError(
             "I08",
-            f"{n1} treated units (fewer than {FEW_TREATED}) with {options.errors} "
+            f"{counted(n1, 'treated unit')} (fewer than {FEW_TREATED}) with {options.errors} "
             "errors",
             why="They rest on many treated units and are far too small with few.",
             fix=fix,
@@ -124,7 +130,8 @@ def _nothing_left(panel: Block) -> str:
     alone = [g for g in panel.cohorts if (panel.cohort == g).sum() == 1]
     if alone:
         return (
-            f"{len(alone)} cohorts have a single treated unit (first: {alone[0]:.0f})"
+            f"{counted(len(alone), 'cohort has', 'cohorts have')} a single treated unit "
+            f"(first: {alone[0]:.0f})"
         )
     return "there is a single untreated unit" if len(panel.never) == 1 else ""
 
@@ -380,8 +387,8 @@ def _spoken(panel: Block, options: DidOptions, draws: Floats) -> Iterator[str]:
     n1, n0 = len(panel.treated), len(panel.never)
     if len(panel.cohorts) > 1:
         yield (
-            f"att averages {len(panel.cohorts)} cohorts by their treated unit-periods; "
-            "each is compared with never-treated units only."
+            f"att averages {counted(len(panel.cohorts), 'cohort')} by their treated "
+            "unit-periods; each is compared with never-treated units only."
         )
     if options.errors == "placebo":
         every = fit.enumerable(n0, n1, options.replications)

@@ -17,7 +17,7 @@ from estimators._linear.design import (
 from estimators._linear.identification import explain
 from estimators._math.sandwich import match_covariance, sum_by
 from estimators._math.truncated import Fit, Floats, draw, fit, fit_many, moments
-from framework.errors import DataError, IdentificationError, NumericalError
+from framework.errors import DataError, IdentificationError, NumericalError, counted
 from framework.result import COEFFICIENT_COLUMNS, Plot, Result, Test
 
 if TYPE_CHECKING:
@@ -187,7 +187,8 @@ def _design(
     if design.n <= x.shape[1] + 1:
         raise DataError(
             "D05",
-            f"{design.n} rows inside of the limits for {x.shape[1] + 1} parameters",
+            f"{counted(design.n, 'row')} inside of the limits for {x.shape[1] + 1} "
+            "parameters",
             fix="more rows, or fewer controls",
         )
     return design, x, notes
@@ -245,7 +246,7 @@ def _told(drawn: Drawn, times: int) -> tuple[str, ...]:
         "Wilson 2007): basic intervals, errors their standard deviation."
     )
     if drawn.lost:
-        note += f" {drawn.lost:,} samples without a maximum were drawn anew."
+        note += f" {counted(drawn.lost, 'sample')} without a maximum drawn anew."
     return (note,)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from framework.contract import Candidates
-from framework.errors import DataError, IdentificationError
+from framework.errors import DataError, IdentificationError, counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -119,7 +119,8 @@ def _units(given: Candidates, at: int | None) -> Subjects:
         if not len(before):
             raise IdentificationError(
                 "E05",
-                f"{len(early):,} units are treated in the first period {first} (first: "
+                f"{counted(len(early), 'unit is', 'units are')} treated in the first "
+                f"period {first} (first: "
                 f"{', '.join(early[:_SHOWN])}): no period lies before every adoption",
                 why="covariates from after the treatment may carry its effect",
                 fix="leave those units out, or say the period of the covariates with at "
@@ -135,7 +136,7 @@ def _units(given: Candidates, at: int | None) -> Subjects:
     elif len(early):
         raise IdentificationError(
             "E05",
-            f"{len(early):,} units are treated by {at} (first: "
+            f"{counted(len(early), 'unit is', 'units are')} treated by {at} (first: "
             f"{', '.join(early[:_SHOWN])})",
             why="their covariates of that period may carry the effect",
             fix=f"at: a period before {adoption:g}, or leave those units out",
@@ -238,7 +239,8 @@ def _both(found: Subjects, given: Candidates) -> Subjects:
 def _nobody(which: str, given: Candidates) -> IdentificationError:
     return IdentificationError(
         "I01",
-        f"no {which} unit among the {len(given.treatment):,} rows that could be matched",
+        f"no {which} unit among the {counted(len(given.treatment), 'row')} that could "
+        "be matched",
         fix="see the row ledger: an earlier restriction, or missing covariates, may have "
         "removed them",
     )

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from estimators.restrictions._compared import Compared
 from framework.contract import Candidates, Selection
-from framework.errors import IdentificationError
+from framework.errors import IdentificationError, counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -262,8 +262,7 @@ class Match(Compared):
             return f"{self.kernel} kernel, bandwidth {self.bandwidth:g}"
         if self.method == "radius":
             return f"radius {caliper:.4g}"
-        word = "neighbour" if self.neighbours == 1 else "neighbours"
-        said = f"{self.neighbours} nearest {word}"
+        said = counted(self.neighbours, "nearest neighbour")
         said += "" if self.replacement else " without replacement"
         return said if caliper is None else f"{said} within {caliper:.4g}"
 

@@ -16,7 +16,7 @@ from pydantic import Field, field_validator
 
 from framework.condition import as_numbers, kind_of, require
 from framework.contract import Step, StepOutput
-from framework.errors import DataError, EstimandError, Problem, SpecError
+from framework.errors import DataError, EstimandError, Problem, SpecError, counted
 from framework.panel import LedgerLine, Panel
 
 if TYPE_CHECKING:
@@ -265,7 +265,7 @@ def whole(values: Floats) -> Any:
 def listing(columns: Any, limit: int = 6) -> str:
     """`a, b, … (20 columns)` for the ledger."""
     names = [str(column) for column in columns]
-    more = f", … ({len(names)} columns)" if len(names) > limit else ""
+    more = f", … ({counted(len(names), 'column')})" if len(names) > limit else ""
     return ", ".join(names[:limit]) + more
 
 

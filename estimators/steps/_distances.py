@@ -17,6 +17,7 @@ from estimators.steps._frontier import (
     peers_in_words,
 )
 from estimators.steps._left_out import Solved, without_each
+from framework.errors import counted
 from framework.panel import Panel
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def why_missing(techs: list[Technology], scored: list[Distances]) -> tuple[str, 
         "not proven": "the solver's answer could not be proven optimal",
     }
     return tuple(
-        f"{words.count(word):,} scores are missing, {word}: {why}"
+        f"{counted(words.count(word), 'score is', 'scores are')} missing, {word}: {why}"
         for word, why in reasons.items()
         if word in words
     )

@@ -11,7 +11,7 @@ from pydantic import Field
 from estimators.steps._columns import as_numbers, has_time
 from framework.condition import require
 from framework.contract import Step
-from framework.errors import DataError
+from framework.errors import DataError, counted
 from framework.panel import Panel
 
 if TYPE_CHECKING:
@@ -105,7 +105,8 @@ def places_of(step: Exposed, panel: Panel, name: str) -> Places:
     if np.isnan(x).any():
         raise DataError(
             "D02",
-            f"step '{name}': '{step.of}' is missing in {int(np.isnan(x).sum())} rows",
+            f"step '{name}': '{step.of}' is missing in "
+            f"{counted(int(np.isnan(x).sum()), 'row')}",
             why="whether a neighbour is treated would be unknown",
             fix=f"fill '{step.of}', or leave these rows out, before this step",
         )
@@ -125,7 +126,7 @@ def places_of(step: Exposed, panel: Panel, name: str) -> Places:
             raise DataError(
                 "S06",
                 f"step '{name}': '{column}' is missing, varies over time or is no degree "
-                f"in {int(wrong.sum())} units: {shown}",
+                f"in {counted(int(wrong.sum()), 'unit')}: {shown}",
                 fix="latitude and longitude in degrees, the same in all periods of a "
                 "unit",
             )

@@ -12,7 +12,7 @@ from estimators.steps._columns import as_numbers, listing
 from estimators.steps._untreated import Reference, Untreated, other_technologies
 from framework.condition import evaluate, parse, require
 from framework.contract import Step
-from framework.errors import DataError, EstimandError, Phase, Problem
+from framework.errors import DataError, EstimandError, Phase, Problem, counted
 from framework.panel import Panel
 
 if TYPE_CHECKING:
@@ -251,7 +251,8 @@ def _too_little(step: FrontierStep, name: str, kept: Floats) -> list[Problem]:
                 Problem(
                     Phase.DATA,
                     "L02",
-                    f"step '{name}': {empty:,} rows have no positive {what} at all",
+                    f"step '{name}': {counted(empty, 'row has', 'rows have')} no "
+                    f"positive {what} at all",
                     why="such a row has no efficiency",
                     fix="drop these rows",
                 )
@@ -300,7 +301,7 @@ def _bad_cells(
                 Phase.DATA,
                 "L02",
                 f"step '{name}': {role} '{column}' is {word} in {len(rows):,} of "
-                f"{len(cells):,} rows: {row_names(panel, rows)}",
+                f"{counted(len(cells), 'row')}: {row_names(panel, rows)}",
                 fix=fix,
             )
 
@@ -396,7 +397,8 @@ def _by_frontier(
         if labels.isna().any():
             raise DataError(
                 "D05",
-                f"step '{name}': {int(labels.isna().sum()):,} rows have no "
+                f"step '{name}': "
+                f"{counted(int(labels.isna().sum()), 'row has', 'rows have')} no "
                 f"'{frontier.metafrontier}'",
                 fix="every row needs the group whose technology it uses",
             )

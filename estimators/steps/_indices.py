@@ -11,7 +11,14 @@ from pydantic import Field, field_validator
 from estimators.steps._columns import as_numbers, not_there
 from framework.condition import require
 from framework.contract import Step
-from framework.errors import DataError, EstimandError, Phase, Problem, did_you_mean
+from framework.errors import (
+    DataError,
+    EstimandError,
+    Phase,
+    Problem,
+    counted,
+    did_you_mean,
+)
 from framework.panel import Panel
 
 if TYPE_CHECKING:
@@ -176,8 +183,8 @@ def _cells(panel: Panel, step: IndexStep, name: str, x: Floats) -> Iterator[Prob
         yield Problem(
             Phase.DATA,
             "D08",
-            f"step '{name}': {len(endless):,} rows have an infinite indicator: "
-            f"{_named(panel, endless)}",
+            f"step '{name}': {counted(len(endless), 'row has', 'rows have')} an "
+            f"infinite indicator: {_named(panel, endless)}",
         )
 
 

@@ -22,7 +22,7 @@ from estimators.steps._frontier import (
 )
 from estimators.steps._score_figures import score_plots
 from framework.contract import StepOutput
-from framework.errors import EstimandError, Phase, Problem
+from framework.errors import EstimandError, Phase, Problem, counted
 from framework.panel import Panel
 
 if TYPE_CHECKING:
@@ -102,12 +102,15 @@ class PartialStep(FrontierStep):
         column[found.rows] = total / count
         scores = pd.concat(parts, ignore_index=True)
         detail = f"{self._kind()}, {self.orientation}-oriented, "
-        detail += f"{told(self.frontier, self.reference)}: {len(found):,} rows, "
+        detail += (
+            f"{told(self.frontier, self.reference)}: {counted(len(found), 'row')}, "
+        )
         detail += f"{int((scores['status'] == 'beyond').sum()):,} beyond it"
         more, notes = self._outliers(panel, found, techs)
         without = int((scores["status"] == "no peers").sum())
         if without:
-            note = f"{without:,} scores are missing, no peers: no row makes as much "
+            missing = counted(without, "score is", "scores are")
+            note = f"{missing} missing, no peers: no row makes as much "
             note += "(uses as little) as the row"
             notes = (note, *notes)
         frames = {"scores": scores, **more}
@@ -153,7 +156,7 @@ def _zeros(
                 Phase.DATA,
                 "L02",
                 f"step '{name}': input '{column}' is zero in {len(rows):,} of "
-                f"{len(cells):,} rows: {row_names(panel, found.rows[rows])}",
+                f"{counted(len(cells), 'row')}: {row_names(panel, found.rows[rows])}",
                 why="no other row's input is a share of nothing",
                 fix="orientation: output, drop the rows, or leave the column out",
             )

@@ -16,7 +16,7 @@ from estimators.steps._columns import (
 )
 from framework.condition import require
 from framework.contract import Step, StepOutput
-from framework.errors import DataError
+from framework.errors import DataError, counted
 from framework.panel import Panel
 
 
@@ -81,6 +81,8 @@ class Above(Step):
         word = f"{self.cut} " if isinstance(self.cut, str) else ""
         when = f" at {self.at}" if self.at is not None else ""
         missing = len(values) - ones - zeros
-        detail = f"{self.column}{when} above {word}{cut:.6g}: {ones:,} rows above, "
+        detail = (
+            f"{self.column}{when} above {word}{cut:.6g}: {counted(ones, 'row')} above, "
+        )
         detail += f"{zeros:,} not" + (f", {missing:,} missing" if missing else "")
         return finish(panel, name, {name: whole(values)}, detail)

@@ -7,6 +7,7 @@ from pydantic import Field
 from estimators.steps._columns import at_period, finish, not_there
 from framework.condition import require
 from framework.contract import Step, StepOutput
+from framework.errors import counted
 from framework.panel import Panel
 
 
@@ -39,5 +40,7 @@ class At(Step):
         values = at_period(panel, self.column, self.year, name)
         lost = panel.frame.loc[values.isna(), panel.unit].nunique()
         detail = f"{self.column} at {self.year}"
-        detail += f"; missing for {lost:,} units without it then" if lost else ""
+        detail += (
+            f"; missing for {counted(lost, 'unit')} without it then" if lost else ""
+        )
         return finish(panel, name, {name: values}, detail)

@@ -30,6 +30,7 @@ from estimators.steps._frontier import (
 )
 from estimators.steps._score_figures import score_plots
 from framework.contract import StepOutput
+from framework.errors import counted
 from framework.panel import Panel
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class Directional(BadOutputsStep):
         detail = f"directional distance of {self.direction}, {self.returns} returns, "
         detail += f"{self.disposability} disposability, "
         detail += f"{told(self.frontier, self.reference)}: "
-        detail += f"{len(found):,} rows"
+        detail += f"{counted(len(found), 'row')}"
         notes = (*why_missing(techs, scored), *few_units(techs, self))
         if sized := size_relation(panel, found, distance, self):
             detail += sized.ledger

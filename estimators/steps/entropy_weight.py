@@ -9,7 +9,7 @@ from pydantic import Field
 from estimators.steps._columns import finish, listing
 from estimators.steps._indices import IndexStep, indicators
 from framework.contract import StepOutput
-from framework.errors import DataError
+from framework.errors import DataError, counted
 from framework.panel import Panel
 
 
@@ -50,7 +50,8 @@ class EntropyWeight(IndexStep):
         if self.normalize == "vector" and (found.x < 0).any():
             raise DataError(
                 "D08",
-                f"step '{name}': {int((found.x < 0).sum()):,} cells are negative",
+                f"step '{name}': "
+                f"{counted(int((found.x < 0).sum()), 'cell is', 'cells are')} negative",
                 why="entropy is that of shares",
                 fix="normalize: min_max",
             )

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 from estimators.steps._columns import finish, not_there, whole
 from framework.condition import evaluate, parse
 from framework.contract import Step, StepOutput
+from framework.errors import counted
 from framework.panel import Panel
 
 
@@ -44,6 +45,6 @@ class Indicator(Step):
         not_there(panel, name, name)
         true, unknown = evaluate(parse(self.where), panel.frame)
         values = np.where(unknown, np.nan, true.astype(np.float64))
-        detail = f"1 where {self.where}: {int(true.sum()):,} rows"
+        detail = f"1 where {self.where}: {counted(int(true.sum()), 'row')}"
         detail += f", missing in {int(unknown.sum()):,}" if unknown.any() else ""
         return finish(panel, name, {name: whole(values)}, detail)

@@ -16,6 +16,7 @@ from estimators.steps._columns import (
     listing,
 )
 from framework.contract import StepOutput
+from framework.errors import counted
 from framework.panel import Panel
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class Interpolate(ColumnStep):
                 frame.iloc[rows][[unit, time]].assign(column=new, value=y[rows])
             )
         filled = pd.concat(lists, ignore_index=True) if lists else pd.DataFrame()
-        detail = f"filled {len(filled):,} cells"
+        detail = f"filled {counted(len(filled), 'cell')}"
         if len(filled):
             detail += f" of {listing(filled['column'].unique())}"
         detail += f"; {left:,} stay missing (ends, long gaps)" if left else ""

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 
 from framework.condition import evaluate, parse
 from framework.contract import Step, StepOutput
-from framework.errors import DataError
+from framework.errors import DataError, counted
 from framework.panel import LedgerLine, Panel
 
 
@@ -42,7 +42,7 @@ class Keep(Step):
         true, unknown = evaluate(parse(self.where), panel.frame)
         rows = len(true)
         kept, lost = int(true.sum()), int(unknown.sum())
-        detail = f"{self.where}: {rows - kept - lost:,} rows out"
+        detail = f"{self.where}: {counted(rows - kept - lost, 'row')} out"
         detail += f", {lost:,} more because it is unknown there" if lost else ""
         if not kept:
             raise DataError(

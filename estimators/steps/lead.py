@@ -15,6 +15,7 @@ from estimators.steps._columns import (
     shifted,
 )
 from framework.contract import StepOutput
+from framework.errors import counted
 from framework.panel import Panel
 
 
@@ -44,5 +45,5 @@ class Lead(ColumnStep):
             for new, old in pairs
         )
         detail = f"lead {self.periods} of {listing(old for _, old in pairs)}; "
-        detail += f"{lost:,} cells missing: no row {self.periods} later"
+        detail += f"{counted(lost, 'cell')} missing: no row {self.periods} later"
         return finish(panel, name, made, detail, protected)

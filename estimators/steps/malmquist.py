@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from estimators.steps._columns import finish, has_time, not_there
 from estimators.steps._frontier import BadOutputsStep, Sample, keys, sample
 from framework.contract import StepOutput
+from framework.errors import counted
 from framework.panel import Panel
 
 if TYPE_CHECKING:
@@ -127,9 +128,8 @@ class Malmquist(BadOutputsStep):
             table["own_variable"] = d.variable
         kind = "Malmquist-Luenberger" if self.bads else "Malmquist"
         detail = f"{kind} index, {self.frontier} frontier, {self.returns} returns: "
-        detail += (
-            f"{len(i):,} changes, {len(found) - len(i):,} rows without a row before"
-        )
+        alone = counted(len(found) - len(i), "row")
+        detail += f"{counted(len(i), 'change')}, {alone} without a row before"
         note = (
             f"{missing:,} of {len(i):,} changes are missing, infeasible: one period's "
         )

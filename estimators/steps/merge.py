@@ -11,7 +11,7 @@ from pydantic import Field, field_validator
 from estimators.steps._columns import kind_of, not_there
 from framework.condition import require
 from framework.contract import Step, StepOutput
-from framework.errors import DataError, EstimandError, Problem
+from framework.errors import DataError, EstimandError, Problem, counted
 from framework.panel import LedgerLine, Panel
 
 if TYPE_CHECKING:
@@ -96,8 +96,10 @@ class Merge(Step):
         if self.how == "inner":
             frame = frame.loc[found].reset_index(drop=True)
         unused = len(right) - len(right.merge(left.drop_duplicates(), on=list(keys)))
-        detail = f"{int(found.sum()):,} rows matched, {int((~found).sum()):,} not; "
-        detail += f"{unused:,} rows of the second file unused"
+        detail = (
+            f"{counted(int(found.sum()), 'row')} matched, {int((~found).sum()):,} not; "
+        )
+        detail += f"{counted(unused, 'row')} of the second file unused"
         cells = int(frame[list(taken)].notna().sum().sum())
         line = LedgerLine("step", name, rows, len(frame), cells, detail)
         kept = {k: v for k, v in panel.frames.items() if k != f"{name}.source"}
@@ -166,7 +168,8 @@ def _once(frame: pd.DataFrame, keys: list[str], where: str) -> None:
         )
         raise DataError(
             "P01",
-            f"{int(twice.sum()):,} rows of {where} share their keys: {shown}",
+            f"{counted(int(twice.sum()), 'row')} of {where} with keys that stand "
+            f"twice: {shown}",
             why="rows would be multiplied",
             fix="name keys that tell the rows apart",
         )

@@ -32,7 +32,7 @@ from estimators.steps._frontier import (
 )
 from estimators.steps._score_figures import score_plots
 from framework.contract import StepOutput
-from framework.errors import SpecError
+from framework.errors import SpecError, counted
 from framework.panel import Panel
 
 if TYPE_CHECKING:
@@ -180,7 +180,9 @@ class Radial(FrontierStep):
         detail = f"{'CCR' if self.returns == 'constant' else 'BCC'}, {self.orientation}"
         detail += "-oriented" + (", super-efficiency" if self.super_efficiency else "")
         detail += ", distances" if self.measure == "distance" else ""
-        detail += f", {told(self.frontier, self.reference)}: {len(found):,} rows"
+        detail += (
+            f", {told(self.frontier, self.reference)}: {counted(len(found), 'row')}"
+        )
         words = [p.words for p in second]
         notes = (*why_missing(techs, scored), *_weak(words), *few_units(techs, self))
         inverse = 1 / score if self.measure == "distance" else score
@@ -404,9 +406,8 @@ class Radial(FrontierStep):
         )
         table = _told(panel, found.rows[at], labels, 1 / score, out.corrected)
         listed = ", ".join(self._environment)
-        how = (
-            f"{times:,} draws of a truncated regression on {listed} ({out.rows:,} rows)"
-        )
+        rows_ = counted(out.rows, "row")
+        how = f"{times:,} draws of a truncated regression on {listed} ({rows_})"
         return pd.DataFrame(table), column, how
 
 

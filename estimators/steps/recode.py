@@ -15,7 +15,7 @@ from estimators.steps._columns import (
     listing,
 )
 from framework.contract import StepOutput
-from framework.errors import DataError
+from framework.errors import DataError, counted
 from framework.panel import Panel
 
 Cell = str | int | float | None
@@ -48,7 +48,7 @@ class Recode(ColumnStep):
         pairs = chosen(panel, self.columns, name, protected)
         made = {new: self._recoded(panel, old) for new, old in pairs}
         listed = listing(f"{old}→{new}" if new != old else old for new, old in pairs)
-        detail = f"recoded {listed} by {len(self.map)} values"
+        detail = f"recoded {listed} by {counted(len(self.map), 'value')}"
         return finish(panel, name, made, detail, protected)
 
     def _recoded(self, panel: Panel, column: str) -> Any:
@@ -62,7 +62,8 @@ class Recode(ColumnStep):
             lost = ", ".join(map(str, dict.fromkeys(series[unknown].head(50))))[:80]
             raise DataError(
                 "D16",
-                f"'{column}': {int(unknown.sum()):,} cells are not in the map ({lost})",
+                f"'{column}': {counted(int(unknown.sum()), 'cell is', 'cells are')} "
+                f"not in the map ({lost})",
                 fix="list them in map, or other: keep, or other: missing",
             )
         cells = series.astype(object).map(keys)

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 from estimators.steps._columns import finish, not_there
 from estimators.steps._exposed import Exposed, places_of, said_absent
 from framework.contract import StepOutput
+from framework.errors import counted
 from framework.panel import Panel
 
 
@@ -70,7 +71,7 @@ class Ring(Exposed):
             ):
                 beyond = nearest >= inner if inner == 0 else nearest > inner
                 made[column][period.rows] = beyond & (nearest <= outer) & who
-        counts = ", ".join(f"{c} {int(made[c].sum()):,} rows" for c in columns)
+        counts = ", ".join(f"{c} {counted(int(made[c].sum()), 'row')}" for c in columns)
         detail = (
             f"distance to the nearest other {self.of}: {counts}{said_absent(places)}"
         )

@@ -30,6 +30,7 @@ from estimators.steps._frontier import (
 from estimators.steps._left_out import Solved, without_each
 from estimators.steps._score_figures import score_plots, slack_shares
 from framework.contract import StepOutput
+from framework.errors import counted
 from framework.panel import Panel
 
 if TYPE_CHECKING:
@@ -228,7 +229,11 @@ class Sbm(BadOutputsStep):
         text += peers_in_words(self.reference)
         text += "".join(f", {n:,} {word}" for word, n in sorted(counts.items()))
         skipped = rows - len(found)
-        text += f"; {skipped:,} rows lack a quantity" if skipped else ""
+        text += (
+            f"; {counted(skipped, 'row lacks', 'rows lack')} a quantity"
+            if skipped
+            else ""
+        )
         if found.replaced:
             text += f"; {found.replaced:,} zeros became small"
         return text
@@ -238,14 +243,15 @@ class Sbm(BadOutputsStep):
 
         counts = Counter(s for one in scored for s in one.scores.status)
         notes = [
-            f"{counts[word]:,} scores are missing, {word}: {why}"
+            f"{counted(counts[word], 'score is', 'scores are')} missing, {word}: {why}"
             for word, why in _WITHOUT.items()
             if counts[word]
         ]
         if counts["capped"]:
             high = max(np.nanmax(s.scores.score) for s in scored)
             notes.append(
-                f"{counts['capped']:,} scores stand at the measure's cap ({high:.4g}): "
+                f"{counted(counts['capped'], 'score stands', 'scores stand')} at the "
+                f"measure's cap ({high:.4g}): "
                 "the rows are projected onto the origin, and how far ahead they are is "
                 "not measured. See status 'capped' in the table 'scores'"
             )

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from estimators.steps._split_test import SplitTestStep
 from framework.condition import require
-from framework.errors import DataError
+from framework.errors import DataError, counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,7 +58,8 @@ class Separability(SplitTestStep):
         if column.isna().any():
             raise DataError(
                 "D05",
-                f"step '{name}': {int(column.isna().sum()):,} rows have no '{self.by}'",
+                f"step '{name}': {counted(int(column.isna().sum()), 'row has', 'rows have')} "
+                f"no '{self.by}'",
                 fix="every row needs the group whose frontier it may use",
             )
         codes, values = pd.factorize(column, sort=True)

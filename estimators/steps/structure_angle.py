@@ -10,7 +10,7 @@ from estimators.steps._columns import as_numbers, finish, listing, not_there
 from estimators.steps._frontier import keys, row_names
 from framework.condition import require
 from framework.contract import Step, StepOutput
-from framework.errors import DataError, SpecError
+from framework.errors import DataError, SpecError, counted
 from framework.panel import Panel
 
 #: Sums of shares further than this from 1 or 100 are no whole.
@@ -86,7 +86,8 @@ class StructureAngle(Step):
             rows = np.flatnonzero(wrong)
             raise DataError(
                 "D08",
-                f"step '{name}': {len(rows):,} rows have a negative or infinite share, "
+                f"step '{name}': {counted(len(rows), 'row has', 'rows have')} a "
+                "negative or infinite share, "
                 f"or none above zero: {row_names(panel, rows)}",
                 why="such a vector has no angle between 0 and 90 degrees",
             )
@@ -94,9 +95,8 @@ class StructureAngle(Step):
         theta[known] = angles(x[known])
         total = x[known].sum(axis=1)
         off = int((np.abs(total[:, None] / [1, 100] - 1).min(axis=1) > _WHOLE).sum())
-        note = (
-            f"step '{name}': {off:,} rows have shares that sum to neither 1 nor 100; "
-        )
+        rows_have = counted(off, "row has", "rows have")
+        note = f"step '{name}': {rows_have} shares that sum to neither 1 nor 100; "
         note += "angles do not need it, unless one share is in other units"
         notes = (note,) if off else ()
         missing = int((~known).sum())

@@ -16,6 +16,7 @@ from estimators.steps._columns import (
 )
 from framework.condition import require
 from framework.contract import StepOutput
+from framework.errors import counted
 from framework.panel import Panel
 
 if TYPE_CHECKING:
@@ -88,7 +89,8 @@ class Winsorize(ColumnStep):
                 made[new] = y
         by = f" within {self.within}" if self.within else ""
         low, high = self.limits
-        detail = f"winsorized {cells:,} cells of {listing(old for _, old in columns)} "
+        what = listing(old for _, old in columns)
+        detail = f"winsorized {counted(cells, 'cell')} of {what} "
         detail += f"at [{low:g}, {high:g}]{by}"
         return finish(panel, name, made, detail, protected)
 

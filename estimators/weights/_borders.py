@@ -11,7 +11,7 @@ import pandas as pd
 
 from estimators._math.neighbours import from_pairs
 from estimators.weights._places import listed, locate, units_of
-from framework.errors import DataError, EstimandError, no_column
+from framework.errors import DataError, EstimandError, counted, no_column
 from framework.panel import Panel
 
 Others = Literal["error", "drop"]
@@ -159,8 +159,8 @@ def from_list(
     if twice.any():
         raise DataError(
             "P01",
-            f"{int(twice.sum())} pairs stand twice in the list of weights: "
-            f"{listed(list(zip(a[twice], b[twice], strict=True)))}",
+            f"{counted(int(twice.sum()), 'pair stands', 'pairs stand')} twice in the "
+            f"list of weights: {listed(list(zip(a[twice], b[twice], strict=True)))}",
         )
     at = locate(panel, pd.concat([a, b], ignore_index=True), "the list", others)
     rows, targets = at[: len(a)], at[len(a) :]
@@ -179,7 +179,7 @@ def _once(panel: Panel, ids: pd.Series[Any], others: Others) -> np.ndarray[Any, 
     if len(absent):
         raise DataError(
             "S01",
-            f"{len(absent)} units of the data are not in the file: {listed(absent)}",
+            f"{counted(len(absent), 'unit')} of the data not in the file: {listed(absent)}",
             why="they would have no neighbours",
             fix="a file with every unit, or leave them out in data.steps",
         )

@@ -9,7 +9,7 @@ import pandas as pd
 
 from estimators._math.neighbours import Floats
 from estimators.weights._places import listed
-from framework.errors import DataError
+from framework.errors import DataError, counted
 
 
 def closeness(units: pd.Index[Any], income: Floats, column: str) -> Floats:
@@ -22,7 +22,8 @@ def closeness(units: pd.Index[Any], income: Floats, column: str) -> Floats:
     if twice.any():
         raise DataError(
             "S07",
-            f"{int(twice.sum())} units have the same '{column}': {listed(units[twice])}",
+            f"{counted(int(twice.sum()), 'unit has', 'units have')} the same "
+            f"'{column}': {listed(units[twice])}",
             why="the inverse of no difference is no weight",
             fix="income with more digits, or form: mass, which takes no differences",
         )
@@ -41,7 +42,7 @@ def mass(units: pd.Index[Any], income: Floats, column: str) -> Floats:
     if poor.any():
         raise DataError(
             "S07",
-            f"'{column}' is not positive in {int(poor.sum())} units: "
+            f"'{column}' is not positive in {counted(int(poor.sum()), 'unit')}: "
             f"{listed(units[poor])}",
             why="the weight of a neighbour would be negative or zero",
             fix="income in levels, not its logarithm",

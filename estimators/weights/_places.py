@@ -12,7 +12,7 @@ from estimators._math import neighbours
 from estimators._math.neighbours import Floats
 from estimators.weights._options import Islands
 from framework.contract import SpatialWeights
-from framework.errors import DataError
+from framework.errors import DataError, counted
 from framework.panel import Panel
 
 _SHOWN = 3
@@ -56,8 +56,8 @@ def per_unit(panel: Panel, column: str) -> pd.Series[Any]:
     if varies.any():
         raise DataError(
             "S06",
-            f"'{column}' differs between the periods of {int(varies.sum())} units: "
-            f"{listed(varies[varies].index)}",
+            f"'{column}' differs between the periods of "
+            f"{counted(int(varies.sum()), 'unit')}: {listed(varies[varies].index)}",
             why="one matrix holds for all periods",
             fix="a column that is constant within units, or its value at one period: "
             f"data.steps: {{{column}_then: {{at: {{column: {column}, year: …}}}}}}",
@@ -92,7 +92,7 @@ def _complete(values: pd.Series[Any], column: str, what: str) -> pd.Series[Any]:
     if len(missing):
         raise DataError(
             "S06",
-            f"'{column}' {what} in {len(missing)} units: {listed(missing.index)}",
+            f"'{column}' {what} in {counted(len(missing), 'unit')}: {listed(missing.index)}",
             why="they would have no place in the matrix",
             fix="complete the column, or leave the units out in data.steps",
         )
@@ -115,8 +115,8 @@ def coordinates(
         if off.any():
             raise DataError(
                 "S06",
-                f"'{name}' is outside ±{limit:g} degrees in {int(off.sum())} units: "
-                f"{listed(units[off])}",
+                f"'{name}' is outside ±{limit:g} degrees in "
+                f"{counted(int(off.sum()), 'unit')}: {listed(units[off])}",
                 why="projected coordinates (metres) are no degrees, and every distance "
                 "would be wrong",
                 fix="longitude and latitude in degrees (WGS 84)",
@@ -126,7 +126,8 @@ def coordinates(
     if twice.any():
         raise DataError(
             "S04",
-            f"{int(twice.sum())} units share coordinates: {listed(units[twice])}",
+            f"{counted(int(twice.sum()), 'unit shares', 'units share')} coordinates: "
+            f"{listed(units[twice])}",
             why="the inverse of no distance is no weight",
             fix="the coordinates of each unit, not of its province",
         )
@@ -151,7 +152,7 @@ def locate(
         )
         raise DataError(
             "S01",
-            f"{len(strange)} ids of {where} are no '{panel.unit}' of the data"
+            f"{counted(len(strange), 'id')} of {where} not among '{panel.unit}' of the data"
             f"{kinds}: {listed(strange)}; the data have {listed(units)}",
             why="weights are matched by unit id, never by position",
             fix="the same ids in both, or `others: drop` to leave these out",
@@ -210,7 +211,9 @@ def finish(
         # A unit that only an island saw has now nobody.
         alone = neighbours.islands(W)
     if dropped:
-        said.append(f"{len(dropped)} units without a neighbour: {listed(dropped)}")
+        said.append(
+            f"{counted(len(dropped), 'unit')} without a neighbour: {listed(dropped)}"
+        )
     return SpatialWeights(
         ids=tuple(units.tolist()),
         matrix=neighbours.normalised(W, transform),
@@ -246,7 +249,7 @@ def link_islands(
         W.shape[0],
     )
     note = (
-        f"{len(alone)} units without a neighbour are linked to the nearest unit (up to "
-        f"{km.max():.0f} km away): {listed(units[alone])}"
+        f"{counted(len(alone), 'unit')} without a neighbour linked to the nearest unit "
+        f"(up to {km.max():.0f} km away): {listed(units[alone])}"
     )
     return linked, (note,)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framework.commands import explained, printing
-from framework.errors import OK, SpecError
+from framework.errors import OK, SpecError, counted
 
 if TYPE_CHECKING:
     from framework.commands.explaining import Cited, Why
@@ -213,7 +213,12 @@ def _say_runs(marks: str, runs: Sequence[RunFolder]) -> None:
         moment = run.created[:16].replace("T", " ")
         counts = ", ".join(f"{status} {n}" for status, n in run.verdicts.items() if n)
         printing.out(f"{mark}  {run.study}/{run.run_id}")
-        about = [moment, f"seed {run.seed}", f"{len(run.columns)} estimations", counts]
+        about = [
+            moment,
+            f"seed {run.seed}",
+            f"{counted(len(run.columns), 'estimation')}",
+            counts,
+        ]
         printing.out(*printing.wrapped(", ".join(a for a in about if a), "   ", "   "))
         if run.overrides:
             text = f"overrides: {' '.join(run.overrides)}"

@@ -16,7 +16,7 @@ from framework import registry
 from framework.commands import printing
 from framework.contract import Generator
 from framework.data.sources import truth_beside
-from framework.errors import OK, SpecError, StorageError, did_you_mean
+from framework.errors import OK, SpecError, StorageError, counted, did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,7 +53,7 @@ def generate(options: argparse.Namespace) -> int:
     for path, content in changed.items():
         _write(path, content)
     printing.out(
-        f"{output}: {len(frame):,} rows, {frame.shape[1]} columns",
+        f"{output}: {counted(len(frame), 'row')}, {frame.shape[1]} columns",
         f"{truth_file}: what is true in them",
         str(truth["generated"]),
     )

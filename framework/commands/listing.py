@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from framework import glossary, registry
 from framework.commands import printing
 from framework.contract import Estimator, Step
-from framework.errors import OK, EstimandError, SpecError, did_you_mean
+from framework.errors import OK, EstimandError, SpecError, counted, did_you_mean
 from framework.run_folders import run_folders
 from framework.spec import choices
 from framework.spec.choices import ChoiceKind
@@ -190,11 +190,7 @@ def _studies(folder: Path) -> Iterator[Item]:
         held = checks.values() if isinstance(checks, Mapping) else ()
         lines = sum(len(h) for h in held if isinstance(h, Mapping)) or 1
         title = str(tree.get("title") or tree["study"])
-        yield Item("study", str(path), f"{title} ({lines} {_plural('line', lines)})")
-
-
-def _plural(word: str, count: int) -> str:
-    return word if count == 1 else f"{word}s"
+        yield Item("study", str(path), f"{title} ({counted(lines, 'line')})")
 
 
 def _runs() -> Iterator[Item]:

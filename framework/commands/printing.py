@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from framework.errors import EstimandError, Problem
+from framework.errors import EstimandError, Problem, counted
 
 if TYPE_CHECKING:
     from framework.commands.running import Ran
@@ -62,7 +62,7 @@ def fault(error: EstimandError, *, json_wanted: bool) -> int:
     problems(error.problems)
     count = len(error.problems)
     if count > 1:
-        log(f"{count} problems.")
+        log(f"{counted(count, 'problem')}.")
     log(*getattr(error, "__notes__", ()))
     return error.exit_code
 

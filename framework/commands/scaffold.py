@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from framework.commands import printing
 from framework.commands.schema import as_text, study_schema
-from framework.errors import OK, SafetyError, SpecError, StorageError
+from framework.errors import OK, SafetyError, SpecError, StorageError, counted
 from framework.spec.study import project_of
 from framework.spec.tree import is_slug
 
@@ -309,7 +309,7 @@ def _kind(frame: pd.DataFrame, treatment: str, unit: str, time: str) -> str:
 
 def _study(name: str, seen: Seen) -> str:
     lines = [
-        f"# A start from {seen.source}: {seen.rows:,} rows.",
+        f"# A start from {seen.source}: {counted(seen.rows, 'row')}.",
         "# What is marked `guess` was read off names and values: check it.",
         f"study: {name}",
         f"title: {name.replace('_', ' ').capitalize()}",

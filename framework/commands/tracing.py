@@ -13,7 +13,7 @@ from framework.commands import printing
 from framework.commands.comparing import citation
 from framework.commands.reporting import run_folder
 from framework.commands.standing import Stands, numbers_behind, numbers_of
-from framework.errors import OK, SpecError, did_you_mean
+from framework.errors import OK, SpecError, counted, did_you_mean
 
 if TYPE_CHECKING:
     from framework.record import Resolved
@@ -198,7 +198,7 @@ def _data(run: RunFolder, column: Column) -> dict[str, Any]:
         "prepared": column.panel or run.hashes.get("data", ""),
         "generated": run.generated,
         "steps": [
-            f"{x.name}: {x.rows_in} -> {x.rows_out} rows, {x.cells} cells"
+            f"{x.name}: {x.rows_in} -> {counted(x.rows_out, 'row')}, {x.cells} cells"
             for x in ledger
         ],
     }

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from framework.condition import as_numbers, is_number, kind_of
-from framework.errors import DataError, EstimandError, Problem, no_column
+from framework.errors import DataError, EstimandError, Problem, counted, no_column
 
 if TYPE_CHECKING:
     import numpy as np
@@ -255,7 +255,8 @@ def _mapped(
     if len(lost):
         raise DataError(
             "D16",
-            f"'{name}': {len(lost):,} cells are not in the map ({_first(lost)})",
+            f"'{name}': {counted(len(lost), 'cell is', 'cells are')} not in the map "
+            f"({_first(lost)})",
             fix="list every value in map, or name it in missing",
         )
     return plain(series.map(keys).infer_objects())
@@ -289,7 +290,8 @@ def _as_number(series: pd.Series[Any], name: str) -> pd.Series[Any]:
             fix = error.problems[0].fix
         raise DataError(
             "D07",
-            f"'{name}' should be a number; {len(bad):,} cells fail ({_first(bad)})",
+            f"'{name}' should be a number; "
+            f"{counted(len(bad), 'cell fails', 'cells fail')} ({_first(bad)})",
             why="as text it would become one dummy per value",
             fix=fix,
         )
@@ -303,7 +305,7 @@ def _as_integer(series: pd.Series[Any], name: str) -> pd.Series[Any]:
     if len(broken):
         raise DataError(
             "D07",
-            f"'{name}' should be whole; {len(broken):,} cells are not "
+            f"'{name}' should be whole; {counted(len(broken), 'cell is', 'cells are')} not "
             f"({_first(broken)})",
             fix=f"data.columns.{name}: {{type: number}}",
         )
@@ -325,7 +327,8 @@ def _as_binary(series: pd.Series[Any], name: str) -> pd.Series[Any]:
         values = sorted(series.dropna().unique())[:5]
         raise DataError(
             "T02",
-            f"'{name}' should be 0/1; {len(broken):,} cells are not ({_first(broken)})",
+            f"'{name}' should be 0/1; {counted(len(broken), 'cell is', 'cells are')} "
+            f"not ({_first(broken)})",
             why="coded 1/2, an effect would be read per unit of the code",
             fix=f"data.columns.{name}: {{map: {{{as_text(values[0])}: 0, …: 1}}}}",
         )
@@ -348,7 +351,8 @@ def _as_date(series: pd.Series[Any], name: str) -> pd.Series[Any]:
     if len(bad):
         raise DataError(
             "D07",
-            f"'{name}' should be a date; {len(bad):,} cells fail ({_first(bad)})",
+            f"'{name}' should be a date; "
+            f"{counted(len(bad), 'cell fails', 'cells fail')} ({_first(bad)})",
             fix="dates are written year-month-day: 2015-01-31",
         )
     return dates
@@ -374,7 +378,7 @@ def _bounded(
         bounds = f"{'…' if low is None else low} to {'…' if high is None else high}"
         raise DataError(
             "D15",
-            f"'{name}' has {int(outside.sum()):,} cells outside {bounds} "
+            f"'{name}' has {counted(int(outside.sum()), 'cell')} outside {bounds} "
             f"({_first(series[outside])})",
             fix="mend the cells, name them in missing, or widen the bounds",
         )
@@ -403,6 +407,6 @@ def _type_of(columns: Mapping[str, Column], name: Any) -> Type | None:
 
 def _odd(name: str, count: int, cell: str) -> str:
     return (
-        f"column '{name}' has {count:,} cells {cell}, kept as they are; if they mean "
-        f"missing: data.columns.{name}: {{missing: {cell}}}"
+        f"column '{name}' has {counted(count, 'cell')} {cell}, kept as written; if "
+        f"that means missing: data.columns.{name}: {{missing: {cell}}}"
     )

@@ -14,7 +14,7 @@ from framework.data.source_file import (
     SourceFile,
     distinct_names,
 )
-from framework.errors import DataError, SpecError
+from framework.errors import DataError, SpecError, counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -204,8 +204,8 @@ def _rectangular(
         first = ", ".join(f"line {line:,} has {count}" for line, count in wrong[:3])
         raise DataError(
             "D12",
-            f"{file.shown}: the header has {width} fields, {len(wrong):,} rows have "
-            f"another number ({first})",
+            f"{file.shown}: the header has {width} fields, "
+            f"{counted(len(wrong), 'row has', 'rows have')} another number ({first})",
             why="columns would shift: the outcome could hold another variable",
             fix="put text that holds the separator in quotation marks; if only the "
             "last line is short, the file is cut off",

@@ -7,7 +7,7 @@ import math
 from framework.contract import Estimator
 from framework.data.treatment import Assigned
 from framework.data.working import plugins_of
-from framework.errors import DataError, IdentificationError, Phase, Problem
+from framework.errors import DataError, IdentificationError, Phase, Problem, counted
 from framework.panel import Panel
 from framework.spec.model import Model
 
@@ -120,8 +120,8 @@ def demand(model: Model, estimator: Estimator, assigned: Assigned) -> None:
         shown = ", ".join(assigned.gaps[:3])
         raise DataError(
             "E01",
-            f"{len(assigned.gaps)} units have no row just before they are first seen "
-            f"treated (first: {shown})",
+            f"{counted(len(assigned.gaps), 'unit has', 'units have')} no row just "
+            f"before they are first seen treated (first: {shown})",
             why="their first treated period is not known, and event time is counted "
             "from it",
             fix="treatment: {first_treated: column, never: value}, or leave those units "

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from framework.data.columns import Column, apply_dictionary, as_text
-from framework.errors import EstimandError, Phase, Problem, no_column
+from framework.errors import EstimandError, Phase, Problem, counted, no_column
 from framework.panel import LedgerLine, Panel
 
 if TYPE_CHECKING:
@@ -215,9 +215,9 @@ def _with_periods(
         elif all(_WHOLE.fullmatch(cell) for cell in series):
             series = pd.to_numeric(series.str.strip())
     if series.dtype.kind == "M":
-        counted, said = _count_dates(series)
+        periods, said = _count_dates(series)
         notes.append(f"time '{time}': {said}")
-        return table.assign(**{time: counted})
+        return table.assign(**{time: periods})
     if series.dtype.kind in "if" and (series % 1 == 0).all():
         return table.assign(**{time: series.astype("int64")})
     bad = series if series.dtype.kind not in "if" else series[series % 1 != 0]
@@ -225,7 +225,8 @@ def _with_periods(
         Problem(
             Phase.DATA,
             "T03",
-            f"time '{time}' is not a whole number in {len(bad):,} rows ({_cells(bad)})",
+            f"time '{time}' is not a whole number in {counted(len(bad), 'row')} "
+            f"({_cells(bad)})",
             why="leads, lags and event time count periods",
             fix="write years as 2015, dates as 2015-01-31, or number the periods",
             path=path,
@@ -276,7 +277,7 @@ def _duplicates(table: pd.DataFrame, keys: list[str]) -> list[Problem]:
         Problem(
             Phase.DATA,
             "P01",
-            f"{len(sizes):,} pairs of ({', '.join(keys)}) stand in more than one row: "
+            f"{counted(len(sizes), 'pair')} of ({', '.join(keys)}) in more than one row: "
             f"{examples}{more}",
             why="repeated rows count an observation twice, and standard errors shrink",
             fix="keep one row of each in the file; if rows are persons or firms, name "
@@ -297,13 +298,13 @@ def _sorted(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
 def _first_line(
     table: pd.DataFrame, data: PanelSpec, cells: int, source: str
 ) -> LedgerLine:
-    shape = f"{table.shape[1]:,} columns"
+    shape = f"{counted(table.shape[1], 'column')}"
     if data.unit and data.time:
         units, periods = table[data.unit].nunique(), table[data.time].nunique()
         balance = "balanced" if units * periods == len(table) else "unbalanced"
-        shape = f"{units:,} units × {periods:,} periods, {balance}, {shape}"
+        shape = f"{counted(units, 'unit')} × {periods:,} periods, {balance}, {shape}"
     elif data.time:
-        shape = f"{table[data.time].nunique():,} periods, {shape}"
+        shape = f"{counted(table[data.time].nunique(), 'period')}, {shape}"
     return LedgerLine("source", source, len(table), len(table), cells, shape)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from framework.condition import evaluate, is_number, kind_of, parse, require
 from framework.data.columns import as_text
-from framework.errors import DataError, SpecError, did_you_mean
+from framework.errors import DataError, SpecError, counted, did_you_mean
 from framework.panel import LedgerLine, Panel
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def kept_rows(
         )
     kept = _RULES[kind](panel, options, cohort)
     rows_in, rows_out = len(kept.rows), int(kept.rows.sum())
-    detail = f"{kept.detail}: {rows_in - rows_out - kept.unknown:,} rows out"
+    detail = f"{kept.detail}: {counted(rows_in - rows_out - kept.unknown, 'row')} out"
     if kept.unknown:
         detail += f", {kept.unknown:,} more because it is unknown there"
     if not rows_out:
@@ -168,7 +168,11 @@ def _balanced(
     seen = panel.frame.groupby(panel.unit, sort=False)[panel.time].transform("size")
     rows = (seen == periods).to_numpy(dtype=bool)
     units = panel.frame.loc[~rows, panel.unit].nunique()
-    return _Kept(rows, 0, f"{units:,} units lack some of the {periods} periods")
+    return _Kept(
+        rows,
+        0,
+        f"{counted(units, 'unit lacks', 'units lack')} some of the {periods} periods",
+    )
 
 
 def _event_window(

@@ -10,7 +10,7 @@ from framework.data.restrictions import kept_rows
 from framework.data.selecting import Selected, choose, resolve
 from framework.data.treatment import Assigned
 from framework.data.working import COHORT, HIDDEN, Roles, Working, where
-from framework.errors import EstimandError, Phase, Problem
+from framework.errors import EstimandError, Phase, Problem, counted
 from framework.panel import LedgerLine, Panel
 from framework.spec.model import Data, Model
 
@@ -92,7 +92,7 @@ def complete(
                     Problem(
                         Phase.DATA,
                         "D08",
-                        f"'{label}' is infinite in {int(infinite.sum())} rows "
+                        f"'{label}' is infinite in {counted(int(infinite.sum()), 'row')} "
                         f"(first: {where(work.panel, int(np.argmax(infinite)))})",
                         fix="log1p or asinh in place of a log of zero, or a filter",
                     )
@@ -191,7 +191,7 @@ def filled_near_adoption(work: Working, roles: Roles) -> list[str]:
     if not count:
         return []
     note = (
-        f"{count} filled cells of treated units lie within a period of their first "
+        f"{counted(count, 'filled cell')} of treated units within a period of their first "
         "treatment: interpolation there carries the effect into the time before it"
     )
     return [note]
@@ -329,7 +329,7 @@ def check_values(
                         Phase.DATA,
                         "D03",
                         f"weight '{roles.names[roles.weights]}' is {word} in "
-                        f"{int(bad.sum())} rows (first: "
+                        f"{counted(int(bad.sum()), 'row')} (first: "
                         f"{where(work.panel, int(np.argmax(bad)))})",
                         fix=f"sample.weighted: {roles.names[roles.weights]} > 0",
                         path="model.weights",

@@ -18,7 +18,7 @@ from framework.data.working import (
     numbers_of,
     plugins_of,
 )
-from framework.errors import DataError, IdentificationError, SpecError
+from framework.errors import DataError, IdentificationError, SpecError, counted
 from framework.panel import LedgerLine
 from framework.result import Plot
 from framework.spec import terms
@@ -143,7 +143,7 @@ def choose(work: Working, roles: Roles, asked: Asked, selected: Selected) -> Led
 def _said(found: Selection, lost: int) -> str:
     out = lost - found.unknown
     missing = f", {found.unknown:,} more because it is unknown there"
-    rows = f"{out:,} rows out" + (missing if found.unknown else "")
+    rows = f"{counted(out, 'row')} out" + (missing if found.unknown else "")
     return f"{found.detail}: {rows}"
 
 

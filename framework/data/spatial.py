@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from framework.contract import Estimator, Matrix, SpatialWeights
 from framework.data.working import Working
-from framework.errors import EstimandError, Phase, Problem, no_column
+from framework.errors import EstimandError, Phase, Problem, counted, no_column
 from framework.panel import LedgerLine, Panel
 from framework.spec import choices
 from framework.spec.model import Data, Model
@@ -122,7 +122,9 @@ def _examine(built: SpatialWeights, panel: Panel, name: str) -> None:
             faults.append(("S01", f"{word} {_listed(odd)}"))
     n, W = len(built.ids), built.matrix
     if W.shape != (n, n):
-        faults.append(("S01", f"is {W.shape[0]} x {W.shape[1]} for {n} units"))
+        faults.append(
+            ("S01", f"is {W.shape[0]} x {W.shape[1]} for {counted(n, 'unit')}")
+        )
     elif W.diagonal().any():
         faults.append(("S05", "makes a unit its own neighbour"))
     if W.nnz and not (np.isfinite(W.data).all() and (W.data >= 0).all()):
@@ -203,7 +205,7 @@ def _restricted(
             Problem(
                 Phase.DATA,
                 "S02",
-                f"{len(lost)} units of the sample have all their neighbours by "
+                f"{counted(len(lost), 'unit')} of the sample with all neighbours by "
                 f"'{whole.name}' outside it: {_listed(lost)}",
                 why="their spatial lag would be zero",
                 fix="leave them out of the sample too, or keep their neighbours",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from framework.errors import DataError, IdentificationError
+from framework.errors import DataError, IdentificationError, counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -82,7 +82,7 @@ def assign(
     if len(columns) > 1:
         raise DataError(
             "T02",
-            f"{len(columns)} treatments ({', '.join(map(repr, columns))}) of kind "
+            f"{counted(len(columns), 'treatment')} ({', '.join(map(repr, columns))}) of kind "
             "absorbing",
             why="cohorts and event times belong to one treatment: the others would be "
             "left out",
@@ -199,7 +199,7 @@ def _absorbing(
         raise DataError(
             "D01",
             f"treatment '{label}' missing in {int(np.isnan(values).sum())} of "
-            f"{len(values)} rows",
+            f"{counted(len(values), 'row')}",
             fix="say what a missing treatment means: data.columns map, or drop the rows "
             "with a `keep` step",
             path="model.treatment",
@@ -217,7 +217,8 @@ def _absorbing(
         if wrong.any():
             raise DataError(
                 "E06",
-                f"'{label}' and '{spec.first_treated}' disagree in {int(wrong.sum())} rows"
+                f"'{label}' and '{spec.first_treated}' disagree in "
+                f"{counted(int(wrong.sum()), 'row')}"
                 f" (first: {_row(panel, int(np.argmax(wrong)))})",
                 fix="keep one of them",
                 path="model.treatment",
@@ -225,9 +226,10 @@ def _absorbing(
         return _finish(panel, spec, label, given, ())
     names = panel.frame[carrier].to_numpy()[cells]
     gaps = _gaps(names, on, unit[cells], period[cells])
-    what = "units" if panel.unit else f"groups of '{carrier}'"
+    one, many = _carriers(panel, carrier)
     note = (
-        f"{len(gaps)} {what} have no row just before they are first seen treated "
+        f"{counted(len(gaps), f'{one} has', f'{many} have')} no row just before they are "
+        "first seen treated "
         f"({', '.join(gaps[:_SHOWN])}): their first treated period is the first "
         "observed one; give treatment.first_treated to be exact"
     )
@@ -311,8 +313,8 @@ def _from_then_on(
     found = {label: np.where(on, values, 0.0) for label, values in columns.items()}
     units = panel.frame[panel.unit].to_numpy()
     notes = tuple(
-        f"'{label}' is 0 in {count} units from their first treated period on: they count "
-        "as without a dose"
+        f"'{label}' is 0 in {counted(count, 'unit')} from their first treated period on: "
+        "they count as without a dose"
         for label, values in found.items()
         if (count := len(set(units[on & (values == 0)])))
     )
@@ -330,7 +332,7 @@ def _cohort_column(panel: Panel, spec: TreatmentSpec) -> np.ndarray[Any, Any]:
         marked = "" if never is None else f", and never treated is marked by {never}"
         raise DataError(
             "E03",
-            f"'{name}' is missing in {int(series.isna().sum())} rows{marked}",
+            f"'{name}' is missing in {counted(int(series.isna().sum()), 'row')}{marked}",
             why="a missing first treated period may mean never treated, or unknown",
             fix="treatment.never: missing if those units are never treated"
             + ("" if never is None else "; else leave those rows out (model.sample)"),
@@ -344,7 +346,7 @@ def _cohort_column(panel: Panel, spec: TreatmentSpec) -> np.ndarray[Any, Any]:
         shown = ", ".join(map(str, series[odd].unique()[:_SHOWN]))
         raise DataError(
             "T03",
-            f"'{name}' is not a period in {int(odd.sum())} rows ({shown})",
+            f"'{name}' is not a period in {counted(int(odd.sum()), 'row')} ({shown})",
             fix="treatment.never: the value that marks never-treated units; or "
             f"data.columns: {{{name}: {{missing: {shown}}}}} with never: missing",
             path="model.treatment.first_treated",
@@ -366,8 +368,8 @@ def _cohort_column(panel: Panel, spec: TreatmentSpec) -> np.ndarray[Any, Any]:
         value = cohort[early][0]
         raise DataError(
             "E03",
-            f"'{name}' is {value:g} in {int(early.sum())} rows, far before the first "
-            f"period {int(period.min())}",
+            f"'{name}' is {value:g} in {counted(int(early.sum()), 'row')}, far before "
+            f"the first period {int(period.min())}",
             why="read as a year, those units would be treated in every period",
             fix=f"treatment.never: {value:g} if it marks units that are never treated",
             path="model.treatment.never",
@@ -379,12 +381,11 @@ def _cohort_column(panel: Panel, spec: TreatmentSpec) -> np.ndarray[Any, Any]:
     moving = changing[changing > 1]
     if len(moving):
         shown = ", ".join(map(str, moving.index[:_SHOWN]))
-        what = (
-            "units change their" if panel.unit else f"groups of '{carrier}' have no one"
-        )
+        one, many = _carriers(panel, carrier)
         raise DataError(
             "E06",
-            f"{len(moving)} {what} first treated period (first: {shown})",
+            f"{counted(len(moving), f'{one} changes', f'{many} change')} their first "
+            f"treated period (first: {shown})",
             fix="one first treated period per unit; kind: reversible with the 0/1 column "
             "if treatment comes and goes"
             if panel.unit
@@ -507,6 +508,13 @@ def _check_same_in_cells(
         )
 
 
+def _carriers(panel: Panel, carrier: str) -> tuple[str, str]:
+    """Who is treated, one and many: units, or groups where no unit is followed."""
+    if panel.unit:
+        return "unit", "units"
+    return f"group of '{carrier}'", f"groups of '{carrier}'"
+
+
 def _check_no_switch_off(
     panel: Panel,
     carrier: str,
@@ -522,12 +530,12 @@ def _check_no_switch_off(
         units = list(dict.fromkeys(map(str, names[1:][off])))
         where = ", ".join(units[:_SHOWN])
         at = panel.frame[panel.time].iloc[cells[int(np.argmax(off)) + 1]]
-        what = "units" if panel.unit else f"groups of '{carrier}'"
+        one, many = _carriers(panel, carrier)
         raise DataError(
             "E06",
-            f"treatment '{label}' switches off in {len(units)} {what} (first: {where}; "
-            f"{units[0]}, {at})",
-            why=f"estimators of a lasting treatment would count the {what} as treated "
+            f"treatment '{label}' switches off in {counted(len(units), one, many)} "
+            f"(first: {where}; {units[0]}, {at})",
+            why=f"estimators of a lasting treatment would count the {many} as treated "
             "still",
             fix=f"treatment: {{column: {label}, kind: reversible}}",
             path="model.treatment.kind",

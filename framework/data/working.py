@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 from framework.condition import number_fix
 from framework.contract import Estimator, Restriction, Step
 from framework.data.treatment import Assigned
-from framework.errors import EstimandError, Phase, Problem, SpecError, no_column
+from framework.errors import (
+    EstimandError,
+    Phase,
+    Problem,
+    SpecError,
+    counted,
+    no_column,
+)
 from framework.panel import Panel
 from framework.spec import choices, terms
 from framework.spec.inference import places_of
@@ -402,7 +409,7 @@ def _as_number(
             "D07",
             f"'{name}' should be a number and is text"
             + (
-                f": {len(odd)} cells such as {shown} "
+                f": {counted(len(odd), 'cell')} such as {shown} "
                 f"(first: {where(work.panel, int(np.argmax(fails)))})"
                 if len(odd)
                 else ""

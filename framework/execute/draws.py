@@ -33,6 +33,7 @@ from framework.errors import (
     EstimandError,
     NumericalError,
     SpecError,
+    counted,
 )
 from framework.execute import placing, regrouped
 from framework.execute.left_out import each_left_out, told
@@ -163,8 +164,7 @@ def _with_failures(said: Result, failed: Sequence[EstimandError]) -> Result:
     if not failed:
         return said
     what = failed[0].problems[0].what
-    draws = "1 draw" if len(failed) == 1 else f"{len(failed)} draws"
-    note = f"{draws} gave no number (the first: {what})"
+    note = f"{counted(len(failed), 'draw')} gave no number (the first: {what})"
     return replace(said, notes=(*said.notes, note))
 
 

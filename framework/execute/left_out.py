@@ -17,7 +17,7 @@ from framework.contract import Estimator, Request, Step
 from framework.data.changes import outcome_change
 from framework.data.design import build
 from framework.data.prepare import apply_steps, spread_groups
-from framework.errors import NumericalError, SpecError, did_you_mean
+from framework.errors import NumericalError, SpecError, counted, did_you_mean
 from framework.expect import Row
 from framework.panel import Panel
 from framework.result import Plot, Result
@@ -149,7 +149,7 @@ def told(
         f"{m} {s:+.3g}" for m, s in zip(first["member"], first["shift"], strict=True)
     )
     note = (
-        f"{len(table)} members of {step} left out one at a time: estimates from "
+        f"{counted(len(table), 'member')} of {step} left out one at a time: estimates from "
         f"{low:.6g} to {high:.6g} ({judged.estimate:.6g} with all, standard error "
         f"{judged.std_error:.6g}); who moves it most: {most}"
     )

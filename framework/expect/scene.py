@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from framework.errors import did_you_mean
+from framework.errors import counted, did_you_mean
 from framework.expect.rows import CannotBeJudged, Judged, Row, judged_row
 from framework.spec.expectations import Covers, Expectation
 
@@ -138,7 +138,7 @@ def _find(address: str, this: Judged, run: Mapping[str, Judged]) -> Judged:
         if values:
             listed = ", ".join(values[:4]) + (", …" if values[4:] else "")
             raise CannotBeJudged(
-                f"'{address}' is {len(values)} estimations ({listed}); name one"
+                f"'{address}' is {counted(len(values), 'estimation')} ({listed}); name one"
             )
     raise CannotBeJudged(
         f"no estimation has the address '{address}', {did_you_mean(address, list(run))}"

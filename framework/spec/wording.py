@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
+from framework.errors import counted
+
 _LIST = "a list [a, b]"
 _BLOCK = "a block {key: value}"
 _WHOLE, _NUMBER, _FINITE = "a whole number", "a number", "a finite number"
@@ -66,9 +68,8 @@ def say_any(items: Sequence[Mapping[str, Any]], *, secret: bool = False) -> str:
     if kind in ("too_short", "too_long"):
         least = kind == "too_short"
         wanted = context["min_length" if least else "max_length"]
-        items_ = f"{wanted} item{'' if wanted == 1 else 's'}"
         return (
-            f"should have at {'least' if least else 'most'} {items_}, "
+            f"should have at {'least' if least else 'most'} {counted(wanted, 'item')}, "
             f"not {context['actual_length']}"
         )
     message = str(first["msg"]).replace("Input should", "should")

@@ -101,7 +101,7 @@ def row_04_weight_zero(lab: Lab) -> None:
     lab.study(model={"weights": {"analytic": "w"}})
 
 
-@fault(3, "D03", "weight 'w' is negative in 1 rows")
+@fault(3, "D03", "weight 'w' is negative in 1 row")
 def row_04_weight_negative(lab: Lab) -> None:
     lab.data(cells(lab.frame(), "w", [4], -2))
     lab.study(model={"weights": {"frequency": "w"}})
@@ -243,7 +243,7 @@ def row_17_two_clusters(lab: Lab) -> None:
     lab.study(model={"inference": {"cluster": "g"}})
 
 
-@fault(4, "I08", "1 treated clusters of 40", "permute", "acknowledge: [few_treated]")
+@fault(4, "I08", "1 treated cluster of 40", "permute", "acknowledge: [few_treated]")
 def row_20_one_treated_unit(lab: Lab) -> None:
     lab.data(one_treated(lab))
     lab.study()
@@ -340,7 +340,7 @@ def row_37_thousands_in_the_outcome(lab: Lab) -> None:
     lab.study()
 
 
-@fault(3, "D08", "'x1' is infinite in 1 rows", "u000, 2002", "Fix: log1p")
+@fault(3, "D08", "'x1' is infinite in 1 row", "u000, 2002", "Fix: log1p")
 def row_38_infinite(lab: Lab) -> None:
     lab.data(cells(lab.frame(), "x1", [2], np.inf))
     lab.study(model={"controls": ["x1"]})
@@ -473,7 +473,7 @@ def row_43_no_never_treated(lab: Lab) -> None:
     lab.study(model={"estimator": "event_study"})
 
 
-@fault(4, "E05", "1 units are treated in all their periods", "always_treated: drop")
+@fault(4, "E05", "1 unit is treated in all their periods", "always_treated: drop")
 def row_44_always_treated(lab: Lab) -> None:
     frame = lab.frame()
     lab.data(frame.assign(d=frame.d.where(frame.unit != "u001", 1.0)))
@@ -551,7 +551,7 @@ def row_66_longer_rows(lab: Lab) -> None:
     lab.study()
 
 
-@fault(3, "D12", "1 rows have another number", "the file is cut off")
+@fault(3, "D12", "1 row has another number", "the file is cut off")
 def row_67_cut_in_a_row(lab: Lab) -> None:
     text = lab.frame().to_csv(index=False)
     lab.data(text[: len(text) // 2])
@@ -1087,7 +1087,7 @@ SAID = (
     "data.panel.wave: unknown key 'wave'",
     "'region' should be a number",
     "no column 'lost'",
-    "20 pairs of (unit, time) stand in more than one row",
+    "20 pairs of (unit, time) in more than one row",
     "'y' missing in 5 of 320 rows",
     "treatment 'd' does not vary",
     "'x1' should be a number",

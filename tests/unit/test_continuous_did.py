@@ -465,8 +465,8 @@ def test_every_problem_of_the_path_is_told_at_once() -> None:
         estimated(odd)
     said = [p.what for p in caught.value.problems]
     assert len(said) == 2
-    assert "negative in 1 units (first: u000)" in said[0]
-    assert "changes after it has started in 1 units (first: u001)" in said[1]
+    assert "negative in 1 unit (first: u000)" in said[0]
+    assert "changes after it has started in 1 unit (first: u001)" in said[1]
 
 
 def test_a_dose_in_all_rows_needs_its_start() -> None:
@@ -475,14 +475,14 @@ def test_a_dose_in_all_rows_needs_its_start() -> None:
     some = data.assign(dose=np.where(data.unit == "u000", data["size"], data.dose))
     refused("E05", some, "estimator.always_treated: drop")
     dropped = estimated(some, always_treated="drop")
-    assert any("1 units treated in all their periods" in n for n in dropped.notes)
+    assert any("1 unit treated in all their periods" in n for n in dropped.notes)
     assert dropped.scalars["n_treated_units"] == 59
 
 
 def test_a_dose_that_starts_in_a_gap_is_refused_unless_acknowledged() -> None:
     data = doses(19)
     hole = data[~((data.unit == "u000") & (data.time == 2))]
-    refused("E01", hole, "1 units have no row just before", "u000")
+    refused("E01", hole, "1 unit has no row just before", "u000")
     request = request_of(hole)
     found = ContinuousDid().estimate(
         replace(request, acknowledge=frozenset({"onset_in_gap"}))

@@ -340,7 +340,7 @@ def test_infeasible_is_missing_with_its_reason() -> None:
     table = out.frames["scores"]
     assert table["status"][0] == "infeasible"
     assert table["first_stage"][0] == 1
-    assert any("1 scores are missing, infeasible" in note for note in out.notes)
+    assert any("1 score is missing, infeasible" in note for note in out.notes)
     assert np.isnan(out.frames["targets"]["x"][0])
 
 

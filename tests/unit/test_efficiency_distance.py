@@ -238,7 +238,7 @@ def test_infeasible_super_efficiency_is_missing() -> None:
     out = run(step, Panel(frame))
     assert np.isnan(out.panel.frame["s"][0])
     assert out.frames["scores"]["status"][0] == "infeasible"
-    assert any("1 scores are missing, infeasible" in n for n in out.notes)
+    assert any("1 score is missing, infeasible" in n for n in out.notes)
 
 
 def test_bootstrap_of_radial_scores() -> None:

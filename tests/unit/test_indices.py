@@ -309,7 +309,7 @@ def test_structure_angle_by_hand() -> None:
     ]
     same(out.panel.frame["index"], expected)
     same(out.frames["angles"].iloc[1, 1:].astype(float), [np.pi / 2, 0, np.pi / 2])
-    assert out.notes[0].startswith("step 'index': 1 rows have shares that sum to")
+    assert out.notes[0].startswith("step 'index': 1 row has shares that sum to")
     weighed = index(StructureAngle(shares=["p", "s", "t"], weights=[1, 0, 0]), frame)
     same(weighed[:3], [0, np.pi / 2, np.pi / 2])
 

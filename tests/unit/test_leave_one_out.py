@@ -80,7 +80,7 @@ def test_what_cannot_be_estimated_is_said() -> None:
 
 def test_a_single_cohort_is_refused() -> None:
     panel = adoption(1, sizes={4.0: 12, np.inf: 12})
-    with pytest.raises(EstimandError, match=r"1 cohorts to leave out \(E13\)"):
+    with pytest.raises(EstimandError, match=r"1 cohort to leave out \(E13\)"):
         LeaveOneOut(drop="cohorts").estimate(request_of(panel))
 
 

@@ -328,7 +328,7 @@ def test_always_treated_must_be_decided():
     data.loc[data.unit == "u001", ["first", "d"]] = [1999.0, 1.0]
     error = refused(data, EventStudy())
     assert codes(error) == ["E05"]
-    assert "1 units" in str(error)
+    assert "1 unit is treated" in str(error)
     dropped = EventStudy(always_treated="drop").estimate(build_request(data, **PANEL))
     without = EventStudy().estimate(build_request(data[data.unit != "u001"], **PANEL))
     # identical rows reach the engine

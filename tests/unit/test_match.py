@@ -119,7 +119,7 @@ def test_units_treated_before_their_covariates_are_seen_are_refused(estimate):
     assert "before 2004" in said
     data = cities()
     data.loc[data.city == "c000", "d"] = 1
-    with pytest.raises(EstimandError, match="1 units are treated in the first period"):
+    with pytest.raises(EstimandError, match="1 unit is treated in the first period"):
         estimate({"match": {}}, data)
     with pytest.raises(EstimandError, match="at: 1990 is no period"):
         estimate({"match": {"at": 1990}})

@@ -242,7 +242,7 @@ def test_rows_without_anything_alike_are_missing() -> None:
     out = run(step, data)
     assert np.isnan(out.panel.frame["s"][15])
     assert out.frames["scores"].loc[15, "status"] == "no peers"
-    assert any("1 scores are missing, no peers" in n for n in out.notes)
+    assert any("1 score is missing, no peers" in n for n in out.notes)
 
 
 def test_bad_input() -> None:

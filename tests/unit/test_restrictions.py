@@ -84,7 +84,7 @@ def test_unknown_value_lists_what_exists(panel: Panel) -> None:
 def test_balanced(panel: Panel) -> None:
     result = kept(panel, "balanced")
     assert set(result.frame["city"]) == {"a", "c"}
-    assert "1 units lack some of the 4 periods" in result.ledger[-1].detail
+    assert "1 unit lacks some of the 4 periods" in result.ledger[-1].detail
     with pytest.raises(DataError):
         kept(Panel(panel.frame), "balanced")
 

@@ -703,8 +703,8 @@ def test_odd_cells_are_said_and_kept() -> None:
     frame = pd.DataFrame({"x": [1, 2, -9999], "r": ["a", "NA", "b"], "n": [-1, -2, -9]})
     done = apply_dictionary(frame, {})
     assert len(done.notes) == 2
-    assert "1 cells -9999" in done.notes[0]
-    assert "cells NA" in done.notes[1]
+    assert "1 cell -9999" in done.notes[0]
+    assert "1 cell NA" in done.notes[1]
     assert list(done.frame["x"]) == [1, 2, -9999]
 
 

@@ -247,11 +247,11 @@ def test_coordinates_that_move_or_are_missing():
     moving.loc[0, "lon"] = 0.5
     found, said = codes(InverseDistance(**POINTS), replace(panel, frame=moving))
     assert found == ["S06"]
-    assert "'lon' differs between the periods of 1 units: a" in said
+    assert "'lon' differs between the periods of 1 unit: a" in said
     lost = panel.frame.assign(lat=panel.frame["lat"].where(panel.frame["place"] != "b"))
     found, said = codes(InverseDistance(**POINTS), replace(panel, frame=lost))
     assert found == ["S06"]
-    assert "has no value in 1 units: b" in said
+    assert "has no value in 1 unit: b" in said
 
 
 def test_equal_incomes():
@@ -295,7 +295,7 @@ def test_a_file_without_a_unit():
     short = square()[["place", "d", "b", "a"]].iloc[:3]
     found, said = codes(FromFile(path="w.csv"), with_file(places(), weights=short))
     assert found == ["S01"]
-    assert "1 units of the data are not in the file: c" in said
+    assert "1 unit of the data not in the file: c" in said
 
 
 def test_rows_and_columns_with_other_ids():

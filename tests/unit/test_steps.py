@@ -232,7 +232,7 @@ def test_keep_counts_false_and_unknown(panel: Panel) -> None:
     assert list(out.panel.frame.index) == [0, 1, 2]
     line = out.panel.ledger[-1]
     assert (line.rows_in, line.rows_out, line.cells) == (9, 3, 0)
-    assert "1 rows out, 5 more because it is unknown" in line.detail
+    assert "1 row out, 5 more because it is unknown" in line.detail
 
 
 def test_keep_nothing_is_refused(panel: Panel) -> None:
@@ -415,7 +415,7 @@ def test_lag_against_a_dictionary(data: st.DataObject) -> None:
 def test_at_freezes_a_period(panel: Panel) -> None:
     out = run(At(column="gdp", year=2012), panel, "at(gdp, 2012)")
     same(column(out, "at(gdp, 2012)"), [4, 4, 4, 4, 4, NAN, NAN, NAN, NAN])
-    assert "missing for 1 units" in out.panel.ledger[-1].detail
+    assert "missing for 1 unit" in out.panel.ledger[-1].detail
     found = problem(At(column="gdp", year=1999), panel)
     assert found.code == "T04"
     assert "2010 to 2014" in found.fix
@@ -508,7 +508,7 @@ def test_merge_looks_up(panel: Panel) -> None:
     same(column(out, "km"), [NAN] * 5 + [7.0] * 4)
     line = out.panel.ledger[-1]
     assert line.cells == 4
-    assert line.detail == ("4 rows matched, 5 not; 1 rows of the second file unused")
+    assert line.detail == ("4 rows matched, 5 not; 1 row of the second file unused")
     assert "new.source" not in out.panel.frames
     assert "coast" not in out.panel.frame
 

@@ -261,7 +261,7 @@ def test_a_change_in_a_gap_has_no_date():
     )
     unit = int(moved.index[moved >= 2][0])
     cut = data[~((data.unit == unit) & (data.time == moved[unit]))]
-    assert "1 units change treatment in a gap" in " ".join(estimate(cut).notes)
+    assert "1 unit changes treatment in a gap" in " ".join(estimate(cut).notes)
 
 
 def test_anticipation_moves_the_reference():

@@ -70,7 +70,7 @@ def test_paths_are_told_by_their_switches() -> None:
         "switches several times": 1,
     }
     assert frame.treated_rows.sum() == sum(map(sum, paths.values()))
-    assert any("1 units are treated in all their periods" in n for n in found.notes)
+    assert any("1 unit is treated in all their periods" in n for n in found.notes)
 
 
 def test_without_never_treated_it_says_so() -> None:

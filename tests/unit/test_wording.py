@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from framework.errors import EstimandError
+from framework.errors import EstimandError, counted, with_article
 from framework.spec import choices
 from framework.spec.model import read_data, read_model
 
@@ -75,3 +75,27 @@ def test_numbers_keep_their_bounds_and_choices_their_names():
     assert problem.what == "should be less than 1, got 95"
     with pytest.raises(EstimandError, match="an estimator is `name`"):
         choices.parse("estimator", 3)
+
+
+@pytest.mark.parametrize(
+    ("count", "given", "said"),
+    [
+        (1, ("row",), "1 row"),
+        (0, ("row",), "0 rows"),
+        (2, ("treated unit",), "2 treated units"),
+        (1234, ("cell",), "1,234 cells"),
+        (1, ("city", "cities"), "1 city"),
+        (3, ("city", "cities"), "3 cities"),
+        (1, ("unit has", "units have"), "1 unit has"),
+        (2, ("unit has", "units have"), "2 units have"),
+    ],
+)
+def test_a_count_and_its_noun_agree(count, given, said):
+    assert counted(count, *given) == said
+
+
+def test_kinds_have_their_article():
+    assert [with_article(k) for k in ("step", "estimator")] == [
+        "a step",
+        "an estimator",
+    ]
