@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -12,6 +12,60 @@ if TYPE_CHECKING:
     from framework.result import Plot
 
 Kind = Literal["panel", "repeated_cross_sections", "cross_section"]
+Frequency = Literal["years", "quarters", "months", "days"]
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """How dates are counted in periods.
+
+    Attributes:
+        frequency: years count as themselves, quarters as 4 × year + quarter - 1, months
+            as 12 × year + month - 1, days from 1970-01-01.
+        dates: period -> its date in the data, `2015-01-31`.
+    """
+
+    frequency: Frequency
+    dates: Mapping[int, str] = field(default_factory=dict)
+
+    def count(self, dates: pd.Series[Any]) -> pd.Series[Any]:
+        """The period that each date lies in, int64.
+
+        Args:
+            dates: datetime64 without gaps.
+        """
+        periods: pd.Series[Any]
+        years = dates.dt.year.astype("int64")
+        if self.frequency == "years":
+            periods = years
+        elif self.frequency == "quarters":
+            periods = 4 * years + dates.dt.quarter - 1
+        elif self.frequency == "months":
+            periods = 12 * years + dates.dt.month - 1
+        else:
+            periods = dates.astype("datetime64[s]").astype("int64") // 86_400
+        return periods
+
+    def text(self, period: float) -> str:
+        """The date of a period: as in the data, else the period's first day."""
+        import datetime as dt
+
+        whole = int(period)
+        if whole in self.dates:
+            return self.dates[whole]
+        if self.frequency == "days":
+            day = dt.date(1970, 1, 1) + dt.timedelta(days=whole)
+            return day.isoformat()
+        per_year = {"years": 1, "quarters": 4, "months": 12}[self.frequency]
+        year, part = divmod(whole, per_year)
+        return f"{year:04d}-{part * (12 // per_year) + 1:02d}-01"
+
+    def dated(self, periods: pd.Series[Any]) -> pd.Series[Any]:
+        """Periods as their dates, datetime64."""
+        import pandas as pd
+
+        dates = {period: self.text(period) for period in periods.unique()}
+        return pd.to_datetime(periods.map(dates))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +104,8 @@ class Panel:
         key: sha256 that names these data: source bytes, then every step with its
             options and code.
         source: the panel before its steps, where an estimation redoes them.
+        calendar: how the dates of `time` were counted; None = whole numbers as read.
+        unusable: column -> why none can use it; such columns are left out of `frame`.
     """
 
     frame: pd.DataFrame
@@ -62,12 +118,31 @@ class Panel:
     plots: tuple[Plot, ...] = ()
     key: str = ""
     source: Panel | None = None
+    calendar: Calendar | None = None
+    unusable: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def kind(self) -> Kind:
         if self.unit and self.time:
             return "panel"
         return "repeated_cross_sections" if self.time else "cross_section"
+
+    def dates(self) -> dict[str, pd.Series[Any]]:
+        """Columns of `frame` that count dates, as dates: what conditions compare with."""
+        if self.calendar is None or self.time is None:
+            return {}
+        return {self.time: self.calendar.dated(self.frame[self.time])}
+
+    def row(self, index: int) -> str:
+        """A row as its unit and period (a date where dates were counted), or ''."""
+        shown = [str(self.frame[self.unit].iloc[index])] if self.unit else []
+        if self.time:
+            shown.append(self.period(self.frame[self.time].iloc[index]))
+        return ", ".join(shown)
+
+    def period(self, period: float) -> str:
+        """A period as a reader of the data knows it: its date, or the whole number."""
+        return self.calendar.text(period) if self.calendar else str(int(period))
 
     def with_frame(self, frame: pd.DataFrame, line: LedgerLine) -> Panel:
         """A new panel with this frame and one more ledger line."""

@@ -33,7 +33,7 @@ from framework.cache.identity import computed_with
 from framework.cache.plain import from_plain, to_plain
 from framework.cache.shelf import FolderShelf
 from framework.errors import Phase, Problem, StorageError
-from framework.panel import LedgerLine, Panel
+from framework.panel import Calendar, LedgerLine, Panel
 from framework.result import Plot, Result, Test
 
 if TYPE_CHECKING:
@@ -158,6 +158,8 @@ class Store:
             "frames": named,
             "notes": panel.notes,
             "plots": [_plot_fields(plot) for plot in panel.plots],
+            "calendar": panel.calendar and asdict(panel.calendar),
+            "unusable": panel.unusable,
         }
         self._write(self._panel(panel.key), frames, about)
         folder = self._panel(panel.key)
@@ -411,6 +413,8 @@ def _read_panel(files: _Files) -> Panel:
         notes=about["notes"],
         plots=tuple(Plot(**plot) for plot in about["plots"]),
         key=about["key"],
+        calendar=Calendar(**about["calendar"]) if about["calendar"] else None,
+        unusable=about["unusable"],
     )
 
 

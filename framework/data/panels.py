@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from framework.data.columns import Column, apply_dictionary, as_text
 from framework.errors import EstimandError, Phase, Problem, counted, no_column
-from framework.panel import LedgerLine, Panel
+from framework.panel import Calendar, Frequency, LedgerLine, Panel
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,8 +84,9 @@ def examine(
     table = checked.frame
     if data.unit:
         table = _with_units(table, data.unit, problems)
+    calendar = None
     if data.time:
-        table = _with_periods(table, data.time, problems, notes)
+        table, calendar = _with_periods(table, data.time, problems, notes)
     keys = [key for key in (data.unit, data.time) if key]
     if any(problem.code in _KEY_CODES for problem in problems):
         return None, problems
@@ -100,6 +101,7 @@ def examine(
         ledger=(_first_line(table, data, checked.cells, source),),
         notes=tuple(notes),
         key=_key(data, sha),
+        calendar=calendar,
     )
     return panel, problems
 
@@ -199,7 +201,7 @@ _WHOLE = re.compile(r"\s*[+-]?\d+(?:\.0*)?\s*", re.ASCII)
 
 def _with_periods(
     table: pd.DataFrame, time: str, problems: list[Problem], notes: list[str]
-) -> pd.DataFrame:
+) -> tuple[pd.DataFrame, Calendar | None]:
     """Periods as int64: whole numbers as they are, dates counted in their frequency."""
     import pandas as pd
 
@@ -207,19 +209,19 @@ def _with_periods(
     path = "data.panel.time"
     if series.isna().any():
         problems.append(_missing_key(series, "time", path))
-        return table
+        return table, None
     if series.dtype.kind not in "ifuM":
-        if all(_ISO.fullmatch(cell) for cell in series):
-            dates = pd.to_datetime(series, format="ISO8601", errors="coerce")
-            series = series if dates.isna().any() else dates
+        dates = as_dates(series)
+        if dates is not None:
+            series = dates
         elif all(_WHOLE.fullmatch(cell) for cell in series):
             series = pd.to_numeric(series.str.strip())
     if series.dtype.kind == "M":
-        periods, said = _count_dates(series)
+        periods, calendar, said = _count_dates(series)
         notes.append(f"time '{time}': {said}")
-        return table.assign(**{time: periods})
+        return table.assign(**{time: periods}), calendar
     if series.dtype.kind in "if" and (series % 1 == 0).all():
-        return table.assign(**{time: series.astype("int64")})
+        return table.assign(**{time: series.astype("int64")}), None
     bad = series if series.dtype.kind not in "if" else series[series % 1 != 0]
     problems.append(
         Problem(
@@ -232,31 +234,49 @@ def _with_periods(
             path=path,
         )
     )
-    return table
+    return table, None
 
 
-def _count_dates(series: pd.Series[Any]) -> tuple[pd.Series[Any], str]:
-    """Dates as whole numbers in the coarsest frequency that tells them apart.
+#: Coarsest first, with how a note calls them.
+_FREQUENCIES: Mapping[Frequency, str] = {
+    "years": "years",
+    "quarters": "quarters (4 × year + quarter - 1)",
+    "months": "months (12 × year + month - 1)",
+    "days": "days since 1970-01-01",
+}
 
-    Years count as themselves, quarters as 4 * year + quarter - 1, months as
-    12 * year + month - 1, days from 1970-01-01.
+
+def _count_dates(series: pd.Series[Any]) -> tuple[pd.Series[Any], Calendar, str]:
+    """Dates as whole numbers in the coarsest frequency that tells them apart."""
+    distinct = series.drop_duplicates()
+    found = {f: Calendar(f).count(distinct) for f in _FREQUENCIES}
+    telling = (f for f in _FREQUENCIES if found[f].nunique() == len(distinct))
+    frequency: Frequency = next(telling, "days")
+    periods = found[frequency]
+    written = distinct.dt.strftime("%Y-%m-%d")
+    calendar = Calendar(frequency, dict(zip(periods.tolist(), written, strict=True)))
+    example = f"{written.iloc[0]} is period {periods.iloc[0]}"
+    said = f"dates are counted in {_FREQUENCIES[frequency]}; {example}"
+    return calendar.count(series), calendar, said
+
+
+def as_dates(series: pd.Series[Any]) -> pd.Series[Any] | None:
+    """A column of dates, or of text that is all dates of the form 2015-01-31.
+
+    Returns:
+        datetime64 with NaT where a cell is missing; None if the column is neither.
     """
-    years, months = series.dt.year, series.dt.month
-    candidates = {
-        "years": years,
-        "quarters (4 × year + quarter - 1)": 4 * years + series.dt.quarter - 1,
-        "months (12 × year + month - 1)": 12 * years + months - 1,
-    }
-    days = series.astype("datetime64[s]").astype("int64") // 86_400
-    distinct = series.nunique()
-    said, counted = next(
-        (pair for pair in candidates.items() if pair[1].nunique() == distinct),
-        ("days since 1970-01-01", days),
-    )
-    counted = counted.astype("int64")
-    first = series.index[0]
-    example = f"{series[first]:%Y-%m-%d} is period {counted[first]}"
-    return counted, f"dates are counted in {said}; {example}"
+    import pandas as pd
+
+    if series.dtype.kind == "M":
+        return series
+    if series.dtype.kind in "iufb":
+        return None
+    cells = series.dropna()
+    if not len(cells) or not all(_ISO.fullmatch(str(cell)) for cell in cells):
+        return None
+    dates = pd.to_datetime(series, format="ISO8601", errors="coerce")
+    return None if dates[series.notna()].isna().any() else dates
 
 
 # ------------------------------------------------------------------- keys, order

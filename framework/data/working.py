@@ -11,6 +11,7 @@ from framework.condition import number_fix
 from framework.contract import Estimator, Restriction, Step
 from framework.data.treatment import Assigned
 from framework.errors import (
+    DataError,
     EstimandError,
     Phase,
     Problem,
@@ -336,10 +337,7 @@ def caught(work: Working, path: str, make: Callable[[], list[str]]) -> list[str]
 
 def where(panel: Panel, index: int) -> str:
     """A row as its unit and period, or its number."""
-    keys = [k for k in (panel.unit, panel.time) if k]
-    if not keys:
-        return f"row {index + 1}"
-    return ", ".join(str(panel.frame[k].iloc[index]) for k in keys)
+    return panel.row(index) or f"row {index + 1}"
 
 
 def named(work: Working, roles: Roles, label: str, values: Any) -> str:
@@ -397,6 +395,10 @@ def _as_number(
         series.dtype
     ):
         return series.to_numpy(dtype="float64", na_value=float("nan"))
+    if series.dtype.kind == "M":
+        raise holds_dates(
+            name, f"a year or a count of days; for groups {{dummies: {name}}}"
+        )
     fails = pd.to_numeric(series, errors="coerce").isna() & series.notna()
     odd = series[fails]
     shown = ", ".join(repr(v) for v in odd.unique()[:_SHOWN])
@@ -417,6 +419,16 @@ def _as_number(
             why="an engine would make one dummy for every word of it",
             fix=f"{reading}; for categories {{dummies: {name}}}",
         )
+    )
+
+
+def holds_dates(name: str, fix: str) -> DataError:
+    """Dates where a number stands: as one they would count nanoseconds."""
+    return DataError(
+        "D07",
+        f"'{name}' holds dates, not numbers",
+        why="the number of a date depends on the day and the unit it is counted in",
+        fix=fix,
     )
 
 
@@ -445,7 +457,14 @@ def _built(work: Working, term: Built) -> dict[str, Any]:
 def _raw(work: Working, term: Term, roles: Roles) -> str:
     """A moderator: a number or groups, as the column is."""
     if isinstance(term, Column):
-        return named(work, roles, term.label, column_of(work, term.name).to_numpy())
+        series = column_of(work, term.name)
+        if series.dtype.kind == "M":
+            raise holds_dates(
+                term.name,
+                f"a year or a count of days; for groups data.columns: {{{term.name}: "
+                "{type: text}}",
+            )
+        return named(work, roles, term.label, series.to_numpy())
     names = numbers_of(work, term, roles)
     if len(names) != 1:
         raise EstimandError(Problem(Phase.SPEC, "X16", "a moderator is one column"))

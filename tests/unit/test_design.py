@@ -166,7 +166,7 @@ def test_a_balanced_sample_is_balanced_in_the_rows_that_are_used(design):
     assert [line.rows_out for line in found.ledger] == [96, 95, 88]
     last = found.ledger[-1]
     assert (last.stage, last.name) == ("estimation", "even")
-    assert last.detail.startswith("after missing cells 1 units lack some of the 8")
+    assert last.detail.startswith("after missing cells 1 unit lacks some of the 8")
     units = found.request.frame[found.request.unit]
     assert (units.value_counts() == 8).all()
 

@@ -135,8 +135,8 @@ def test_shift_moves_the_groups(design):
     ("column", "year", "whole", "value", "treatment", "what"),
     [
         ("d", 2013, False, 0.0, BY, "differs between rows of one 'county'"),
-        ("d", 2015, True, 0.0, BY, "switches off in 1 groups of 'county'"),
-        ("law_year", 2013, False, 2014, {**GIVEN, "by": "county"}, "have no one"),
+        ("d", 2015, True, 0.0, BY, "switches off in 1 group of 'county'"),
+        ("law_year", 2013, False, 2014, {**GIVEN, "by": "county"}, "changes their first treated"),
         ("county", 2013, False, None, BY, "'county' is missing in 1 of"),
     ],
 )
@@ -175,7 +175,7 @@ def test_an_onset_in_a_gap_of_a_group_is_refused_until_acknowledged(design):
     assert found.code == "E01"
     assert "c003" in found.what
     made = design(data, {"acknowledge": ["onset_in_gap"]})
-    assert any("1 groups of 'county' have no row just before" in n for n in made.notes)
+    assert any("1 group of 'county' has no row just before" in n for n in made.notes)
     exact = design(data, {"treatment": {**GIVEN, "by": "county"}})
     assert set(cohorts(exact)) == set(data["first"])
 
