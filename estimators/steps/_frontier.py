@@ -366,7 +366,7 @@ def technologies(
     if isinstance(reference, Untreated):
         allowed = reference.of(panel, name)[rows]
     else:
-        true, unknown = evaluate(parse(reference), panel.frame)
+        true, unknown = evaluate(parse(reference), panel.frame, panel.dates())
         allowed = (true & ~unknown)[rows]
     kept = [
         Technology(t.label, t.evaluated, t.reference[allowed[t.reference]])

@@ -43,7 +43,7 @@ class Indicator(Step):
         import numpy as np
 
         not_there(panel, name, name)
-        true, unknown = evaluate(parse(self.where), panel.frame)
+        true, unknown = evaluate(parse(self.where), panel.frame, panel.dates())
         values = np.where(unknown, np.nan, true.astype(np.float64))
         detail = f"1 where {self.where}: {counted(int(true.sum()), 'row')}"
         detail += f", missing in {int(unknown.sum()):,}" if unknown.any() else ""

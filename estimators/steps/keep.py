@@ -39,7 +39,7 @@ class Keep(Step):
         Raises:
             DataError: D05, no row is left; D07, text compared with a number.
         """
-        true, unknown = evaluate(parse(self.where), panel.frame)
+        true, unknown = evaluate(parse(self.where), panel.frame, panel.dates())
         rows = len(true)
         kept, lost = int(true.sum()), int(unknown.sum())
         detail = f"{self.where}: {counted(rows - kept - lost, 'row')} out"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, field_validator
 
 from estimators.steps._columns import kind_of, not_there
-from framework.condition import require
+from framework.condition import as_dates, require
 from framework.contract import Step, StepOutput
 from framework.errors import DataError, EstimandError, Problem, counted
 from framework.panel import LedgerLine, Panel
@@ -72,16 +73,16 @@ class Merge(Step):
             EstimandError: X01 no such column, X13 a column exists already, P01 keys
                 that stand twice, D07 keys of different types, D20 nothing matches.
         """
-        other = panel.frames[f"{name}.source"]
         keys = _renamed(self.on)
-        self._check(panel, other, name)
+        ours, other, dated = _dated(panel, panel.frames[f"{name}.source"], keys)
+        self._check(panel, ours, other, name)
         taken = self._taken(other)
         import pandas as pd
 
         right = other[[*keys.values(), *taken.values()]].copy()
         right.columns = pd.Index([*keys, *taken])
         right = right.dropna(subset=list(keys))
-        left = panel.frame[list(keys)]
+        left = ours[list(keys)]
         merged = left.merge(right, on=list(keys), how="left", indicator="_found_")
         found = (merged["_found_"] == "both").to_numpy()
         if not found.any():
@@ -100,6 +101,7 @@ class Merge(Step):
             f"{counted(int(found.sum()), 'row')} matched, {int((~found).sum()):,} not; "
         )
         detail += f"{counted(unused, 'row')} of the second file unused"
+        detail += f"; {dated}" if dated else ""
         cells = int(frame[list(taken)].notna().sum().sum())
         line = LedgerLine("step", name, rows, len(frame), cells, detail)
         kept = {k: v for k, v in panel.frames.items() if k != f"{name}.source"}
@@ -111,7 +113,9 @@ class Merge(Step):
         keys = set(_renamed(self.on).values())
         return {str(c): str(c) for c in other.columns if c not in keys}
 
-    def _check(self, panel: Panel, other: pd.DataFrame, name: str) -> None:
+    def _check(
+        self, panel: Panel, ours: pd.DataFrame, other: pd.DataFrame, name: str
+    ) -> None:
         keys = _renamed(self.on)
         problems: list[Problem] = []
 
@@ -121,18 +125,21 @@ class Merge(Step):
             except EstimandError as error:
                 problems.extend(error.problems)
 
-        for ours, theirs in keys.items():
-            collect(require, panel.frame, ours)
+        for mine, theirs in keys.items():
+            collect(require, ours, mine)
             collect(require, other, theirs)
-        for ours, theirs in self._taken(other).items():
+        for mine, theirs in self._taken(other).items():
             collect(require, other, theirs)
-            collect(not_there, panel, ours, name)
+            collect(not_there, panel, mine, name)
         if not problems:
-            for ours, theirs in keys.items():
-                collect(_same_type, panel.frame[ours], other[theirs], name)
+            for mine, theirs in keys.items():
+                dates = panel.calendar is not None and mine == panel.time
+                collect(
+                    partial(_same_type, dates=dates), ours[mine], other[theirs], name
+                )
             collect(_once, other, list(keys.values()), "the second file")
             if self.validate_ == "1:1":
-                collect(_once, panel.frame, list(keys), "the data")
+                collect(_once, ours, list(keys), "the data")
         if problems:
             raise EstimandError(problems)
 
@@ -146,7 +153,36 @@ def _renamed(columns: str | list[str] | dict[str, str] | None) -> dict[str, str]
     return {column: column for column in columns or ()}
 
 
-def _same_type(ours: pd.Series[Any], theirs: pd.Series[Any], name: str) -> None:
+def _dated(
+    panel: Panel, other: pd.DataFrame, keys: Mapping[str, str]
+) -> tuple[pd.DataFrame, pd.DataFrame, str]:
+    """Both tables with keys that are dates in one of them as dates in both.
+
+    The panel's time counts dates: theirs are counted in the same way, which the third
+    value says.
+    """
+    ours, said = panel.frame, ""
+    for mine, theirs in keys.items():
+        if mine not in ours.columns or theirs not in other.columns:
+            continue
+        dates = as_dates(other[theirs])
+        if dates is None:
+            continue
+        if panel.calendar is not None and mine == panel.time:
+            periods = panel.calendar.count(dates.dropna()).reindex(other.index)
+            other = other.assign(**{theirs: periods})
+            said = f"'{theirs}' counted in {panel.calendar.frequency}"
+        elif kind_of(ours[mine]) != kind_of(other[theirs]):
+            own = as_dates(ours[mine])
+            if own is not None:
+                ours = ours.assign(**{mine: own})
+                other = other.assign(**{theirs: dates})
+    return ours, other, said
+
+
+def _same_type(
+    ours: pd.Series[Any], theirs: pd.Series[Any], name: str, *, dates: bool
+) -> None:
     kinds = kind_of(ours), kind_of(theirs)
     if kinds[0] != kinds[1]:
         raise DataError(
@@ -154,7 +190,9 @@ def _same_type(ours: pd.Series[Any], theirs: pd.Series[Any], name: str) -> None:
             f"step '{name}': key '{ours.name}' is {kinds[0]} in the data and "
             f"{kinds[1]} in the second file",
             why="no row would find its match",
-            fix=f"data.columns.{ours.name}: {{type: {kinds[1]}}}",
+            fix="write its dates as 2015-01-31"
+            if dates
+            else f"data.columns.{ours.name}: {{type: {kinds[1]}}}",
         )
 
 

@@ -34,6 +34,7 @@ Functions: `log exp sqrt abs` of one argument, `min max` of two or more (by row)
 
 from framework.condition.cells import (
     Kind,
+    as_dates,
     as_numbers,
     is_number,
     kind_of,
@@ -75,6 +76,7 @@ __all__ = [
     "Not",
     "Number",
     "Text",
+    "as_dates",
     "as_numbers",
     "compute",
     "evaluate",

@@ -87,6 +87,28 @@ def as_numbers(series: pd.Series[Any], column: str) -> Floats:
     )
 
 
+_ISO = re.compile(r"\d{4}-\d{2}-\d{2}(?:[T ].*)?")
+
+
+def as_dates(series: pd.Series[Any]) -> pd.Series[Any] | None:
+    """A column of dates, or of text that is all dates of the form 2015-01-31.
+
+    Returns:
+        datetime64 with NaT where a cell is missing; None if the column is neither.
+    """
+    import pandas as pd
+
+    if series.dtype.kind == "M":
+        return series
+    if series.dtype.kind in "iufb":
+        return None
+    cells = series.dropna()
+    if not len(cells) or not all(_ISO.fullmatch(str(cell)) for cell in cells):
+        return None
+    dates = pd.to_datetime(series, format="ISO8601", errors="coerce")
+    return None if dates[series.notna()].isna().any() else dates
+
+
 def is_number(cell: object) -> bool:
     """Whether a text cell reads as a number (`1,234` and `.` do not)."""
     return bool(_CELL.fullmatch(str(cell).strip()))

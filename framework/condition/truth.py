@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float64]
     Flags = npt.NDArray[np.bool_]
+    Dates = Mapping[str, pd.Series[Any]]
 
 _COMPARE: Mapping[str, Callable[[Any, Any], Any]] = {
     "=": operator.eq,
@@ -44,12 +45,18 @@ _COMPARE: Mapping[str, Callable[[Any, Any], Any]] = {
 }
 
 
-def evaluate(condition: Condition, frame: pd.DataFrame) -> tuple[Flags, Flags]:
+def evaluate(
+    condition: Condition,
+    frame: pd.DataFrame,
+    dates: Mapping[str, pd.Series[Any]] | None = None,
+) -> tuple[Flags, Flags]:
     """Where the condition is true and where it is unknown.
 
     Args:
         condition: parsed by `parse`.
         frame: any frame that has the columns.
+        dates: columns of `frame` that count dates, as those dates: what a text or a
+            column of dates is compared with.
 
     Returns:
         Two boolean arrays of length `len(frame)`, never both true in a row: `true` and
@@ -61,29 +68,33 @@ def evaluate(condition: Condition, frame: pd.DataFrame) -> tuple[Flags, Flags]:
     """
     for name in condition.columns():
         require(frame, name)
-    return _truth(condition, frame)
+    return _truth(condition, frame, dates or {})
 
 
-def _truth(condition: Condition, frame: pd.DataFrame) -> tuple[Flags, Flags]:
+def _truth(
+    condition: Condition, frame: pd.DataFrame, dates: Dates
+) -> tuple[Flags, Flags]:
     if isinstance(condition, Comparison):
-        return _compare(condition, frame)
+        return _compare(condition, frame, dates)
     if isinstance(condition, Membership):
-        return _member(condition, frame)
+        return _member(condition, frame, dates)
     if isinstance(condition, IsMissing):
         missing = missing_in(frame[condition.column])
         return (~missing if condition.negated else missing), missing & False
     if isinstance(condition, Not):
-        true, unknown = _truth(condition.part, frame)
+        true, unknown = _truth(condition.part, frame, dates)
         return ~true & ~unknown, unknown
     if isinstance(condition, Junction):
-        return _join(condition, frame)
+        return _join(condition, frame, dates)
     raise TypeError(f"not a condition: {condition!r}")
 
 
-def _join(condition: Junction, frame: pd.DataFrame) -> tuple[Flags, Flags]:
-    true, unknown = _truth(condition.parts[0], frame)
+def _join(
+    condition: Junction, frame: pd.DataFrame, dates: Dates
+) -> tuple[Flags, Flags]:
+    true, unknown = _truth(condition.parts[0], frame, dates)
     for part in condition.parts[1:]:
-        more, doubt = _truth(part, frame)
+        more, doubt = _truth(part, frame, dates)
         false = ~(true | unknown), ~(more | doubt)
         if condition.word == "and":
             true, unknown = true & more, (unknown | doubt) & ~false[0] & ~false[1]
@@ -92,12 +103,18 @@ def _join(condition: Junction, frame: pd.DataFrame) -> tuple[Flags, Flags]:
     return true, unknown
 
 
-def _compare(test: Comparison, frame: pd.DataFrame) -> tuple[Flags, Flags]:
+def _compare(
+    test: Comparison, frame: pd.DataFrame, dates: Dates
+) -> tuple[Flags, Flags]:
     left = frame[test.column]
     missing = missing_in(left)
     right: Any
     if isinstance(test.value, Column):
         right = frame[test.value.name]
+        if kind_of(right) == "date":
+            left = dates.get(test.column, left)
+        elif kind_of(left) == "date":
+            right = dates.get(test.value.name, right)
         missing = missing | missing_in(right)
         kinds = {kind_of(left), kind_of(right)} - {"empty"}
         if len(kinds) > 1:
@@ -108,6 +125,7 @@ def _compare(test: Comparison, frame: pd.DataFrame) -> tuple[Flags, Flags]:
             )
         kind = kinds.pop() if kinds else "empty"
     else:
+        left = _comparable(test.column, left, test.value, dates)
         kind = kind_of(left)
         right = _fitting(test.column, left, test.value, frame)
     if kind == "empty" or missing.all():
@@ -122,15 +140,23 @@ def _compare(test: Comparison, frame: pd.DataFrame) -> tuple[Flags, Flags]:
     return true & ~missing, missing
 
 
-def _member(test: Membership, frame: pd.DataFrame) -> tuple[Flags, Flags]:
+def _member(test: Membership, frame: pd.DataFrame, dates: Dates) -> tuple[Flags, Flags]:
     left = frame[test.column]
     missing = missing_in(left)
     true = missing & False
     if not missing.all():
         for value in test.values:
-            true |= _flags(left == _fitting(test.column, left, value, frame))
+            cells = _comparable(test.column, left, value, dates)
+            true |= _flags(cells == _fitting(test.column, cells, value, frame))
     true &= ~missing
     return (~true & ~missing if test.negated else true), missing
+
+
+def _comparable(
+    column: str, left: pd.Series[Any], value: Number | Text, dates: Dates
+) -> pd.Series[Any]:
+    """The column, or the dates that it counts where a text is to be one."""
+    return dates.get(column, left) if isinstance(value, Text) else left
 
 
 def _fitting(

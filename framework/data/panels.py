@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from framework.condition import as_dates
 from framework.data.columns import Column, apply_dictionary, as_text
 from framework.errors import EstimandError, Phase, Problem, counted, no_column
 from framework.panel import Calendar, Frequency, LedgerLine, Panel
@@ -195,7 +196,6 @@ def _missing_key(series: pd.Series[Any], key: str, path: str) -> Problem:
 
 # ---------------------------------------------------------------------- periods
 
-_ISO = re.compile(r"\d{4}-\d{2}-\d{2}(?:[T ].*)?")
 _WHOLE = re.compile(r"\s*[+-]?\d+(?:\.0*)?\s*", re.ASCII)
 
 
@@ -258,25 +258,6 @@ def _count_dates(series: pd.Series[Any]) -> tuple[pd.Series[Any], Calendar, str]
     example = f"{written.iloc[0]} is period {periods.iloc[0]}"
     said = f"dates are counted in {_FREQUENCIES[frequency]}; {example}"
     return calendar.count(series), calendar, said
-
-
-def as_dates(series: pd.Series[Any]) -> pd.Series[Any] | None:
-    """A column of dates, or of text that is all dates of the form 2015-01-31.
-
-    Returns:
-        datetime64 with NaT where a cell is missing; None if the column is neither.
-    """
-    import pandas as pd
-
-    if series.dtype.kind == "M":
-        return series
-    if series.dtype.kind in "iufb":
-        return None
-    cells = series.dropna()
-    if not len(cells) or not all(_ISO.fullmatch(str(cell)) for cell in cells):
-        return None
-    dates = pd.to_datetime(series, format="ISO8601", errors="coerce")
-    return None if dates[series.notna()].isna().any() else dates
 
 
 # ------------------------------------------------------------------- keys, order

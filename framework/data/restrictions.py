@@ -99,7 +99,7 @@ def kept_rows(
 
 def _where(panel: Panel, options: Mapping[str, Any], _: pd.Series[Any] | None) -> _Kept:
     condition = parse(str(options["where"]))
-    true, unknown = evaluate(condition, panel.frame)
+    true, unknown = evaluate(condition, panel.frame, panel.dates())
     return _Kept(true, int(unknown.sum()), str(options["where"]))
 
 
@@ -125,8 +125,8 @@ def _having(panel: Panel, options: Mapping[str, Any]) -> tuple[Flags, Flags]:
     """Rows that have one of the values, rows where the cell is missing."""
     column, values = str(options["column"]), options["values"]
     require(panel.frame, column)
-    series = panel.frame[column]
     listed = list(values) if isinstance(values, list | tuple) else [values]
+    series = _listable(panel, column, listed)
     text = kind_of(series) == "text"
     existing = {_same(value, text=text): value for value in series.dropna().unique()}
     unknown = [value for value in listed if _same(value, text=text) not in existing]
@@ -141,6 +141,16 @@ def _having(panel: Panel, options: Mapping[str, Any]) -> tuple[Flags, Flags]:
         )
     wanted = [existing[_same(value, text=text)] for value in listed]
     return series.isin(wanted).to_numpy(dtype=bool), series.isna().to_numpy(dtype=bool)
+
+
+def _listable(panel: Panel, column: str, listed: list[Any]) -> pd.Series[Any]:
+    """The column; as texts like 2015-01-31 where it is dates or counts them."""
+    series = panel.frame[column]
+    if not all(is_number(value) or isinstance(value, bool) for value in listed):
+        series = panel.dates().get(column, series)
+    if kind_of(series) == "date":
+        return series.dt.strftime("%Y-%m-%d")
+    return series
 
 
 def _same(value: Any, *, text: bool) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from framework.data.panels import as_dates
+from framework.condition import as_dates
 from framework.errors import DataError, IdentificationError, counted
 from framework.panel import Calendar
 

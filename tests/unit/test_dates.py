@@ -271,3 +271,99 @@ def test_dates_may_be_groups(make: Make) -> None:
     assert [*dated.request.frame[dated.request.fixed_effects[1]]] == [
         *plain.request.frame[plain.request.fixed_effects[1]]
     ]
+
+
+# ------------------------------------------ the panel's dates, after counting
+
+
+@pytest.mark.parametrize("source", ["data.parquet", "data.csv"])
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("time >= '2001-10-31'", range(3, 8)),
+        ("time > '2001-10-30'", range(3, 8)),
+        ("time < '2001-10-31'", range(3)),
+        ("time = '2001-10-31'", [3]),
+        ("time in ('2001-01-31', '2001-10-31')", [0, 3]),
+        ("time != '2001-01-31' and not (time > '2001-10-31')", range(1, 4)),
+        ("time >= 8007", range(3, 8)),
+        ("time in (8004, '2001-10-31')", [0, 3]),
+    ],
+)
+def test_conditions_on_the_panel_s_time_know_its_dates(
+    said: str, kept: Any, source: str, make: Make
+) -> None:
+    frame = panel("2001-01-31", QUARTERS)  # the last days of quarters, not their first
+    given = as_text(frame) if source.endswith("csv") else frame
+    design = make(given, {**DOSE, "sample": {"some": said}}, source=source)
+    assert {row % 8 for row in design.request.rows} == set(kept)
+
+
+DOSE = {"treatment": {"column": "x", "kind": "dose"}}
+
+
+@pytest.mark.parametrize("value", ["2001-10-31", 8007])
+def test_only_and_without_know_the_panel_s_dates(value: Any, make: Make) -> None:
+    frame = panel("2001-01-31", QUARTERS)
+    for name, kept in (("only", {3}), ("without", set(range(8)) - {3})):
+        restriction = {name: {"column": "time", "values": [value]}}
+        design = make(frame, {**DOSE, "sample": {"some": restriction}})
+        assert {row % 8 for row in design.request.rows} == kept
+
+
+def test_the_panel_s_time_compares_with_a_column_of_dates(make: Make) -> None:
+    frame = panel("2001-01-01", QUARTERS)
+    for said in ("time >= `onset`", "not (onset > `time`)"):
+        design = make(frame, {**DOSE, "sample": {"late": said}})
+        assert design.request.rows.tolist() == np.flatnonzero(frame["d"]).tolist()
+
+
+def test_steps_know_the_panel_s_dates(make: Make) -> None:
+    frame = panel("2001-01-01", QUARTERS)
+    steps = {
+        "late": {"indicator": "time >= '2001-07-01'"},
+        "cut": {"keep": "time < '2002-07-01'"},
+    }
+    design = make(frame, {**DOSE, "controls": ["late"]}, steps=steps)
+    (late,) = design.request.controls
+    assert design.request.frame[late].tolist() == [0.0, 0.0, 1.0, 1.0, 1.0, 1.0] * 12
+
+
+@pytest.mark.parametrize("source", ["data.parquet", "data.csv"])
+@pytest.mark.parametrize("other", ["prices.parquet", "prices.csv"])
+@pytest.mark.parametrize("declared", [False, True])
+def test_a_second_file_is_merged_by_the_panel_s_dates(
+    source: str, other: str, declared: bool, make: Make, tmp_path: Path
+) -> None:
+    frame = panel("2001-01-01", QUARTERS)
+    days = frame["time"].drop_duplicates().reset_index(drop=True)
+    prices = pd.DataFrame({"day": days, "price": days.dt.month + days.dt.year - 2000.0})
+    if other.endswith("csv"):
+        prices.to_csv(tmp_path / other, index=False)
+    else:
+        prices.to_parquet(tmp_path / other)
+    step = {"p": {"merge": {"source": other, "on": {"time": "day"}}}}
+    columns = {"time": {"type": "date"}} if declared else {}
+    given = as_text(frame) if source.endswith("csv") else frame
+    model = {**DOSE, "controls": ["price"], "fixed_effects": ["unit"]}
+    design = make(given, model, source=source, steps=step, columns=columns)
+    (price,) = design.request.controls
+    truth = frame["time"].dt.month + frame["time"].dt.year - 2000.0
+    assert design.request.frame[price].tolist() == truth.tolist()
+
+
+def test_dates_that_share_a_period_would_multiply_rows(
+    make: Make, tmp_path: Path
+) -> None:
+    days = pd.date_range("2001-01-01", periods=24, freq="MS")
+    pd.DataFrame({"time": days, "price": 1.0}).to_csv(tmp_path / "p.csv", index=False)
+    step = {"p": {"merge": {"source": "p.csv", "on": ["time"]}}}
+    (found,) = problems(lambda: make(panel("2001-01-01", QUARTERS), DOSE, steps=step))
+    assert found.code == "P01"
+
+
+def test_a_row_is_named_by_its_date(make: Make) -> None:
+    frame = panel("2001-01-01", QUARTERS)
+    frame.loc[3, "d"] = 0
+    (found,) = problems(lambda: make(frame, BOTH))
+    assert found.what == "'d' and 'onset' disagree in 1 rows (first: 0, 2001-10-01)"

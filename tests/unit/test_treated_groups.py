@@ -136,7 +136,14 @@ def test_shift_moves_the_groups(design):
     [
         ("d", 2013, False, 0.0, BY, "differs between rows of one 'county'"),
         ("d", 2015, True, 0.0, BY, "switches off in 1 group of 'county'"),
-        ("law_year", 2013, False, 2014, {**GIVEN, "by": "county"}, "changes their first treated"),
+        (
+            "law_year",
+            2013,
+            False,
+            2014,
+            {**GIVEN, "by": "county"},
+            "changes their first treated",
+        ),
         ("county", 2013, False, None, BY, "'county' is missing in 1 of"),
     ],
 )
