@@ -34,17 +34,17 @@ class Calendar:
         Args:
             dates: datetime64 without gaps.
         """
-        periods: pd.Series[Any]
         years = dates.dt.year.astype("int64")
+        counted: pd.Series[Any]
         if self.frequency == "years":
-            periods = years
+            counted = years
         elif self.frequency == "quarters":
-            periods = 4 * years + dates.dt.quarter - 1
+            counted = 4 * years + dates.dt.quarter - 1
         elif self.frequency == "months":
-            periods = 12 * years + dates.dt.month - 1
+            counted = 12 * years + dates.dt.month - 1
         else:
-            periods = dates.astype("datetime64[s]").astype("int64") // 86_400
-        return periods
+            counted = dates.astype("datetime64[s]").astype("int64") // 86_400
+        return counted
 
     def text(self, period: float) -> str:
         """The date of a period: as in the data, else the period's first day."""

@@ -35,18 +35,21 @@ def problems_of(column: Column) -> tuple[Problem, ...]:
 def causes(columns: Iterable[Column]) -> dict[Problem, list[str]]:
     """Cause -> addresses that met it, in the order in which they met it first.
 
-    A cause has the address of the first.
+    A cause has the address and the place of the first: lines that each chose an
+    estimator meet one cause in as many places.
     """
     from framework.execute import STOPPED
 
     met: dict[Problem, list[str]] = {}
+    first: dict[Problem, Problem] = {}
     for column in columns:
         for found in problems_of(column):
             # What was not reached has nothing to do with the line it stands in.
             problem = replace(found, place=None) if found.code == STOPPED else found
-            addresses = met.setdefault(replace(problem, address=""), [])
-            addresses.append(column.estimation.address)
-    return {replace(p, address=found[0]): found for p, found in met.items()}
+            same = replace(problem, address="", place=None)
+            first.setdefault(same, problem)
+            met.setdefault(same, []).append(column.estimation.address)
+    return {replace(first[p], address=found[0]): found for p, found in met.items()}
 
 
 def remedies(addresses: Sequence[str], book: JobBook) -> Iterator[str]:

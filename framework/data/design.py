@@ -55,6 +55,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
+#: Beyond these the values of a moderator may be a number that was read as text.
+_CATEGORIES = 20
 #: Gives the treatment paths of a draw: (panel, true assignment) -> assignment.
 Reassign = Callable[[Panel, Assigned], Assigned]
 
@@ -203,8 +205,9 @@ def _interact(
         for level in levels[spec.main_effect :]:  # alone, every level has a product
             sides[f"{label}={level}"] = (series == level).to_numpy(dtype="float64")
     if not spec.main_effect:
-        return _alone(work, roles, sides, notes), []
+        return _alone(work, roles, sides, notes, label), []
     judged: list[str] = []
+    fixed: list[str] = []
     for treatment in roles.treatment:
         held = work.held[treatment]
         for side, values in sides.items():
@@ -212,7 +215,8 @@ def _interact(
             if len(sides) == 1 and np.array_equal(product, held) and np.ptp(held):
                 work.problems.append(_same_product(roles.names[treatment], side))
                 continue
-            judged.append(_product(work, roles, treatment, side, product))
+            judged.append(_product(work, roles, treatment, side, product, fixed))
+    work.problems += _fixed(fixed, label, len(sides))
     main = [named(work, roles, side, values) for side, values in sides.items()]
     # A control of that name is the same regressor, centred or not.
     written = {roles.names[c] for c in roles.controls}
@@ -222,40 +226,64 @@ def _interact(
     return judged, main
 
 
+def _fixed(fixed: Sequence[str], moderator: str, values: int) -> list[Problem]:
+    """Products that do not vary, as one problem whatever their number."""
+    if not fixed:
+        return []
+    more = len(fixed) - 1
+    others = f" and {more} more products do" if more else " does"
+    fix = "another moderator, or a split of the sample"
+    if values > _CATEGORIES:
+        fix = (
+            f"'{moderator}' is text of {values} values; if it is meant as a number: "
+            f"data.columns: {{{moderator}: {{type: number}}}}; else {fix}"
+        )
+    return [
+        Problem(
+            Phase.DESIGN,
+            "I09",
+            f"'{fixed[0]}'{others} not vary in the sample",
+            why="no treated row has that value of the moderator (or all have the same)",
+            fix=fix,
+            path="model.interact",
+        )
+    ]
+
+
 def _product(
-    work: Working, roles: Roles, treatment: str, side: str, values: Any
+    work: Working,
+    roles: Roles,
+    treatment: str,
+    side: str,
+    values: Any,
+    fixed: list[str],
 ) -> str:
-    """The product as a working column; one that does not vary is a problem."""
+    """The product as a working column; one that does not vary is noted in `fixed`."""
     import numpy as np
 
     label = f"{roles.names[treatment]} × {side}"
     if not np.ptp(values):
-        work.problems.append(
-            Problem(
-                Phase.DESIGN,
-                "I09",
-                f"'{label}' does not vary in the sample",
-                why="no treated row has that value of the moderator (or all have the "
-                "same)",
-                fix="another moderator, or a split of the sample",
-                path="model.interact",
-            )
-        )
+        fixed.append(label)
     return named(work, roles, label, values)
 
 
 def _alone(
-    work: Working, roles: Roles, sides: Mapping[str, Any], notes: list[str]
+    work: Working,
+    roles: Roles,
+    sides: Mapping[str, Any],
+    notes: list[str],
+    moderator: str,
 ) -> list[str]:
     """Products in the place of the treatment and without the moderator's own term."""
     import numpy as np
 
     found: list[str] = []
+    fixed: list[str] = []
     for treatment in roles.treatment:
         held, own = work.held[treatment], roles.names[treatment]
         for side, values in sides.items():
             product = held * values
-            found.append(_product(work, roles, treatment, side, product))
+            found.append(_product(work, roles, treatment, side, product, fixed))
             same = np.array_equal(product, held)
             roles.replaced |= not same
             notes.append(
@@ -268,6 +296,7 @@ def _alone(
                 if len(sides) == 1
                 else f"'{own} × {side}' is the effect in its own group"
             )
+    work.problems += _fixed(fixed, moderator, len(sides))
     roles.treatment = found
     if roles.replaced:  # whose first period would be that of another column
         roles.cohort = None

@@ -249,10 +249,11 @@ _FREQUENCIES: Mapping[Frequency, str] = {
 def _count_dates(series: pd.Series[Any]) -> tuple[pd.Series[Any], Calendar, str]:
     """Dates as whole numbers in the coarsest frequency that tells them apart."""
     distinct = series.drop_duplicates()
-    found = {f: Calendar(f).count(distinct) for f in _FREQUENCIES}
-    telling = (f for f in _FREQUENCIES if found[f].nunique() == len(distinct))
-    frequency: Frequency = next(telling, "days")
-    periods = found[frequency]
+    frequency: Frequency
+    for frequency in _FREQUENCIES:  # the last where none tells them apart
+        periods = Calendar(frequency).count(distinct)
+        if periods.nunique() == len(distinct):
+            break
     written = distinct.dt.strftime("%Y-%m-%d")
     calendar = Calendar(frequency, dict(zip(periods.tolist(), written, strict=True)))
     example = f"{written.iloc[0]} is period {periods.iloc[0]}"

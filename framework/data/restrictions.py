@@ -149,7 +149,7 @@ def _listable(panel: Panel, column: str, listed: list[Any]) -> pd.Series[Any]:
     if not all(is_number(value) or isinstance(value, bool) for value in listed):
         series = panel.dates().get(column, series)
     if kind_of(series) == "date":
-        return series.dt.strftime("%Y-%m-%d")
+        series = series.dt.strftime("%Y-%m-%d")
     return series
 
 

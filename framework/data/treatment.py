@@ -239,6 +239,7 @@ def _absorbing(
         given = told.values
         wrong = (period >= given) != (values > 0)
         if wrong.any():
+            _refuse_outside(panel, spec.first_treated, given)
             raise DataError(
                 "E06",
                 f"'{label}' and '{spec.first_treated}' disagree in "
@@ -273,6 +274,7 @@ def _from_cohort(panel: Panel, spec: TreatmentSpec) -> Assigned:
             path="model.treatment.first_treated",
         )
     told = _cohort_column(panel, spec)
+    _refuse_outside(panel, str(spec.first_treated), told.values)
     return _finish(panel, spec, "treated", told.values, told.notes)
 
 
@@ -538,9 +540,17 @@ def _refuse_marks(
             fix=f"treatment.never: {value} if it marks units that are never treated",
             path="model.treatment.never",
         )
+
+
+def _refuse_outside(panel: Panel, name: str, cohort: np.ndarray[Any, Any]) -> None:
+    """First treated periods of which none lies in the data: counted otherwise, likely."""
+    import numpy as np
+
+    period = panel.frame[panel.time].to_numpy()
+    first, last = period.min(), period.max()
     finite = cohort[np.isfinite(cohort)]
     inside = (finite >= first) & (finite <= last)
-    if len(finite) and not inside.any() and (finite < first).any() and not spec.column:
+    if not inside.any() and (finite < first).any():
         low, high = panel.period(finite.min()), panel.period(finite.max())
         raise DataError(
             "T03",

@@ -178,13 +178,15 @@ def test_a_number_marks_no_date_as_never_treated(make: Make) -> None:
     )
 
 
+@pytest.mark.parametrize("column", [{}, {"column": "d"}])
 @pytest.mark.parametrize("shift", [-100, -30])
 def test_first_treated_periods_of_another_counting_are_refused(
-    shift: int, make: Make
+    shift: int, column: dict[str, str], make: Make
 ) -> None:
     frame = annual()
     frame["onset"] = frame["onset"].dt.year + shift
-    (found,) = problems(lambda: make(frame, ONSET))
+    model = {"treatment": {**ONSET["treatment"], **column}}
+    (found,) = problems(lambda: make(frame, model))
     assert found.code == "T03"
     assert found.what.endswith(
         f"it goes from {2004 + shift} to {2006 + shift}, 'time' from 2001 to 2008"
@@ -366,4 +368,4 @@ def test_a_row_is_named_by_its_date(make: Make) -> None:
     frame = panel("2001-01-01", QUARTERS)
     frame.loc[3, "d"] = 0
     (found,) = problems(lambda: make(frame, BOTH))
-    assert found.what == "'d' and 'onset' disagree in 1 rows (first: 0, 2001-10-01)"
+    assert found.what == "'d' and 'onset' disagree in 1 row (first: 0, 2001-10-01)"

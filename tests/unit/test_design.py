@@ -343,3 +343,12 @@ def test_kinds_of_data_are_named_in_words(design):
     found = problems(design, model, panel={"time": "year"})
     said = "imputation takes a panel; these data are repeated cross-sections"
     assert ("P02", said) in found
+
+
+def test_many_products_that_do_not_vary_are_one_problem(design: Any) -> None:
+    with pytest.raises(EstimandError) as caught:
+        design({"interact": {"with": "x"}}, columns={"x": {"type": "text"}})
+    (found,) = [p for p in caught.value.problems if p.code == "I09"]
+    # 96 texts, the first of them the reference; 20 treated rows.
+    assert found.what.endswith("more products do not vary in the sample")
+    assert found.fix.startswith("'x' is text of 95 values; if it is meant as a number")
