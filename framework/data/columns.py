@@ -8,17 +8,26 @@ gives to a list of strings; NaN or None = missing) and dates (datetime64, no tim
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from framework.condition import as_numbers, is_number, kind_of
-from framework.errors import DataError, EstimandError, Problem, counted, no_column
+from framework.errors import (
+    DataError,
+    EstimandError,
+    Phase,
+    Problem,
+    counted,
+    no_column,
+)
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import pandas as pd
+
+    from framework.panel import Panel
 
 Type = Literal["number", "text", "integer", "binary", "date"]
 
@@ -66,45 +75,77 @@ class Checked:
         problems: every cell that contradicts the dictionary, by column.
         cells: how many cells were declared missing or mapped.
         notes: what looks odd and was left as it is.
+        unusable: column -> why none can use it; left out of the frame.
     """
 
     frame: pd.DataFrame
     problems: tuple[Problem, ...]
     cells: int
     notes: tuple[str, ...]
+    unusable: Mapping[str, str] = field(default_factory=dict)
 
 
-def apply_dictionary(frame: pd.DataFrame, columns: Mapping[str, Column]) -> Checked:
+def apply_dictionary(
+    frame: pd.DataFrame, columns: Mapping[str, Column], keys: Collection[str] = ()
+) -> Checked:
     """Types, missing cells, maps and bounds, in this order; all problems at once.
 
     Args:
         frame: as read; not changed.
         columns: the dictionary; columns that it does not name keep their type.
+        keys: columns that are used whatever the dictionary names; others whose cells
+            are no data are left out, and are no problem.
     """
     problems: list[Problem] = []
     built: dict[Any, pd.Series[Any]] = {}
+    unusable: dict[str, str] = {}
     cells = 0
     for name in frame.columns:
+        path = f"data.columns.{name}"
         try:
             series = plain(frame[name])
+        except DataError as error:
+            unusable[str(name)] = error.problems[0].what
+            if name in columns or name in keys:
+                problems.extend(problem.at(path=path) for problem in error.problems)
+            continue
+        try:
             if name in columns:
                 series, changed = _checked(series, str(name), columns[name])
                 cells += changed
         except EstimandError as error:
-            path = f"data.columns.{name}"
             problems.extend(problem.at(path=path) for problem in error.problems)
-            series = frame[name]
         built[name] = series
     known = [str(name) for name in frame.columns]
     problems.extend(
         no_column(name, f"data.columns.{name}", known)
         for name in columns
-        if name not in built
+        if name not in built and name not in unusable
     )
     import pandas as pd
 
     result = pd.DataFrame(built, index=frame.index, copy=False)
-    return Checked(result, tuple(problems), cells, _odd_cells(result, columns))
+    notes = (*map(_left_out, unusable.values()), *_odd_cells(result, columns))
+    return Checked(result, tuple(problems), cells, notes, unusable)
+
+
+def _left_out(what: str) -> str:
+    return f"{what}: it is left out"
+
+
+def refuse_unusable(panel: Panel, names: Iterable[str]) -> None:
+    """Raise D07 for columns that are named and whose cells are no data."""
+    found = [name for name in names if name in panel.unusable]
+    if found:
+        raise EstimandError(
+            Problem(
+                Phase.DATA,
+                "D07",
+                panel.unusable[name],
+                fix=f"write '{name}' into the file as a number, text or date",
+            )
+            for name in dict.fromkeys(found)
+        )
 
 
 def _checked(
@@ -162,6 +203,14 @@ def plain(series: pd.Series[Any]) -> pd.Series[Any]:
         "or estimator can use",
         fix="leave the column out of the file",
     )
+
+
+def plain_or_as_is(series: pd.Series[Any]) -> pd.Series[Any]:
+    """As `plain`; a column whose cells are no data as it is."""
+    try:
+        return plain(series)
+    except DataError:
+        return series
 
 
 def _plain_objects(series: pd.Series[Any]) -> pd.Series[Any]:

@@ -79,8 +79,11 @@ def examine(
         )
     if problems:
         return None, problems
-    checked = apply_dictionary(frame, data.columns)
+    keys = [key for key in (data.unit, data.time) if key]
+    checked = apply_dictionary(frame, data.columns, keys)
     problems.extend(checked.problems)
+    if any(key in checked.unusable for key in keys):
+        return None, problems
     notes = list(checked.notes)
     table = checked.frame
     if data.unit:
@@ -88,7 +91,6 @@ def examine(
     calendar = None
     if data.time:
         table, calendar = _with_periods(table, data.time, problems, notes)
-    keys = [key for key in (data.unit, data.time) if key]
     if any(problem.code in _KEY_CODES for problem in problems):
         return None, problems
     if data.unit:
@@ -103,6 +105,7 @@ def examine(
         notes=tuple(notes),
         key=_key(data, sha),
         calendar=calendar,
+        unusable=checked.unusable,
     )
     return panel, problems
 

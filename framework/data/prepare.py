@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 from framework import condition
 from framework.contract import Step
-from framework.data.columns import Column
+from framework.data.columns import Column, apply_dictionary, refuse_unusable
 from framework.data.panels import PanelSpec, examine
 from framework.data.sources import Source, read, simulated
 from framework.data.spatial import frame_name, matrix_of
@@ -164,7 +164,9 @@ class Prepared:
         """A second file, read once."""
         marker = json.dumps(source, sort_keys=True, default=str)
         if marker not in self._files:
-            self._files[marker] = read(source, self.project, self.root)
+            found = read(source, self.project, self.root)
+            usable = apply_dictionary(found.frame, {}).frame
+            self._files[marker] = found._replace(frame=usable)
         return self._files[marker]
 
     def _key_after(
@@ -359,6 +361,11 @@ def spread_groups(flat: Flat, groups: Mapping[str, list[str]]) -> dict[str, Any]
 
 
 def _require(panel: Panel, step: Step, name: str) -> None:
+    try:
+        refuse_unusable(panel, step.reads(name))
+    except EstimandError as error:
+        at = f"data.steps.{name}"
+        raise EstimandError(p.at(path=at) for p in error.problems) from error
     missing = [c for c in step.reads(name) if c not in panel.frame.columns]
     if missing:
         known = list(map(str, panel.frame.columns))

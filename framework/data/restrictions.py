@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from framework.condition import evaluate, is_number, kind_of, parse, require
-from framework.data.columns import as_text
+from framework.data.columns import as_text, refuse_unusable
 from framework.errors import DataError, SpecError, counted, did_you_mean
 from framework.panel import LedgerLine, Panel
 
@@ -99,6 +99,7 @@ def kept_rows(
 
 def _where(panel: Panel, options: Mapping[str, Any], _: pd.Series[Any] | None) -> _Kept:
     condition = parse(str(options["where"]))
+    refuse_unusable(panel, condition.columns())
     true, unknown = evaluate(condition, panel.frame, panel.dates())
     return _Kept(true, int(unknown.sum()), str(options["where"]))
 
@@ -124,6 +125,7 @@ def _said(options: Mapping[str, Any]) -> str:
 def _having(panel: Panel, options: Mapping[str, Any]) -> tuple[Flags, Flags]:
     """Rows that have one of the values, rows where the cell is missing."""
     column, values = str(options["column"]), options["values"]
+    refuse_unusable(panel, [column])
     require(panel.frame, column)
     listed = list(values) if isinstance(values, list | tuple) else [values]
     series = _listable(panel, column, listed)
@@ -211,6 +213,7 @@ def _complete(
     panel: Panel, options: Mapping[str, Any], _: pd.Series[Any] | None
 ) -> _Kept:
     columns = [str(column) for column in options["columns"]]
+    refuse_unusable(panel, columns)
     for column in columns:
         require(panel.frame, column)
     rows = panel.frame[columns].notna().all(axis=1).to_numpy(dtype=bool)

@@ -151,19 +151,22 @@ def distinct_names(written: Sequence[Any], shown: str) -> tuple[str, ...]:
 
 
 def plain_columns(frame: pd.DataFrame, shown: str) -> pd.DataFrame:
-    """Columns of the plain types (`framework.data.columns`), numbered from 0.
+    """Columns of the plain types (`framework.data.columns`), rows numbered from 0.
+
+    A column of no plain type stays as it is: only where it is used is it at fault.
 
     Raises:
         DataError: D09 a column named twice, D11 no rows.
     """
     import pandas as pd
 
-    from framework.data.columns import plain
+    from framework.data.columns import plain_or_as_is
 
     if not len(frame):
         raise DataError("D11", f"{shown} has no rows", path="data.source")
     names = distinct_names(list(frame.columns), shown)
     columns = {
-        name: plain(frame.iloc[:, at].rename(name)) for at, name in enumerate(names)
+        name: plain_or_as_is(frame.iloc[:, at].rename(name))
+        for at, name in enumerate(names)
     }
     return pd.DataFrame(columns, index=pd.RangeIndex(len(frame)), copy=False)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from framework.condition import number_fix
 from framework.contract import Estimator, Restriction, Step
+from framework.data.columns import refuse_unusable
 from framework.data.treatment import Assigned
 from framework.errors import (
     DataError,
@@ -351,8 +352,9 @@ def column_of(work: Working, name: str) -> pd.Series[Any]:
     """A user's column.
 
     Raises:
-        EstimandError: X51 there is none of that name.
+        EstimandError: X51 there is none of that name; D07 its cells are no data.
     """
+    refuse_unusable(work.panel, [name])
     frame = work.panel.frame
     if name in frame.columns:
         return frame[name]

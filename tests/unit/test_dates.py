@@ -369,3 +369,57 @@ def test_a_row_is_named_by_its_date(make: Make) -> None:
     frame.loc[3, "d"] = 0
     (found,) = problems(lambda: make(frame, BOTH))
     assert found.what == "'d' and 'onset' disagree in 1 row (first: 0, 2001-10-01)"
+
+
+# ----------------------------------------------------- columns that are no data
+
+
+def with_spans() -> pd.DataFrame:
+    frame = annual()
+    return frame.assign(
+        span=pd.to_timedelta(frame["x"], unit="D"),
+        listed=[[1, 2]] * len(frame),
+        raw=[b"x"] * len(frame),
+    )
+
+
+def test_a_column_of_no_data_that_nothing_uses_is_left_out(make: Make) -> None:
+    plain = make(annual(), DOSE)
+    design = make(with_spans(), DOSE)
+    pd.testing.assert_frame_equal(design.request.frame, plain.request.frame)
+
+
+@pytest.mark.parametrize("column", ["span", "listed", "raw"])
+@pytest.mark.parametrize(
+    ("model", "data"),
+    [
+        (lambda c: {"controls": [c]}, {}),
+        (lambda c: {"outcome": c}, {}),
+        (lambda c: {"fixed_effects": ["unit", c]}, {}),
+        (lambda c: {"inference": {"cluster": c}}, {}),
+        (lambda c: {"sample": {"some": f"{c} is not missing"}}, {}),
+        (lambda c: {"sample": {"some": {"only": {"column": c, "values": [1]}}}}, {}),
+        (lambda c: {"sample": {"some": {"complete": {"columns": [c]}}}}, {}),
+        (lambda c: {}, lambda c: {"steps": {"some": {"log": c}}}),
+        (lambda c: {}, lambda c: {"columns": {c: {"type": "number"}}}),
+        (lambda c: {}, lambda c: {"panel": {"unit": c, "time": "time"}}),
+    ],
+)
+def test_a_column_of_no_data_that_is_used_is_refused(
+    model: Any, data: Any, column: str, make: Make
+) -> None:
+    given = data(column) if data else {}
+    found = problems(lambda: make(with_spans(), {**DOSE, **model(column)}, **given))
+    (said,) = {p.what for p in found if p.code == "D07"}
+    assert said.startswith(f"column '{column}' holds ")
+
+
+def test_a_second_file_may_hold_columns_of_no_data(make: Make, tmp_path: Path) -> None:
+    other = pd.DataFrame({"unit": range(12), "z": np.arange(12.0)})
+    other["span"] = pd.to_timedelta(other["z"], unit="D")
+    other.to_parquet(tmp_path / "other.parquet")
+    step = {"p": {"merge": {"source": "other.parquet", "on": ["unit"]}}}
+    frame = annual()
+    design = make(frame, {**DOSE, "controls": ["z"], "fixed_effects": []}, steps=step)
+    (z,) = design.request.controls
+    assert design.request.frame[z].tolist() == frame["unit"].astype(float).tolist()
