@@ -114,7 +114,7 @@ def build(
     ledger += complete(work, data, roles, moved=moved, unseen=unseen)
     ledger += stay_balanced(work, even)
     ledger += leave_out(work, spatial)
-    notes = list(assigned.notes) if assigned else []
+    notes = [*(assigned.notes if assigned else ()), *_counted(work.source)]
     notes += roles.notes
     notes += filled_near_adoption(work, roles) + selected.notes
     if "inference" in estimator.demands().uses:
@@ -140,6 +140,16 @@ def build(
         selected.frames,
         tuple(selected.plots),
     )
+
+
+def _counted(panel: Panel) -> list[str]:
+    """What the numbers of periods stand for that tables and figures show."""
+    calendar, time = panel.calendar, panel.time
+    if calendar is None or time is None or calendar.frequency == "years":
+        return []
+    ends = (int(panel.frame[time].min()), int(panel.frame[time].max()))
+    first, last = (f"{end} is {calendar.text(end)}" for end in ends)
+    return [f"periods of '{time}' are counted in {calendar.frequency}: {first}, {last}"]
 
 
 def _raise(problems: Sequence[Problem]) -> None:

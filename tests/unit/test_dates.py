@@ -364,6 +364,26 @@ def test_dates_that_share_a_period_would_multiply_rows(
     assert found.code == "P01"
 
 
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        (YEARS, []),
+        (
+            QUARTERS,
+            [
+                "periods of 'time' are counted in quarters: "
+                + "8004 is 2001-01-31, 8011 is 2002-10-31"
+            ],
+        ),
+    ],
+)
+def test_the_numbers_of_periods_are_explained(
+    step: pd.DateOffset, said: list[str], make: Make
+) -> None:
+    notes = make(panel("2001-01-31", step), DOSE).notes
+    assert [note for note in notes if "counted" in note] == said
+
+
 def test_a_row_is_named_by_its_date(make: Make) -> None:
     frame = panel("2001-01-01", QUARTERS)
     frame.loc[3, "d"] = 0
