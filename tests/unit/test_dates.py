@@ -371,8 +371,10 @@ def test_dates_that_share_a_period_would_multiply_rows(
         (
             QUARTERS,
             [
-                "periods of 'time' are counted in quarters: "
-                + "8004 is 2001-01-31, 8011 is 2002-10-31"
+                (
+                    "periods of 'time' are counted in quarters: "
+                    "8004 is 2001-01-31, 8011 is 2002-10-31"
+                )
             ],
         ),
     ],
