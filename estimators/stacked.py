@@ -37,8 +37,11 @@ class Stacked(Staggered):
         description="First and last event time of every sub-experiment; cohorts without "
         "all of them are left out and named.",
     )
-    reference: int = Field(
-        default=-1, description="Event time set to zero; its coefficient is left out."
+    reference: int | None = Field(
+        default=None,
+        description="Event time set to zero; its coefficient is left out. None = the "
+        "last period before treatment, or before its anticipation: -1, or -(k + 1) with "
+        "treatment.anticipation: k.",
     )
     weighting: Literal["treated", "variance"] = Field(
         default="treated",
@@ -58,9 +61,10 @@ class Stacked(Staggered):
     @model_validator(mode="after")
     def _window_holds_reference(self) -> Stacked:
         low, high = self.window
-        if not low <= self.reference < 0 <= high:
+        reference = -1 if self.reference is None else self.reference
+        if not low <= reference < 0 <= high:
             raise ValueError(
-                f"window [{low}, {high}] must hold the reference {self.reference}, "
+                f"window [{low}, {high}] must hold the reference {reference}, "
                 "which is before treatment, and event time 0"
             )
         return self
@@ -70,7 +74,8 @@ class Stacked(Staggered):
 
         Raises:
             DataError: D03, D05, D06, D08, E01, E06.
-            IdentificationError: E05 always-treated, E07 anticipation, E10 no whole
+            IdentificationError: E02 a window without the reference, E05 always-treated,
+                E07 a reference within anticipation, E10 no whole
                 window, E11 other fixed effects, I01, I05, I08, I09.
         """
         from estimators._staggered.stacks import StackOptions, stacked

@@ -54,6 +54,10 @@ def _by_event_time(controls: str, baseline: str, weighting: str) -> Traits:
     return Traits(controls, baseline, f"{average}, {_VARIANCE}", _VARIANCE)
 
 
+def _base(reference: int | None) -> str:
+    return _LAST if reference in {None, -1} else f"event time {reference}"
+
+
 _TRAITS: Mapping[str, Callable[[Any], Traits]] = {
     "twfe": lambda _: Traits(
         "all other rows, treated ones included",
@@ -62,7 +66,7 @@ _TRAITS: Mapping[str, Callable[[Any], Traits]] = {
     ),
     "event_study": lambda of: Traits(
         "all other rows, treated ones included",
-        _LAST if of.reference == -1 else f"event time {of.reference}",
+        _base(of.reference),
         "event times' coefficients",
         "the regression's own, other event times' effects among them",
     ),
@@ -99,7 +103,7 @@ _TRAITS: Mapping[str, Callable[[Any], Traits]] = {
         "never treated"
         if of.controls_are == "never_treated"
         else "not treated before the window ends",
-        _LAST if of.reference == -1 else f"event time {of.reference}",
+        _base(of.reference),
         of.weighting,
     ),
 }

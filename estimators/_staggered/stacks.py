@@ -31,7 +31,7 @@ class StackOptions:
     """Options as in `Stacked`."""
 
     window: tuple[int, int]
-    reference: int
+    reference: int | None
     weighting: str
     never_treated_only: bool
     always_treated: str | None
@@ -52,23 +52,17 @@ def stacked(request: Request, options: StackOptions, *, min_clusters: int) -> Re
     """One data set per cohort, stacked, with effects common to all cohorts.
 
     Raises:
-        IdentificationError: E02 a reference within anticipation, E10 no cohort with a
-            whole window, and those of `grid`.
+        IdentificationError: E02 a window without the reference, E07 a reference within
+            anticipation, E10 no cohort with a whole window, and those of `grid`.
     """
     effects_of_model(request)
     panel = grid(
         request, always_treated=options.always_treated, min_clusters=min_clusters
     )
-    if -panel.anticipation <= options.reference:
-        raise IdentificationError(
-            "E07",
-            f"reference {options.reference} lies within the {panel.anticipation} "
-            "periods of anticipation",
-            fix=f"estimator.reference: {-panel.anticipation - 1}",
-        )
+    reference = _reference(panel, options)
     low, high = options.window
-    offsets = np.array([k for k in range(low, high + 1) if k != options.reference])
-    stacks, used, notes = _stacks(panel, options, offsets)
+    offsets = np.array([k for k in range(low, high + 1) if k != reference])
+    stacks, used, notes = _stacks(panel, options, reference, offsets)
     if options.weighting == "treated":
         total, others = np.sum([s.sizes for s in stacks.values()], axis=0)
         stacks = {
@@ -77,7 +71,7 @@ def stacked(request: Request, options: StackOptions, *, min_clusters: int) -> Re
         }
     beta, psi, share, kept = _pooled(panel, list(stacks.values()), adjust=False)
     notes += _without(panel, {0: kept}, adjust=False)
-    notes += _changing(panel, options.reference)
+    notes += _changing(panel, reference)
     width = high - low + 1
     rows = width * sum(len(s.dy) for s in stacks.values())
     copies = width * sum(_copies(panel, s.units) for s in stacks.values())
@@ -94,7 +88,7 @@ def stacked(request: Request, options: StackOptions, *, min_clusters: int) -> Re
         request,
         panel,
         events,
-        options.reference,
+        reference,
         _stack_frame(stacks, share),
         used,
         notes,
@@ -102,8 +96,36 @@ def stacked(request: Request, options: StackOptions, *, min_clusters: int) -> Re
     )
 
 
+def _reference(panel: Grid, options: StackOptions) -> int:
+    """The event time that effects are measured from.
+
+    Raises:
+        IdentificationError: E02, E07 as `stacked`.
+    """
+    before = -panel.anticipation - 1
+    if options.reference is not None:
+        if options.reference > before:
+            raise IdentificationError(
+                "E07",
+                f"reference {options.reference} lies within the {panel.anticipation} "
+                "periods of anticipation",
+                fix=f"estimator.reference: {before}",
+            )
+        return options.reference
+    low, high = options.window
+    if before < low:
+        raise IdentificationError(
+            "E02",
+            f"reference {before}, the last period before anticipation, lies outside the "
+            f"window [{low}, {high}]",
+            why="Effects are measured against it.",
+            fix=f"estimator.window: [{before}, {high}]",
+        )
+    return before
+
+
 def _stacks(
-    panel: Grid, options: StackOptions, offsets: Codes
+    panel: Grid, options: StackOptions, reference: int, offsets: Codes
 ) -> tuple[dict[float, SubExperiment], Flags, list[str]]:
     """Sub-experiments by cohort and the rows (N, T) that any of them uses."""
     low, high = options.window
@@ -129,7 +151,7 @@ def _stacks(
             outside.append(f"{g:.0f}")
             continue
         units = np.append(own, other)
-        b = position[int(g) + options.reference]
+        b = position[int(g) + reference]
         at = np.array([position[int(g) + int(k)] for k in offsets])
         stacks[float(g)] = SubExperiment(
             own,

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from estimators._sensitivity.traits import traits_of
 from estimators.callaway_santanna import CallawaySantanna
 from estimators.compare_estimators import CompareEstimators
 from estimators.dechaisemartin_dhaultfoeuille import DechaisemartinDhaultfoeuille
 from estimators.did2s import Did2s
+from estimators.event_study import EventStudy
 from estimators.imputation import Imputation
 from estimators.lp_did import LpDid
 from estimators.stacked import Stacked
@@ -121,3 +123,9 @@ def test_an_estimator_without_the_estimand_is_refused() -> None:
 def test_wrong_options_are_refused(of: Any, said: str) -> None:
     with pytest.raises((ValidationError, EstimandError), match=said):
         CompareEstimators(of=of)
+
+
+@pytest.mark.parametrize("plugin", [EventStudy, Stacked])
+def test_a_base_that_is_not_written_is_the_last_period_before_treatment(plugin):
+    assert traits_of(plugin()) == traits_of(plugin(reference=-1))
+    assert traits_of(plugin(reference=-2)) != traits_of(plugin())

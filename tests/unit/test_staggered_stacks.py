@@ -518,9 +518,20 @@ def test_bad_inputs(plugin, change, code):
 
 def test_a_reference_that_anticipates_is_refused():
     with pytest.raises(EstimandError) as caught:
-        estimate(adoption(periods=10), Stacked(), anticipation=1)
+        estimate(adoption(periods=10), Stacked(reference=-1), anticipation=1)
     assert {p.code for p in caught.value.problems} == {"E07"}
     fine = estimate(adoption(periods=10), Stacked(reference=-2), anticipation=1)
     assert -1 in set(rows(fine, "by_event_time").event_time)
+
+
+def test_effects_are_measured_from_the_period_before_anticipation():
+    said = estimate(adoption(periods=10), Stacked(reference=-2), anticipation=1)
+    found = estimate(adoption(periods=10), Stacked(), anticipation=1)
+    assert found.plots[0].options["reference"] == -2
+    assert found.coefficients.equals(said.coefficients)
+    with pytest.raises(EstimandError) as caught:
+        estimate(adoption(periods=10), Stacked(window=(-1, 2)), anticipation=1)
+    (problem,) = caught.value.problems
+    assert (problem.code, problem.fix) == ("E02", "estimator.window: [-2, 2]")
     early = estimate(adoption(periods=10), LpDid(), anticipation=1)
     assert early.plots[0].options["reference"] == -2
