@@ -53,7 +53,13 @@ from estimators._staggered.group_time import (
     rows_of,
 )
 from estimators._staggered.report import INDEX, Effect, Effects, result, shown
-from framework.errors import EstimandError, IdentificationError, Problem, SpecError
+from framework.errors import (
+    EstimandError,
+    IdentificationError,
+    Problem,
+    SpecError,
+    counted,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -661,7 +667,7 @@ def _said(
         controls = options.control_group.replace("_", "-")
         notes.append(
             f"Controls: {controls} units; base period {options.base_period}; "
-            f"{len(panel.controls)} covariates at their base period."
+            f"{counted(len(panel.controls), 'covariate')} at their base period."
         )
     if clipped:
         inside = f"[{plan.trimming:g}, {1 - plan.trimming:g}]"

@@ -414,6 +414,6 @@ def spoken(
     if panel.anticipation:
         said += f", {counted(panel.anticipation, 'period')} of anticipation"
     if panel.controls:
-        said += f"; {options.method.replace('_', ' ')} with {len(panel.controls)} "
-        said += f"covariates {when}"
+        said += f"; {options.method.replace('_', ' ')} with "
+        said += f"{counted(len(panel.controls), 'covariate')} {when}"
     return [said + "."]

@@ -472,8 +472,9 @@ def _notes(
         )
     if panel.controls:
         yield (
-            f"{len(panel.controls)} covariates: outcomes are taken less what the changes of "
-            "covariates predict among units that have not changed yet, by first treatment."
+            f"{counted(len(panel.controls), 'covariate')}: outcomes are taken less what the "
+            "changes of covariates predict among units that have not changed yet, by first "
+            "treatment."
         )
     if trends.linear:
         yield (
