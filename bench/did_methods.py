@@ -55,8 +55,6 @@ Bias = Literal["none", "shown", "reported"]
 #: What is asked of 95 % intervals: 92.5 to 97.5 %; at least 92.5 % (sets that hold in a
 #: class of designs); fewer than 92.5 %; nothing.
 Coverage = Literal["gated", "at least", "too low", "reported"]
-#: Panels where coverage is gated, and where it is not.
-ALL, SOME = 1000, 100
 ON_THE_TREATED, ALIKE = "effect on the treated", f"event times 0 to {LATE}"
 
 
@@ -90,7 +88,6 @@ class Method:
     Attributes:
         estimate: a panel's numbers.
         claim: of all its quantities but those in `but`.
-        times: panels, where they are neither ALL because coverage is gated nor SOME.
     """
 
     design: str
@@ -98,13 +95,6 @@ class Method:
     estimate: Callable[[Sample], Iterable[Found]]
     claim: Claim = Claim()
     but: Mapping[str, Claim] = field(default_factory=dict)
-    times: int = 0
-
-    @property
-    def panels(self) -> int:
-        """How many panels it gets: ALL where coverage is gated."""
-        judged = {c.coverage for c in (self.claim, *self.but.values())}
-        return self.times or (ALL if "gated" in judged else SOME)
 
     def claimed(self, quantity: str) -> Claim:
         """The claim of this quantity."""
@@ -440,8 +430,6 @@ def permuted(sample: Sample) -> Iterator[Found]:
 
 # -- everything that is simulated ------------------------------------------------------
 
-#: Of what is gated on another design.
-_FEWER = Claim("none", "reported")
 _SHOWN = Claim("shown", "reported", "weights of other effects, some of them negative")
 _DOSE: dict[str, Any] = {
     "treatment": "dose",
@@ -479,12 +467,11 @@ def _staggered() -> Iterator[Method]:
         design,
         "callaway_santanna, never treated",
         Effects(CallawaySantanna(control_group="never_treated")),
-        _FEWER,
     )
     yield Method(design, "callaway_santanna, bands -3 to 2", Bands((-3, LATE)))
     ends = Claim("none", "reported", "84 to 96 units at its ends, asymptotic errors")
     wide = Bands((-5, 4))
-    yield Method(design, "callaway_santanna, bands -5 to 4", wide, ends, times=ALL)
+    yield Method(design, "callaway_santanna, bands -5 to 4", wide, ends)
     yield Method(design, "sun_abraham", Effects(SunAbraham()))
     yield Method(design, "imputation", Effects(Imputation(), conditional=True))
     yield Method(design, "did2s", Effects(Did2s()))
@@ -515,7 +502,7 @@ def _conditional() -> Iterator[Method]:
         ("dechaisemartin_dhaultfoeuille", DechaisemartinDhaultfoeuille(), True),
     ):
         made = Effects(plugin, conditional=conditional, changes=_TREND)
-        yield Method(design, name, made, _FEWER)
+        yield Method(design, name, made)
     for design, wrong in (
         ("growth not linear in x", "regression"),
         ("odds not linear in x", "ipw"),
@@ -527,10 +514,8 @@ def _conditional() -> Iterator[Method]:
                 design,
                 f"callaway_santanna, {method}",
                 Effects(_santanna(method), changes=_X),
-                _FEWER if fits else Claim("shown", "reported", why),
+                Claim() if fits else Claim("shown", "reported", why),
                 {} if fits else {lead: Claim("reported", "reported", why)},
-                # The bias of a wrong score is small; it takes panels to see it.
-                times=400,
             )
 
 
@@ -564,9 +549,9 @@ def _others() -> Iterator[Method]:
     steps = HonestDid(relative_magnitudes=(1.0,), smoothness=())
     # The curve moves the first effect by little, so a later one is judged.
     curve = HonestDid(effect=LATE, relative_magnitudes=(), smoothness=(0.1,))
-    for quantity, outcome, plugin, times in (
-        ("relative magnitudes", "y_step", steps, SOME),
-        ("smoothness", "y_curve", curve, ALL),
+    for quantity, outcome, plugin in (
+        ("relative magnitudes", "y_step", steps),
+        ("smoothness", "y_curve", curve),
     ):
         yield Method(
             "trends that differ",
@@ -574,15 +559,12 @@ def _others() -> Iterator[Method]:
             Robust(quantity, outcome, plugin),
             at_least,
             {f"{quantity} ignored": ignored},
-            times=times,
         )
     chosen = Claim("shown", "reported", "treatment is chosen")
     yield Method("lottery", "twfe", OneNumber(Twfe()), chosen)
     yield Method("lottery", "iv_2sls", instrumented)
     weak = Claim("reported", "reported", "a weak instrument: no mean, no valid t")
-    yield Method(
-        "weak lottery", "iv_2sls", instrumented, _FEWER, {"complier effect": weak}
-    )
+    yield Method("weak lottery", "iv_2sls", instrumented, but={"complier effect": weak})
     curved = Claim("reported", "gated", "exp is convex: half a variance upwards")
     yield Method("counts", "poisson", proportional, but={"semi-elasticity": curved})
     yield Method("moderator", "binned_interaction", binned)
@@ -598,9 +580,9 @@ def _others() -> Iterator[Method]:
     # Abadie and Spiess (2022): what matches have in common is in the usual error.
     why = "errors that take matches as given count what x explains of growth"
     given = Claim("none", "at least", why)
-    yield Method("equal x", "twfe, radius", Matched(radius), given, times=ALL)
+    yield Method("equal x", "twfe, radius", Matched(radius), given)
     few = Claim("none", "reported", "99 resamples of every panel")
-    yield Method("equal x", "twfe, radius, resampled", resampled, few, times=30)
+    yield Method("equal x", "twfe, radius, resampled", resampled, few)
     near = Claim("reported", "reported", "matches differ in x (Abadie and Imbens 2006)")
     for name, options in (
         ("kernel", {"method": "kernel", "bandwidth": 0.06}),
@@ -634,7 +616,6 @@ def _factors() -> Iterator[Method]:
         "interactive_fe",
         OneNumber(InteractiveFe(factors=1, pretrends=1)),
         Claim("none", "reported", "30 treated units"),
-        times=30,
     )
     shrunk = Claim("reported", "reported", "the penalty leaves a part of the factor")
     yield Method(
@@ -642,7 +623,6 @@ def _factors() -> Iterator[Method]:
         "matrix_completion",
         OneNumber(MatrixCompletion(penalty=0.1, pretrends=1)),
         shrunk,
-        times=30,
     )
     reported = Claim("none", "reported", "few treated")
     yield Method("1 of 25 treated", "synthetic_control", placebos, reported)
