@@ -294,7 +294,7 @@ def test_show_has_what_a_user_needs_of_an_estimator(capsys):
     assert main(["show", "event_study", "--json"]) == 0
     (plugin,) = said_json(capsys)["plugins"]
     options = {option["name"]: option for option in plugin["options"]}
-    assert options["reference"]["default"] == "-1"
+    assert options["reference"]["default"] == "null"
 
 
 @pytest.mark.parametrize(

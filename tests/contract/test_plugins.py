@@ -111,6 +111,16 @@ ARGUMENTS: Mapping[tuple[str, str], tuple[Mapping[str, Any], ...]] = {
             },
         },
     ),
+    ("estimator", "honest_did"): (
+        {"kinds": ["panel"]},
+        {
+            "kinds": ["repeated_cross_sections"],
+            "model": {
+                "treatment": {"first_treated": "start", "never": 0},
+                "fixed_effects": ["year"],
+            },
+        },
+    ),
     ("estimator", "event_study"): ({}, {"window": [-3, 2], "ends": "bin"}),
     # The kit's outcome has no limit: one far from all rows, where it is least squares.
     ("estimator", "truncated"): (
