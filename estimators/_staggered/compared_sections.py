@@ -144,7 +144,7 @@ def _one_by_one(
         rows = np.concatenate([*treated, *control])
         psi[:, c] = np.bincount(data.cluster[rows], effect.psi, data.n_clusters)
     problems.raise_if_any("adjusted for the covariates", options.method)
-    return GroupTime(estimate, psi, n_treated, n_control)
+    return GroupTime(estimate, psi / data.per_copy, n_treated, n_control)
 
 
 def _effect(

@@ -91,7 +91,18 @@ class Sections:
         chosen = csr_array(
             (np.ones(n), (code, np.arange(n))), shape=(self.n_clusters, n)
         )
-        return np.asarray(chosen @ rows)
+        return np.asarray(chosen @ rows) / self.per_copy
+
+    @property
+    def per_copy(self) -> Floats:
+        """(C, 1) or (1, 1): what sums of influence are divided by.
+
+        A row that stands for w independent copies has w times the influence of one and,
+        where errors are by row, w times its variance: one number with that square.
+        """
+        if self.design.clusters or self.design.weight_kind != "frequency":
+            return np.ones((1, 1))
+        return np.asarray(np.sqrt(self.weight)[:, None])
 
     def support(self) -> pd.DataFrame:
         """Rows, clusters and cohorts of the treated under every event time."""

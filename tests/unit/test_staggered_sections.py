@@ -268,16 +268,22 @@ def test_clusters_sum_the_influence_of_their_rows():
         np.testing.assert_allclose(found.sort_index(), summed.sort_index(), atol=1e-13)
 
 
-def test_weights_are_copies_of_rows():
+@pytest.mark.parametrize("controls", [[], ["x"]], ids=["plain", "x"])
+@pytest.mark.parametrize(
+    "errors", [{}, {"inference": "hetero", "clusters": []}], ids=["groups", "rows"]
+)
+def test_weights_are_copies_of_rows(errors, controls):
     data = surveys(6)
     copies = data.loc[data.index.repeat(data.w.astype(int))]
+    asked = {"controls": controls, **errors}
+    weighted = estimate(data, weights=("frequency", "w"), **asked)
+    repeated = estimate(copies, **asked)
+    columns = ["estimate", "std_error"]
     np.testing.assert_allclose(
-        estimate(data, weights=("frequency", "w")).coefficients[
-            ["estimate", "std_error"]
-        ],
-        estimate(copies).coefficients[["estimate", "std_error"]],
-        atol=EXACT,
+        weighted.coefficients[columns], repeated.coefficients[columns], atol=EXACT
     )
+    for one, two in zip(weighted.tests, repeated.tests, strict=True):
+        assert one.p_value == pytest.approx(two.p_value, abs=1e-9)  # a Wald form
 
 
 def test_a_trend_of_the_covariate_is_removed():
