@@ -88,6 +88,8 @@ def as_numbers(series: pd.Series[Any], column: str) -> Floats:
 
 
 _ISO = re.compile(r"\d{4}-\d{2}-\d{2}(?:[T ].*)?")
+#: After a time of day; a date alone has none.
+_OFFSET = re.compile(r"(?<=:\d\d)(?:\.\d+)?\s*(?:Z|[+-]\d{2}:?\d{2})$")
 
 
 def as_dates(series: pd.Series[Any]) -> pd.Series[Any] | None:
@@ -99,13 +101,15 @@ def as_dates(series: pd.Series[Any]) -> pd.Series[Any] | None:
     import pandas as pd
 
     if series.dtype.kind == "M":
-        return series
+        return series if series.dt.tz is None else series.dt.tz_localize(None)
     if series.dtype.kind in "iufb":
         return None
     cells = series.dropna()
     if not len(cells) or not all(_ISO.fullmatch(str(cell)) for cell in cells):
         return None
-    dates = pd.to_datetime(series, format="ISO8601", errors="coerce")
+    # The day that is written: an offset, which changes with the clocks, is left out.
+    written = series.map(lambda cell: _OFFSET.sub("", str(cell)), na_action="ignore")
+    dates = pd.to_datetime(written, format="ISO8601", errors="coerce")
     return None if dates[series.notna()].isna().any() else dates
 
 

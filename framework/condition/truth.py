@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     Flags = npt.NDArray[np.bool_]
     Dates = Mapping[str, pd.Series[Any]]
 
+#: Whole numbers that are read as years.
+_YEARS = (1500, 2200)
 _COMPARE: Mapping[str, Callable[[Any, Any], Any]] = {
     "=": operator.eq,
     "!=": operator.ne,
@@ -155,8 +157,26 @@ def _member(test: Membership, frame: pd.DataFrame, dates: Dates) -> tuple[Flags,
 def _comparable(
     column: str, left: pd.Series[Any], value: Number | Text, dates: Dates
 ) -> pd.Series[Any]:
-    """The column, or the dates that it counts where a text is to be one."""
-    return dates.get(column, left) if isinstance(value, Text) else left
+    """The column, or the dates that it counts where a text is to be one.
+
+    Raises:
+        DataError: D07 a year beside dates that are counted in parts of a year.
+    """
+    if isinstance(value, Text):
+        return dates.get(column, left)
+    if column in dates and _is_year(value.value) and not left.between(*_YEARS).any():
+        counted = f"counted from {left.min()} to {left.max()}"
+        raise DataError(
+            "D07",
+            f"'{column}' holds dates, {counted}, and is compared with {value.value:g}",
+            why="the year would be read as such a count, and all rows compare alike",
+            fix=f"write the date in quotes: '{value.value:g}-01-01'",
+        )
+    return left
+
+
+def _is_year(value: float) -> bool:
+    return float(value).is_integer() and _YEARS[0] <= value <= _YEARS[1]
 
 
 def _fitting(

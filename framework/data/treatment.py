@@ -187,6 +187,14 @@ def _groups_fit(panel: Panel, spec: TreatmentSpec) -> None:
             "`by` out",
             path="model.treatment.by",
         )
+    if spec.by == panel.time:
+        raise IdentificationError(
+            "E06",
+            f"treatment.by: {spec.by} is the time of the data",
+            why="Whoever is treated together is treated in some periods and not in others.",
+            fix="the column of the groups that are treated together: a county, a state",
+            path="model.treatment.by",
+        )
     missing = panel.frame[spec.by].isna()
     if missing.any():
         raise DataError(
@@ -338,6 +346,8 @@ def _from_then_on(
             path="model.treatment.first_treated",
         )
     told = _cohort_column(panel, spec)
+    # Doses may all have started before the data, but hardly long before.
+    _refuse_outside(panel, str(spec.first_treated), told.values, far=True)
     on = panel.frame[panel.time].to_numpy() >= told.values
     found = {label: np.where(on, values, 0.0) for label, values in columns.items()}
     units = panel.frame[panel.unit].to_numpy()
@@ -542,14 +552,22 @@ def _refuse_marks(
         )
 
 
-def _refuse_outside(panel: Panel, name: str, cohort: np.ndarray[Any, Any]) -> None:
-    """First treated periods of which none lies in the data: counted otherwise, likely."""
+def _refuse_outside(
+    panel: Panel, name: str, cohort: np.ndarray[Any, Any], *, far: bool = False
+) -> None:
+    """First treated periods of which none lies in the data: counted otherwise, likely.
+
+    Args:
+        far: only if all are longer before the data than the data are long.
+    """
     import numpy as np
 
     period = panel.frame[panel.time].to_numpy()
     first, last = period.min(), period.max()
     finite = cohort[np.isfinite(cohort)]
     inside = (finite >= first) & (finite <= last)
+    if far and (finite >= first - (last - first) - 1).any():
+        return
     if not inside.any() and (finite < first).any():
         low, high = panel.period(finite.min()), panel.period(finite.max())
         raise DataError(

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from framework.condition import as_dates, evaluate, parse
 from framework.data.design import Design, build
 from framework.data.prepare import Prepared
 from framework.errors import EstimandError, Problem
@@ -445,3 +446,34 @@ def test_a_second_file_may_hold_columns_of_no_data(make: Make, tmp_path: Path) -
     design = make(frame, {**DOSE, "controls": ["z"], "fixed_effects": []}, steps=step)
     (z,) = design.request.controls
     assert design.request.frame[z].tolist() == frame["unit"].astype(float).tolist()
+
+
+@pytest.mark.parametrize("value", [2001, 2002.0])
+def test_a_year_beside_dates_counted_in_months_is_refused(value):
+    """Read as a count of months it would keep every row."""
+    counts = pd.Series([24_010, 24_011, 24_012])
+    frame = pd.DataFrame({"t": counts})
+    dates = {"t": pd.to_datetime(pd.Series(["2000-11-01", "2000-12-01", "2001-01-01"]))}
+    with pytest.raises(EstimandError, match="counted from 24010 to 24012") as caught:
+        evaluate(parse(f"t >= {value}"), frame, dates)
+    assert "'2001-01-01'" in str(caught.value) or "'2002-01-01'" in str(caught.value)
+    true, _ = evaluate(parse("t >= 24012"), frame, dates)
+    assert true.tolist() == [False, False, True]
+    years = pd.DataFrame({"t": [2001, 2002, 2003]})
+    true, _ = evaluate(
+        parse("t >= 2002"), years, {"t": pd.to_datetime(years.t, format="%Y")}
+    )
+    assert true.tolist() == [False, True, True]
+
+
+def test_offsets_that_change_with_the_clocks_leave_the_days_that_are_written():
+    written = pd.Series(
+        ["2012-01-01T00:00:00+01:00", None, "2014-07-01T00:00:00.5+02:00", "2015-03-04"]
+    )
+    found = as_dates(written)
+    assert found is not None
+    days = found.dt.strftime("%Y-%m-%d").tolist()
+    assert [days[0], *days[2:]] == ["2012-01-01", "2014-07-01", "2015-03-04"]
+    assert found.isna().tolist() == [False, True, False, False]
+    one = pd.to_datetime(pd.Series(["2012-01-01"])).dt.tz_localize("Asia/Shanghai")
+    assert as_dates(one).tolist() == [pd.Timestamp("2012-01-01")]

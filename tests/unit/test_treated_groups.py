@@ -163,6 +163,14 @@ def test_groups_that_are_not_treated_together_are_refused(
     assert what in found.what
 
 
+def test_periods_are_no_groups_of_treatment(design):
+    data = surveys(6)
+    treatment = {**BY, "by": "year"}
+    found = problem(design, data, {"treatment": treatment})
+    assert (found.code, found.path) == ("E06", "model.treatment.by")
+    assert found.what == "treatment.by: year is the time of the data"
+
+
 def test_groups_belong_to_cross_sections_that_repeat(design):
     data = surveys(6)
     found = problem(design, data, {}, {"unit": "person", "time": "year"})
