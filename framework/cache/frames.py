@@ -153,7 +153,8 @@ def _known_index(dtype: str, held: bytes) -> pd.Index[Any]:
     import numpy as np
     import pandas as pd
 
-    index: pd.Index[Any] = pd.Index(np.frombuffer(held, dtype=dtype).copy())
+    # Read-only, as bytes are: nobody changes what others hold.
+    index: pd.Index[Any] = pd.Index(np.frombuffer(held, dtype=dtype), copy=False)
     return index
 
 

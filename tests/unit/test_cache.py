@@ -15,9 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from framework.cache import Cell, Store, fingerprint, identity
+from framework.cache.frames import read_frame, write_frame
 from framework.errors import StorageError
 from framework.panel import LedgerLine, Panel
 from framework.registry import Entry
@@ -569,3 +571,16 @@ def test_copies_that_a_package_keeps_for_itself_are_no_engines(monkeypatch):
     assert Path(inside) in seen
     assert own not in seen
     identity._installed.cache_clear()
+
+
+def test_a_shared_index_is_changed_by_nobody(tmp_path):
+    """Cells share equal indexes: a change in place would reach all of them."""
+    frame = pd.DataFrame({"a": [1.0, 2.0]}, index=pd.Index([5, 6], name="unit"))
+    write_frame(frame, tmp_path / "frame.arrow")
+    held = pa.py_buffer((tmp_path / "frame.arrow").read_bytes())
+    one, two = read_frame(held), read_frame(held)
+    with pytest.raises(ValueError, match="read-only"):
+        np.asarray(one.index)[0] = 7
+    assert two.index.tolist() == [5, 6]
+    one.index = one.index + 1
+    assert two.index.tolist() == [5, 6]
