@@ -112,11 +112,14 @@ def build(
     unseen = estimator.demands().unseen_outcome
     even = balance_asked(work, model)
     ledger += complete(work, data, roles, moved=moved, unseen=unseen)
-    ledger += stay_balanced(work, even)
+    again = stay_balanced(work, even)
+    ledger += again
     ledger += leave_out(work, spatial)
     notes = [*(assigned.notes if assigned else ()), *_counted(work.source)]
     notes += roles.notes
     notes += filled_near_adoption(work, roles) + selected.notes
+    matched = "; they were there when matches were chosen" if selected.frames else ""
+    notes += [f"sample {line.name}: {line.detail}{matched}" for line in again]
     if "inference" in estimator.demands().uses:
         notes += finer_than_treatment(work, roles, model)
     if not work.n:

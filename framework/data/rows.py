@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from framework.data.restrictions import kept_rows
 from framework.data.selecting import Selected, choose, resolve
@@ -16,9 +15,6 @@ from framework.spec.model import Data, Model
 
 #: Beyond these the fourth power of a value overflows or vanishes in a double.
 _SMALLEST, _LARGEST = 1e-75, 1e75
-
-if TYPE_CHECKING:
-    pass
 
 
 def restrict(

@@ -65,6 +65,8 @@ def panel() -> pd.DataFrame:
     for name in ("y", "x", "w"):
         frame[name] = rng.random(len(frame)) + 0.5
     frame["dose"] = frame.w.where(frame.index != 7)
+    frame["but_0"] = np.where(frame.unit == 0, 0, 2005)
+    frame["before"] = 1998
     # Every unit lacks another period.
     frame["holes"] = frame.x.where(frame.year - 2001 != frame.unit % 8)
     return frame
@@ -167,6 +169,7 @@ def test_a_balanced_sample_is_balanced_in_the_rows_that_are_used(design):
     last = found.ledger[-1]
     assert (last.stage, last.name) == ("estimation", "even")
     assert last.detail.startswith("after missing cells 1 unit lacks some of the 8")
+    assert f"sample even: {last.detail}" in found.notes
     units = found.request.frame[found.request.unit]
     assert (units.value_counts() == 8).all()
 
@@ -212,8 +215,19 @@ def test_a_dose_need_not_be_known_where_it_never_starts(design):
     # the missing cell is that of unit 0 in 2008, whose dose has started
     timed = {"column": "dose", "kind": "dose", "first_treated": "first", "never": 9999}
     assert problems(design, {"treatment": timed})[0][0] == "D01"
-    later = {**timed, "first_treated": "unit", "never": 0}  # unit 0 is never treated
+    later = {**timed, "first_treated": "but_0", "never": 0}  # unit 0 is never treated
     assert not np.isnan(column(design({"treatment": later}).request, "dose")).any()
+
+
+def test_doses_that_start_in_another_count_than_the_data_s_are_refused(design):
+    """Unit numbers are no years: all doses would have started long before."""
+    timed = {"column": "w", "kind": "dose", "first_treated": "unit", "never": 0}
+    ((code, what),) = problems(design, {"treatment": timed})
+    assert code == "T03"
+    assert "from 1 to 11, 'year' from 2001 to 2008" in what
+    # shortly before the data is where some doses start
+    early = design({"treatment": {**timed, "first_treated": "before", "never": 9999}})
+    assert column(early.request, "w").min() > 0.5
 
 
 def test_a_dose_of_nothing_is_told(design):
