@@ -15,6 +15,7 @@ settings.register_profile("same", slow, derandomize=True, database=None)
 settings.load_profile("same")
 # Numbers that stand in our modules are drawn, too: of those that happen to be imported
 # by then, which depends on the tests that ran before in the same process.
+assert hasattr(providers, "_get_local_constants"), "hypothesis has renamed it"
 providers._get_local_constants = lambda: providers._local_constants
 
 

@@ -73,7 +73,7 @@ def with_mean_effect(result: Result, request: Request, how: Companion) -> Result
         result,
         scalars={**result.scalars, **scalars},
         frames={**result.frames, "group_time": found.cells},
-        notes=(*result.notes, f"{_how(how, found)}: {said}{away}"),
+        notes=(*result.notes, f"{_how(how, found)}{_of(result, found)}: {said}{away}"),
     )
 
 
@@ -113,6 +113,14 @@ def _gap(result: Result, found: MeanEffect) -> tuple[float, float | None]:
         return gap, None
     psi = influence.iloc[:, 0].reindex(list(found.ids)).to_numpy() - found.effect.psi
     return gap, float(np.sqrt(psi @ psi))
+
+
+def _of(result: Result, found: MeanEffect) -> str:
+    """Whose effect it is where clusters were left out (those always treated)."""
+    influence = result.influence
+    if influence is None or len(influence) <= len(found.ids):
+        return ""
+    return f", of {len(found.ids):,} of {len(influence):,} clusters"
 
 
 def _how(how: Companion, found: MeanEffect) -> str:
