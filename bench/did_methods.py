@@ -564,7 +564,10 @@ def _others() -> Iterator[Method]:
     yield Method("lottery", "twfe", OneNumber(Twfe()), chosen)
     yield Method("lottery", "iv_2sls", instrumented)
     weak = Claim("reported", "reported", "a weak instrument: no mean, no valid t")
-    yield Method("weak lottery", "iv_2sls", instrumented, but={"complier effect": weak})
+    moved = Claim("none", "reported", "in some panels the lottery moves nobody")
+    yield Method(
+        "weak lottery", "iv_2sls", instrumented, moved, {"complier effect": weak}
+    )
     curved = Claim("reported", "gated", "exp is convex: half a variance upwards")
     yield Method("counts", "poisson", proportional, but={"semi-elasticity": curved})
     yield Method("moderator", "binned_interaction", binned)

@@ -40,8 +40,6 @@ BEGIN, END = "<!-- made by bench/did_simulation.py -->", "<!-- made -->"
 FIRST = 1000
 #: Coverage is gated from so many panels and treated clusters on; a bias from any number.
 PANELS, TREATED, BAND, ERRORS = 1000, 100, 0.025, 3.0
-#: Panels in which an estimator may find nothing to estimate: a lottery that moves nobody.
-REFUSED = 0.005
 
 
 # -- drawing ---------------------------------------------------------------------------
@@ -213,8 +211,7 @@ def gated(row: Any) -> bool:
     """Whether there are panels and treated clusters enough to hold a coverage to."""
     return bool(
         row.asked_coverage == "gated"
-        and row.panels + row.refused >= PANELS
-        and row.refused <= REFUSED * PANELS
+        and row.panels >= PANELS
         and row.treated >= TREATED
     )
 
