@@ -162,7 +162,9 @@ def sections(
     cohort = first_treated(request)
     some_rows(request)
     treatment = request.treatment
-    assert treatment is not None and request.time is not None  # noqa: S101,PT018 - first_treated has refused both
+    # `first_treated` has refused a request without either.
+    assert treatment is not None  # noqa: S101 - for the type checker
+    assert request.time is not None  # noqa: S101 - for the type checker
     time = request.frame[request.time].to_numpy(dtype=np.int64)
     problems = [*_clustering_unfit(request)]
     notes = _compared_whole(request, time, cohort, problems)
