@@ -204,6 +204,15 @@ def _groups_fit(panel: Panel, spec: TreatmentSpec) -> None:
             fix="leave those rows out with a `keep` step",
             path="model.treatment.by",
         )
+    seen = panel.frame[[spec.by, str(panel.time)]].drop_duplicates()
+    if not seen[spec.by].duplicated().any():
+        raise IdentificationError(
+            "E06",
+            f"no group of '{spec.by}' is seen in two periods",
+            why="Groups whose treatment starts have to be seen before and after it.",
+            fix="the column of the groups that are treated together: a county, a state",
+            path="model.treatment.by",
+        )
 
 
 def _absorbing(

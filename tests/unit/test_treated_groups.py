@@ -171,6 +171,13 @@ def test_periods_are_no_groups_of_treatment(design):
     assert found.what == "treatment.by: year is the time of the data"
 
 
+def test_groups_are_seen_in_more_than_one_period(design):
+    data = surveys(6).assign(serial=lambda f: np.arange(len(f)))
+    found = problem(design, data, {"treatment": {**BY, "by": "serial"}})
+    assert (found.code, found.path) == ("E06", "model.treatment.by")
+    assert found.what == "no group of 'serial' is seen in two periods"
+
+
 def test_groups_belong_to_cross_sections_that_repeat(design):
     data = surveys(6)
     found = problem(design, data, {}, {"unit": "person", "time": "year"})
