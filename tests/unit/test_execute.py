@@ -452,7 +452,13 @@ def divided(
     long = {"do": "parts", "parts": 15, "folder": str(folder)} | model
     jobs = [
         a_job("long", estimator={"name": "describe"}, **long),
-        a_job("quick", estimator={"name": "describe"}),
+        a_job(
+            "quick",
+            estimator={"name": "describe"},
+            do="after",
+            after="long",
+            folder=str(folder),
+        ),
     ]
     # A job that nobody comes to help ends at its limit.
     limit = patience(60.0)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from framework.cache import Cell, Job
@@ -46,33 +47,10 @@ def toy(job: Job, panel: Panel) -> Cell:
         # One atomic append per estimation that is really run.
         with Path(log).open("a") as file:
             file.write(f"{job.fingerprint}\n")
-    if wish == "abort":
-        sys.stderr.write("the engine says goodbye\n")
-        sys.stderr.flush()
-        os.abort()
-    if wish == "exit":
-        os._exit(3)
-    if wish == "killed":
-        os.kill(os.getpid(), 9)
     if wish in RAISED:
         raise RAISED[wish]
-    if wish == "memory":
-        hoard = []
-        while True:
-            hoard.append(bytearray(b"x" * 20_000_000))
-            time.sleep(0.01)
-    if wish == "child":
-        child = subprocess.Popen(["sleep", "60"])
-        Path(job.model["pid"]).write_text(str(child.pid))
-        time.sleep(60)
-    if wish == "parts":
-        _make_parts(job)
-    if wish == "sleep":
-        time.sleep(job.model["seconds"])
-    if wish == "abort after":
-        import threading
-
-        threading.Timer(0.3, os.abort).start()
+    if wish:
+        DEEDS[wish](job)
     facts = {
         "hash": hash("estimand"),
         "pid": os.getpid(),
@@ -83,12 +61,45 @@ def toy(job: Job, panel: Panel) -> Cell:
     return Cell(job.fingerprint, Result(coefficients), labels=facts)
 
 
+def _abort(_: Job) -> None:
+    sys.stderr.write("the engine says goodbye\n")
+    sys.stderr.flush()
+    os.abort()
+
+
+def _abort_after(_: Job) -> None:
+    threading.Timer(0.3, os.abort).start()
+
+
+def _fill_memory(_: Job) -> None:
+    hoard = []
+    while True:
+        hoard.append(bytearray(b"x" * 20_000_000))
+        time.sleep(0.01)
+
+
+def _have_a_child(job: Job) -> None:
+    child = subprocess.Popen(["sleep", "60"])
+    Path(job.model["pid"]).write_text(str(child.pid))
+    time.sleep(60)
+
+
+def _wait_for_another(job: Job) -> None:
+    """Its worker is free, and helps, only when the other has come to its own job."""
+    while not _at_it(Path(job.model["folder"]), job.model["after"]).exists():
+        time.sleep(0.01)
+
+
+def _at_it(folder: Path, fingerprint: str) -> Path:
+    return folder / f"{fingerprint} is at it"
+
+
 def _make_parts(job: Job) -> None:
     """Parts of a fifth of a second, a line of who made each; a helper may go wrong."""
     shelf = SHELF.get()
     assert shelf is not None
     folder = Path(job.model["folder"])
-    first = folder / f"{job.fingerprint} is at it"
+    first = _at_it(folder, job.fingerprint)
     helped = folder / f"{job.fingerprint} is helped"
     try:
         first.touch(exist_ok=False)
@@ -112,3 +123,16 @@ def _make_parts(job: Job) -> None:
                         file.write(f"{k} {os.getpid()}\n")
                     time.sleep(0.2)
                     shelf.put(key, b"1")
+
+
+DEEDS: Mapping[str, Callable[[Job], object]] = {
+    "abort": _abort,
+    "abort after": _abort_after,
+    "after": _wait_for_another,
+    "child": _have_a_child,
+    "exit": lambda _: os._exit(3),
+    "killed": lambda _: os.kill(os.getpid(), 9),
+    "memory": _fill_memory,
+    "parts": _make_parts,
+    "sleep": lambda job: time.sleep(job.model["seconds"]),
+}
