@@ -46,7 +46,11 @@ _START_ATTEMPTS = 3
 #: Seconds between two samples of a worker's memory.
 _MEMORY_TICK = 0.25
 #: Seconds a worker has to write its stack before it is killed.
-_STACK_SECONDS = 0.1
+_STACK_SECONDS = 5.0
+#: A stack that has not grown for so many seconds is written.
+_STILL_SECONDS = 0.1
+#: How faulthandler begins the stack of a thread.
+_STACK = "(most recent call first):"
 #: Seconds a worker has to end after it closed its socket.
 _END_SECONDS = 5.0
 #: Another worker must save this many times the seconds its start costs.
@@ -121,7 +125,12 @@ class Processes:
                 over: list[Outcome] = []
                 if worker.connection in ready:
                     over += self._hear(worker)
-                if worker in self._crew and (problem := self._over_limit(worker)):
+                # What it has said is heard before it is judged.
+                if (
+                    worker in self._crew
+                    and not worker.connection.poll()
+                    and (problem := self._over_limit(worker))
+                ):
                     worker.ask_where()
                     worker.kill()
                     over += self._dismiss(worker, problem)
@@ -355,7 +364,16 @@ class _Worker:
         """Let the worker write its stack to its output."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.process.pid, WHERE_ARE_YOU)
-            time.sleep(_STACK_SECONDS)
+        asked = since = time.monotonic()
+        size = self._printed()
+        # On a busy machine it may not run for a second.
+        while time.monotonic() - asked < _STACK_SECONDS and self.process.poll() is None:
+            if self._printed() != size:
+                size, since = self._printed(), time.monotonic()
+            still = time.monotonic() - since > _STILL_SECONDS
+            if still and _STACK in self.output():
+                return
+            time.sleep(_TICK / 10)
 
     def kill(self) -> None:
         if self.process.poll() is None:
@@ -374,11 +392,13 @@ class _Worker:
 
     def output(self) -> str:
         """The end of what the worker printed: panics, faulthandler's stack."""
-        size = os.fstat(self.captured.fileno()).st_size
-        tail = os.pread(
-            self.captured.fileno(), _TRACE_BYTES, max(0, size - _TRACE_BYTES)
-        )
+        first = max(0, self._printed() - _TRACE_BYTES)
+        tail = os.pread(self.captured.fileno(), _TRACE_BYTES, first)
         return tail.decode(errors="replace")
+
+    def _printed(self) -> int:
+        """Bytes of what the worker printed."""
+        return os.fstat(self.captured.fileno()).st_size
 
     def close(self) -> None:
         self.connection.close()
