@@ -67,9 +67,13 @@ class Folder:
         return self.path / "runs"
 
     def start(
-        self, *args: str, verb: Sequence[str] = ("run", "study.yaml"), **env: str
+        self,
+        *args: str,
+        verb: Sequence[str] = ("run", "study.yaml"),
+        module: Sequence[str] = ("framework",),
+        **env: str,
     ) -> subprocess.Popen[str]:
-        """`estimand run study.yaml …`, under way."""
+        """`estimand run study.yaml …`, under way; `module` is what Python runs."""
         environment = {
             **os.environ,
             "TMPDIR": str(self.path / "tmp"),
@@ -77,7 +81,7 @@ class Folder:
             **env,
         }
         return subprocess.Popen(
-            [sys.executable, "-m", "framework", *verb, *args],
+            [sys.executable, "-m", *module, *verb, *args],
             cwd=self.path,
             env=environment,
             stdout=subprocess.PIPE,
@@ -223,12 +227,23 @@ def writing(folder: Folder, before: int) -> bool:
     return any((folder.runs / "laws").glob(".*-*.draft"))
 
 
-def showing(folder: Folder, before: int) -> bool:
-    """MLflow is being written to."""
-    try:
-        return "RUNNING" in folder.statuses()
-    except sqlite3.OperationalError:  # there is none yet, or it has no tables
-        return False
+#: Moments at which `tests.held` can hold a run.
+_HOLDS = (estimating, writing)
+
+
+def _is_held(folder: Folder, _before: int) -> bool:
+    return (folder.path / "held").exists()
+
+
+def _start_held(
+    folder: Folder, moment: Moment | None, *args: str
+) -> subprocess.Popen[str]:
+    if moment not in _HOLDS:
+        return folder.start(*args)
+    for name in ("held", "go"):
+        (folder.path / name).unlink(missing_ok=True)
+    module = ("tests.held", moment.__name__, str(folder.path))
+    return folder.start(*args, module=module)
 
 
 def wait_for(
@@ -237,7 +252,7 @@ def wait_for(
     """Return once the moment is there; a run that ends without it fails the test."""
     start = time.monotonic()
     while not moment(folder, before):
-        assert process.poll() is None, f"the run ended before it was {moment.__name__}"
+        assert process.poll() is None, "the run ended before its moment came"
         assert time.monotonic() < start + patience(120)
         time.sleep(0.005)
 
@@ -251,14 +266,20 @@ def killed(
 ) -> tuple[int, str]:
     """Run, send a signal `delay` seconds after a moment (or the start); exit and stderr.
 
+    With no delay the run is held at the moment until the signal comes, however late.
+
     What must hold after it whatever was hit: nothing finished is lost or was computed
     again, every visible run is whole, `latest` names one, no process is left.
     """
     before = folder.finished()
-    with ended(folder.start(*args)) as process:
+    with ended(_start_held(folder, moment, *args)) as process:
         if moment is not None:
-            wait_for(moment, folder, len(before), process)
-        time.sleep(delay)
+            seen = _is_held if moment in _HOLDS else moment
+            wait_for(seen, folder, len(before), process)
+            assert moment(folder, len(before))
+        if delay:
+            (folder.path / "go").touch()
+            time.sleep(delay)
         children = descendants(process.pid)
         process.send_signal(number)
         _, err = process.communicate(timeout=patience(60))

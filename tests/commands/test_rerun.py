@@ -316,7 +316,7 @@ def test_a_killed_run_goes_on_where_it_stopped(tmp_path: Path):
     assert done.exit == 0, done.err
     folder = Folder.make(tmp_path / "killed")
     for moment in (estimating, estimating, writing):
-        killed(folder, 0.02, moment)
+        killed(folder, 0.0, moment)
     completes(folder, numbers(done.folder))
 
 

@@ -66,6 +66,7 @@ def test_kills_at_random_instants(tmp_path: Path, undisturbed, seed: int):
 @pytest.mark.parametrize(
     ("moment", "longest"),
     # Longest delay after the moment: about as long as it lasts on an idle machine.
+    # The first kill of each is held there, so one falls into it on any machine.
     # MLflow's store is made and written in hundredths of a second, which no clock hits:
     # deaths there are tried in `test_kill_run_instants.py` and `test_new_store.py`.
     [(estimating, 1.0), (writing, 1.5)],
