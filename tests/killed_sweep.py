@@ -142,10 +142,11 @@ def shoot(
                 time.sleep(0.01)
         time.sleep(at)
     children = descendants(command.pid)
-    targets = children if who == "worker" else [psutil.Process(command.pid)]
-    hit = bool(targets) and not command.is_over()
+    # One that is over is nobody's number any more.
+    hit = not command.is_over() and (who == "command" or bool(children))
     with suppress(psutil.NoSuchProcess):  # it ended in this very instant
         if hit:
+            targets = children if who == "worker" else [psutil.Process(command.pid)]
             rng.choice(targets).kill()
     code, err = command.end()
     assert "Traceback" not in err

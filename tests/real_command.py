@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -173,6 +174,21 @@ def descendants(pid: int) -> list[psutil.Process]:
         return psutil.Process(pid).children(recursive=True)
     except psutil.NoSuchProcess:
         return []
+
+
+#: Ports below those that systems lend to whoever asks for any; no well-known ones.
+_PORTS = range(20_000, 32_000)
+
+
+def free_port() -> int:
+    """A port of this machine that nobody has, and nobody else is given meanwhile."""
+    # Tests in processes side by side begin at different ones.
+    first = 37 * os.getpid() % len(_PORTS)
+    for port in (*_PORTS[first:], *_PORTS[:first]):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
 
 
 #: Seconds that a free core needs to start Python and import pandas.

@@ -30,7 +30,7 @@ from framework.record.tracking import (
     view_url,
 )
 from tests.build_run import build_cell, build_estimation, build_run
-from tests.real_command import patience
+from tests.real_command import free_port, patience
 
 
 @pytest.fixture(scope="module")
@@ -611,14 +611,6 @@ def test_a_port_that_is_taken_is_said(runs):
 def test_no_such_port_is_said(runs, port):
     with pytest.raises(SpecError, match="is no port"):
         serve(TrackingConfig(runs), port=port)
-
-
-def free_port():
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from framework.errors import EstimandError
 from framework.execute import execute, slot
 from framework.execute.cluster import Cluster, Slots
 from framework.execute.worker import job_to_bytes
-from tests.real_command import ESTIMATIONS, Folder, numbers, patience
+from tests.real_command import ESTIMATIONS, Folder, free_port, numbers, patience
 from tests.unit.test_execute import a_job, a_store
 
 pytest.importorskip("ray", reason="the extra cluster is not installed")
@@ -98,14 +98,15 @@ def test_a_running_ray_cluster_of_two_workers(tmp_path: Path, here: dict[str, by
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_TMPDIR": "/tmp/estimand-ray",  # a socket's path may have 107 letters
     }
-    start = "start --head --num-cpus=2 --port=6399 --include-dashboard=false"
+    port = free_port()
+    start = f"start --head --num-cpus=2 --port={port} --include-dashboard=false"
     before = set(psutil.pids())
     subprocess.run(
         [*ray, *start.split()], check=True, env=environment, capture_output=True
     )
     try:
         done = folder.run(
-            "executor=ray", "executor.address=127.0.0.1:6399", "tracking=none"
+            "executor=ray", f"executor.address=127.0.0.1:{port}", "tracking=none"
         )
         assert done.exit == 0, done.err
         assert done.counts == (ESTIMATIONS, 0)
@@ -114,7 +115,7 @@ def test_a_running_ray_cluster_of_two_workers(tmp_path: Path, here: dict[str, by
         for pid in set(psutil.pids()) - before:
             try:
                 process = psutil.Process(pid)
-                mine = "6399" in " ".join(process.cmdline())
+                mine = str(port) in " ".join(process.cmdline())
             except psutil.Error:
                 continue
             if mine:
@@ -164,10 +165,11 @@ def test_a_worker_with_other_code_is_not_used(
 
 def test_nothing_answers(tmp_path: Path):
     folder = Folder.make(tmp_path / "study")
+    port = free_port()
     # On a machine with SLURM it would be there.
     for settings in (
-        ("executor=ray", "executor.address=127.0.0.1:6398"),
-        ("executor=dask", "executor.address=tcp://127.0.0.1:6398"),
+        ("executor=ray", f"executor.address=127.0.0.1:{port}"),
+        ("executor=dask", f"executor.address=tcp://127.0.0.1:{port}"),
     ):
         with folder.start(*settings, "tracking=none") as process:
             _, err = process.communicate(timeout=patience(120))

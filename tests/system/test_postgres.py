@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -23,6 +22,7 @@ from tests.real_command import (
     ESTIMATIONS,
     STUDY,
     Folder,
+    free_port,
     killed,
     numbers,
     patience,
@@ -88,9 +88,7 @@ def server() -> Iterator[Server]:
     """A cluster in a temporary folder; the server refuses to be run by root."""
     initdb = program("initdb", "postgresql")
     owner = {"user": "postgres", "group": "postgres"} if os.geteuid() == 0 else {}
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     # Not below pytest's folders: only their owner may enter those.
     with tempfile.TemporaryDirectory(prefix="estimand-postgres-") as name:
         home = Path(name)

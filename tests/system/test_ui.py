@@ -7,7 +7,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import urllib.error
 import urllib.request
@@ -25,6 +24,7 @@ from tests.real_command import (
     alive_after,
     descendants,
     ended,
+    free_port,
     patience,
 )
 from tests.system.debian import program
@@ -88,9 +88,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pages]:
     folder = Folder.make(tmp_path_factory.mktemp("ui"), STUDY)
     done = folder.run()
     assert done.exit == 0, done.err
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     verb = ("ui", "--port", str(port), "--study", "laws")
     with ended(folder.start(verb=verb)) as process:
         said = process.stdout.readline()

@@ -34,23 +34,23 @@ def test_a_signal_leaves_the_block(number: int, error: type[BaseException]):
 
 @SIGNALS
 def test_a_swallowed_signal_comes_again(number: int, error: type[BaseException]):
-    heard = []
+    heard, went_on = [], []
 
     def work() -> None:
         with stoppable():
             try:
                 os.kill(os.getpid(), number)
-                time.sleep(30)
+                time.sleep(60)
             except BaseException as swallowed:  # as engines do
                 heard.append(type(swallowed))
             # Nothing is sent from here on: what raises is the request made again.
-            time.sleep(30)
+            time.sleep(60)
+            went_on.append(True)
 
-    started = time.monotonic()
     with pytest.raises(error):
         work()
     assert heard == [error]
-    assert time.monotonic() - started < 20
+    assert not went_on
 
 
 @SIGNALS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,11 @@ from tests.build_panel import staggered
 from tests.real_command import patience
 
 
-def test_a_quick_step_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_quick_step_says_nothing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert watching._PATIENCE >= 1.0  # s, which a step of nothing may take, too
+    monkeypatch.setattr(watching, "_PATIENCE", 600.0)
     with Bar().step("eff (sbm)"):
         pass
     assert capsys.readouterr().err == ""
@@ -30,7 +35,16 @@ def test_a_long_step_is_shown_while_it_runs(
 ) -> None:
     monkeypatch.setattr(watching, "_PATIENCE", 0.05)
     monkeypatch.setattr("sys.stderr.isatty", lambda: terminal, raising=False)
+    show, shown = watching._show_step, threading.Event()
+
+    def told(name: str, clocks: list[Any]) -> None:
+        show(name, clocks)
+        shown.set()
+
+    monkeypatch.setattr(watching, "_show_step", told)
     with Bar().step("eff (sbm)"):
+        # What is read while a line is written may be lost.
+        assert shown.wait(patience(60))
         began, during = time.monotonic(), ""
         while "data step eff (sbm)" not in during:  # another thread says it
             assert time.monotonic() - began < patience(20)
