@@ -19,6 +19,12 @@ export UV_PROJECT_ENVIRONMENT := .venv
 # install, and kept for this project's own files whatever the shell says.
 export UV_COMPILE_BYTECODE := 1
 export PYTHONDONTWRITEBYTECODE :=
+# A registry that does not answer for a moment is asked again: what comes is held against
+# the lock's hashes, whenever it comes.
+export UV_HTTP_RETRIES ?= 8
+export UV_HTTP_TIMEOUT ?= 120
+export PIP_RETRIES ?= 8
+export PIP_DEFAULT_TIMEOUT ?= 60
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := 1
 # Another active environment must not leak into this one.
