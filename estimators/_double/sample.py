@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from estimators._double.transform import Transform, transformed
+from estimators._double.transform import BINARY, Transform, transformed
 from estimators._math.folds import content_names, folds_of, places, spoken
 from estimators._math.projection import Codes, Flags, Floats, contiguous, nested
 from framework.errors import (
@@ -19,14 +19,13 @@ from framework.errors import (
     NumericalError,
     Problem,
     SpecError,
+    counted,
 )
 
 if TYPE_CHECKING:
     from framework.contract import Request
 
 Kind = Literal["plr", "irm", "pliv", "iivm", "ssm", "qte"]
-#: Kinds of a 0/1 treatment.
-BINARY = ("irm", "iivm", "ssm", "qte")
 #: Levels of a fixed effect that enter as 0/1 features at most.
 MOST_LEVELS = 200
 #: Groups that `by_group` shows at most.
@@ -198,6 +197,7 @@ def read(request: Request, kind: Kind, transform: Transform, folds: int) -> Samp
     problems = [
         *_vary(sample),
         *_sizes(sample, folds, request.acknowledge),
+        *_group_sizes(sample, request),
     ]
     if problems:
         raise EstimandError(problems)
@@ -244,6 +244,14 @@ def _refuse_what_is_not_done(request: Request, kind: Kind) -> None:
             "X23",
             f"double_ml with kind {kind} takes one treatment",
             fix="kind: plr takes several",
+            path="model.treatment",
+        )
+    if request.estimand[:1] == ("by_group",) and len(treatment.columns) > 1:
+        raise SpecError(
+            "X23",
+            "estimand by_group takes one treatment",
+            why="The others would be left in the error of the one that is shown.",
+            fix="one treatment on this line, or estimand: interaction",
             path="model.treatment",
         )
     if kind in BINARY:
@@ -590,6 +598,122 @@ def _sizes(sample: Sample, folds: int, acknowledged: frozenset[str]) -> list[Pro
                 fix="randomization: draws: {permute: treatment, times: 999}",
                 acknowledge="few_treated",
             ).problems
+    return problems
+
+
+def _group_sizes(sample: Sample, request: Request) -> list[Problem]:
+    """Rows, clusters and both arms in every group whose effect is told apart."""
+    moderators = sample.moderators
+    asked = request.estimand[:1] == ("by_group",)
+    if not asked:
+        if not sample.moderator_terms:
+            return []
+        if moderators.shape[1] == 1 and len(np.unique(moderators)) > 2:  # noqa: PLR2004 - a switch has two
+            return []  # one slope along a moderator takes all rows
+    names, members = sample.groups()
+    problems: list[Problem] = []
+    for name, inside in zip(names, members.T == 1, strict=True):
+        # A group that is too small by its rows is not told of its clusters, too.
+        problems += _rows_of_group(sample, name, inside) or _clusters_of_group(
+            sample, name, inside, request.acknowledge
+        )
+    return problems
+
+
+#: What to do about a group that has too little of something.
+_COARSER = "coarser groups, or the effect of all: no interact on this line"
+
+
+def _arms_of_group(sample: Sample, inside: Flags) -> tuple[Flags, Flags] | None:
+    """Rows of either arm among those inside; None where the treatment is no switch.
+
+    First differences compare all rows with those in which treatment starts.
+    """
+    column = sample.treatments[sample.main]
+    if not np.isin(column.level, (0.0, 1.0)).all():
+        return None
+    if sample.transform == "first_difference":
+        moved = column.values[inside] != 0
+        return ~moved, moved
+    level = column.level[inside]
+    return level == 0, level == 1
+
+
+def _rows_of_group(sample: Sample, name: str, inside: Flags) -> list[Problem]:
+    """I01 a treatment that does not vary in the group, M01 few rows in it."""
+    column = sample.treatments[sample.main]
+    arms_of = _arms_of_group(sample, inside)
+    rows = int(inside.sum())
+    if (
+        not rows
+        or not np.ptp(column.values[inside])
+        or (arms_of is not None and not all(arm.any() for arm in arms_of))
+    ):
+        return list(
+            IdentificationError(
+                "I01",
+                f"'{column.term}' does not vary where {name} ({counted(rows, 'row')})",
+                why="A group of one arm says nothing of its own effect.",
+                fix=_COARSER,
+                path="model.interact",
+            ).problems
+        )
+    least, wanted, what = rows, ROWS_A_FOLD, "rows"
+    if arms_of is not None and sample.transform != "first_difference":
+        least, wanted = min(int(arm.sum()) for arm in arms_of), ROWS_OF_AN_ARM
+        what = "rows of one arm"
+    if least >= wanted:
+        return []
+    return list(
+        IdentificationError(
+            "M01",
+            f"{least} {what} where {name}; {wanted} are the fewest",
+            why="An error from so few rows is too small by far.",
+            fix=_COARSER,
+            path="model.interact",
+        ).problems
+    )
+
+
+def _clusters_of_group(
+    sample: Sample, name: str, inside: Flags, acknowledged: frozenset[str]
+) -> list[Problem]:
+    """I05, I08: a score adds up to zero in a group, so one cluster has no error."""
+    if sample.cluster is None:
+        return []
+    cluster = sample.cluster[inside]
+    problems: list[Problem] = []
+    clusters = len(np.unique(cluster))
+    of = f"of '{sample.cluster_term}' where {name}"
+    if clusters < CLUSTERS_A_FOLD or (
+        clusters < FEW_CLUSTERS and "few_clusters" not in acknowledged
+    ):
+        problems += IdentificationError(
+            "I05",
+            f"{counted(clusters, 'cluster')} {of}: too few for a standard error",
+            why="Intervals by clusters cover too rarely below about forty; the error of "
+            "a group of one is rounding.",
+            fix=_COARSER,
+            path="model.interact",
+            acknowledge="" if clusters < CLUSTERS_A_FOLD else "few_clusters",
+        ).problems
+    arms_of = _arms_of_group(sample, inside)
+    if arms_of is None:
+        return problems
+    counts = [len(np.unique(cluster[arm])) for arm in arms_of]
+    if min(counts) < CLUSTERS_A_FOLD or (
+        min(counts) < FEW_TREATED and "few_treated" not in acknowledged
+    ):
+        role = "treated" if counts[1] <= counts[0] else "untreated"
+        problems += IdentificationError(
+            "I08",
+            f"{counted(min(counts), f'{role} cluster')} {of}",
+            why="Nominal 95 % intervals cover 28 % with one treated cluster of 40, 68 % "
+            "with two, 88 % with five.",
+            fix=_COARSER,
+            path="model.interact",
+            acknowledge="" if min(counts) < CLUSTERS_A_FOLD else "few_treated",
+        ).problems
     return problems
 
 

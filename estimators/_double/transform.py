@@ -13,6 +13,8 @@ from framework.errors import IdentificationError, NumericalError, SpecError
 if TYPE_CHECKING:
     from estimators._double.sample import Column, Sample
 
+#: Kinds of a 0/1 treatment.
+BINARY = ("irm", "iivm", "ssm", "qte")
 Transform = Literal[
     "none", "first_difference", "within", "correlated_random_effects", "two_way"
 ]
@@ -38,7 +40,7 @@ def transformed(sample: Sample, transform: Transform) -> Sample:
             fix="transform: none",
             path="model.estimator.transform",
         )
-    if sample.kind in {"irm", "iivm"} and transform != "correlated_random_effects":
+    if sample.kind in BINARY and transform != "correlated_random_effects":
         raise SpecError(
             "X23",
             f"kind {sample.kind} keeps the treatment 0/1, and transform {transform} "

@@ -190,11 +190,13 @@ def test_cross_sections_have_no_unit_effects_to_remove() -> None:
 
 
 def test_a_difference_is_no_01_treatment() -> None:
-    for transform in ("within", "first_difference", "two_way"):
-        made = panel_request()
-        assert "keeps the treatment 0/1" in refused(
-            "X23", made, kind="irm", transform=transform
-        )
+    # A quantile effect on changes would be one of a 0/1 change of the treatment.
+    for kind in ("irm", "qte"):
+        for transform in ("within", "first_difference", "two_way"):
+            made = panel_request()
+            assert "keeps the treatment 0/1" in refused(
+                "X23", made, kind=kind, transform=transform
+            )
 
 
 def test_clusters_that_cross_units_are_refused() -> None:
