@@ -96,6 +96,12 @@ class DmlMediation(Estimator):
         """Sums of squared influence functions, without a factor for small samples."""
         return "heteroskedasticity-robust" if inference == "hetero" else said
 
+    def effects_left(self, request: Request) -> tuple[str, ...]:
+        """Effects of units, where no transform removes them."""
+        from estimators._double.sample import unit_effects_left
+
+        return unit_effects_left(request, self.transform)
+
     def estimate(self, request: Request) -> Result:
         """Cross-fit, solve, repeat, report.
 

@@ -314,6 +314,14 @@ class Estimator(Plugin):
         del inference
         return said
 
+    def effects_left(self, request: Request) -> tuple[str, ...]:
+        """Fixed effects of the request that these options leave in the estimate.
+
+        The table does not say that they are in the model; a note says why.
+        """
+        del request
+        return ()
+
     def for_draws(self) -> Estimator:
         """These options as draws run them: the same judged row, and nothing beside it."""
         return self

@@ -193,7 +193,7 @@ def read(request: Request, kind: Kind, transform: Transform, folds: int) -> Samp
             fix="transform: none",
             path="model.estimator.transform",
         )
-    sample = _in_order(transformed(_plain(request, kind), transform))
+    sample = _in_order(transformed(_plain(request, kind, transform), transform))
     problems = [
         *_vary(sample),
         *_sizes(sample, folds, request.acknowledge),
@@ -281,7 +281,7 @@ def _binary(request: Request, alias: str, role: str, kind: Kind) -> None:
 # -- reading --------------------------------------------------------------------------
 
 
-def _plain(request: Request, kind: Kind) -> Sample:
+def _plain(request: Request, kind: Kind, transform: Transform) -> Sample:
     """The request's arrays, in the request's order, nothing transformed."""
     frame, treatment = request.frame, request.treatment
     assert treatment is not None  # noqa: S101 - refused before
@@ -350,11 +350,12 @@ def _plain(request: Request, kind: Kind) -> Sample:
         mediator_terms=tuple(_name(request, m) for m in mediators),
         seen=seen.astype(np.float64),
     )
-    return _grouped(_with_effects(sample, request), request)
+    return _grouped(_with_effects(sample, request, transform), request)
 
 
-def _with_effects(sample: Sample, request: Request) -> Sample:
+def _with_effects(sample: Sample, request: Request, transform: Transform) -> Sample:
     """Fixed effects that are neither the unit's nor the period's, as 0/1 features."""
+    left = unit_effects_left(request, transform)
     columns, names = [sample.X], list(sample.features)
     period = None if sample.time is None else contiguous(sample.time)[0]
     for alias in _by_name(request, request.fixed_effects):
@@ -362,7 +363,8 @@ def _with_effects(sample: Sample, request: Request) -> Sample:
         name = _name(request, alias)
         if period is not None and nested(period, codes):
             continue  # period effects are always handled
-        if sample.unit is not None and nested(codes, sample.unit):
+        of_units = sample.unit is not None and nested(codes, sample.unit)
+        if of_units and (alias in left or transform != "none"):
             continue  # the transform's business; `read` says so where there is none
         if levels > MOST_LEVELS:
             raise IdentificationError(
@@ -376,19 +378,29 @@ def _with_effects(sample: Sample, request: Request) -> Sample:
     return replace(sample, X=np.column_stack(columns), features=tuple(names))
 
 
-def _unit_effects(sample: Sample, request: Request) -> tuple[str, ...]:
-    """A note where the study lists unit effects and no transform removes them."""
-    if sample.transform != "none" or request.unit is None:
+def unit_effects_left(request: Request, transform: Transform) -> tuple[str, ...]:
+    """Listed effects of units, and of many groups of them, that no transform removes.
+
+    Those of few groups of units enter as 0/1 features, as other effects do.
+    """
+    if transform != "none" or request.unit is None:
         return ()
     unit = request.frame[request.unit].to_numpy(dtype=np.int64)
-    listed = [
-        _name(request, alias)
-        for alias in request.fixed_effects
-        if nested(request.frame[alias].to_numpy(dtype=np.int64), unit)
-    ]
-    if not listed:
+    units, left = len(np.unique(unit)), []
+    for alias in request.fixed_effects:
+        codes = request.frame[alias].to_numpy(dtype=np.int64)
+        if nested(codes, unit) and len(np.unique(codes)) >= min(units, MOST_LEVELS + 1):
+            left.append(alias)
+    return tuple(left)
+
+
+def _unit_effects(sample: Sample, request: Request) -> tuple[str, ...]:
+    """A note where the study lists unit effects and no transform removes them."""
+    left = unit_effects_left(request, sample.transform)
+    if not left:
         return ()
-    note = f"effects of '{listed[0]}' are not removed: transform is none "
+    listed = ", ".join(f"'{_name(request, alias)}'" for alias in left)
+    note = f"effects of {listed} are not removed: transform is none "
     return (
         note + "(first_difference, within, two_way, correlated_random_effects do it)",
     )
@@ -658,16 +670,16 @@ def _rows_of_group(sample: Sample, name: str, inside: Flags) -> list[Problem]:
                 path="model.interact",
             ).problems
         )
-    least, wanted, what = rows, ROWS_A_FOLD, "rows"
+    least, wanted, of = rows, ROWS_A_FOLD, ""
     if arms_of is not None and sample.transform != "first_difference":
         least, wanted = min(int(arm.sum()) for arm in arms_of), ROWS_OF_AN_ARM
-        what = "rows of one arm"
+        of = " of one arm"
     if least >= wanted:
         return []
     return list(
         IdentificationError(
             "M01",
-            f"{least} {what} where {name}; {wanted} are the fewest",
+            f"{counted(least, 'row')}{of} where {name}; {wanted} are the fewest",
             why="An error from so few rows is too small by far.",
             fix=_COARSER,
             path="model.interact",

@@ -26,7 +26,8 @@ def labels(
         return [roles.names[n].rstrip(HIDDEN) for n in found]
 
     outcome = roles.names[roles.outcome] if roles.outcome else ""
-    effects = names(roles.effects) + [
+    left = {request.labels[e].rstrip(HIDDEN) for e in estimator.effects_left(request)}
+    effects = [name for name in names(roles.effects) if name not in left] + [
         f"{roles.names[by].rstrip(HIDDEN)} slopes in {roles.names[variable]}"
         for variable, by in roles.slopes
     ]

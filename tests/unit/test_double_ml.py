@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,9 @@ from pydantic import ValidationError
 
 from estimators._double.nuisance import MEMORY, Fitted, Memory
 from estimators._double.sample import group_name
+from estimators.dml_mediation import DmlMediation
 from estimators.double_ml import DoubleMl
+from framework import run
 from framework.contract import Request
 from framework.errors import EstimandError
 from framework.result import Result
@@ -253,6 +256,56 @@ def test_unit_effects_left_in_are_said() -> None:
         panel_request(fixed_effects=("unit", "time")), transform="within"
     )
     assert not any("not removed" in note for note in result.notes)
+
+
+def test_effects_of_regions_are_features_where_nothing_removes_them() -> None:
+    data = panel()
+    data["y"] += np.random.default_rng(2).normal(size=20)[data["region"]] * 3.0
+    listed = ("unit", "region", "time")
+    made = panel_request(data, fixed_effects=listed)
+    options = {"transform": "none", "learner": "linear"}
+    bare = estimated(panel_request(data, fixed_effects=("unit", "time")), **options)
+    result = estimated(made, **options)
+    # One region of twenty is the first.
+    assert result.scalars["n_features"] == bare.scalars["n_features"] + 19
+    assert first(result)["std_error"] < 0.7 * first(bare)["std_error"]
+    (note,) = [n for n in result.notes if "not removed" in n]
+    assert "effects of 'unit' are not removed" in note
+    within = estimated(made, transform="within")
+    assert within.scalars["n_features"] == bare.scalars["n_features"]
+
+
+def test_a_table_has_no_row_of_effects_that_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    panel().drop(columns="first").to_csv("rows.csv", index=False)
+    Path("study.yaml").write_text(
+        """
+study: effects
+data: {source: rows.csv, panel: {unit: unit, time: time}}
+model:
+  outcome: y
+  treatment: {column: d, kind: absorbing}
+  controls: [x1, x2]
+  fixed_effects: [unit, time]
+  inference: {cluster: unit}
+  estimator: {double_ml: {learner: linear, folds: 3, repetitions: 1, beside: none}}
+checks:
+  plain:  {stay: {}}
+  both:   {stay: {}, gone: {estimator.transform: within}}
+""",
+        encoding="utf-8",
+    )
+    done = run("study.yaml", "executor=inline", report=False, track=False)
+    assert "Unit fixed effects" not in done.table("plain")
+    assert "Time fixed effects" in done.table("plain")
+    (row,) = [x for x in done.table("both").splitlines() if "Unit fixed" in x]
+    assert row.split()[-2:] == ["No", "Yes"]
+    made = panel_request(fixed_effects=("unit", "time"))
+    assert [made.labels[e] for e in DoubleMl().effects_left(made)] == ["unit"]
+    assert not DoubleMl(kind="did_multi").effects_left(made)  # changes have none
+    assert DmlMediation().effects_left(made) == DoubleMl().effects_left(made)
 
 
 def test_period_effects_are_always_handled() -> None:
