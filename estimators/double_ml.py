@@ -302,7 +302,7 @@ class DoubleMl(Estimator):
 
         plan = self._plan(request)
         if self.kind in _DIFFERENCES:
-            return self._differences(request, plan)
+            return self._told(self._differences(request, plan), plan)
         sample = read(request, _READ_AS[self.kind], self.transform, self.folds)
         features = classes(sample.X)
         found = in_any_order(
@@ -314,7 +314,26 @@ class DoubleMl(Estimator):
         shown = self._shown(request, sample)
         wanted = Wanted(self._benchmarks(), self._figures())
         result = report(sample, plan, found, request, shown, wanted)
+        result = self._told(result, plan)
         return self._beside(result, request, plan) if pools(result) else result
+
+    def _told(self, result: Result, plan: Plan) -> Result:
+        """The result with a note of what was done and who learned."""
+        from estimators._double.chosen import said_of_learners
+
+        roles = {"outcome": plan.outcome, "treatment": plan.treatment}
+        if "instruments" in self.demands().requires:
+            roles["instrument"] = plan.instrument
+        how = f"kind {self.kind}"
+        if self.kind == "qte":
+            how += f", quantity {self.quantity}"
+        if self.score != "partialling_out":
+            used = "" if self.kind in {"plr", "plpr"} else " (not used)"
+            how += f", score {self.score}{used}"
+        if not self.normalize:
+            how += ", inverse propensities not normalised"
+        note = f"{how}, {said_of_learners(roles)}"
+        return replace(result, notes=(note, *result.notes))
 
     def for_draws(self) -> DoubleMl:
         """Without the mean effect beside the coefficient, and without benchmarks."""

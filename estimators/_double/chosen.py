@@ -1,4 +1,4 @@
-"""Which learners were chosen, or how they were weighed, for a reader."""
+"""Who learned, which learners were chosen or how they were weighed, for a reader."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from framework.contract import written
+
 if TYPE_CHECKING:
     import pandas as pd
 
     from estimators._double.scores import Check
+    from framework.contract import Learner
 
 #: What a learner's members got, fit by fit.
 Fits = Sequence[Mapping[str, float]]
@@ -28,6 +31,38 @@ def spoken_choice(chosen: Mapping[str, float]) -> str:
 def without_empty_choices(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame of nuisances, its column `chosen` only where something was chosen."""
     return frame if (frame["chosen"] != "").any() else frame.drop(columns="chosen")
+
+
+def said_of_learners(roles: Mapping[str, Learner]) -> str:
+    """`learner lasso`; `learners boosting (trees 60) of the outcome, lasso of …`.
+
+    Args:
+        roles: what is learned -> by whom.
+    """
+    of = {role: spoken_learner(learner) for role, learner in roles.items()}
+    if len(set(of.values())) == 1:
+        return f"learner {next(iter(of.values()))}"
+    told = [f"{learner} of the {role}" for role, learner in of.items()]
+    return f"learners {', '.join(told)}"
+
+
+def spoken_learner(learner: Learner) -> str:
+    """`lasso`, `forest (trees 500)`: its name and the options that are not defaults."""
+    ((name, _),) = written(learner).items()
+    if members := learner.members():
+        return f"{name} of {', '.join(members)}"
+    options = [
+        f"{key.replace('_', ' ')} {_option(getattr(learner, key))}"
+        for key, field in type(learner).model_fields.items()
+        if getattr(learner, key) != field.get_default(call_default_factory=True)
+    ]
+    return f"{name} ({', '.join(options)})" if options else name
+
+
+def _option(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return " and ".join(_option(v) for v in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def said_of_chosen(checks: Sequence[Check]) -> list[str]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from estimators._double.chosen import said_of_learners
 from estimators._double.nuisance import cross_fit_nested, loss, weights_of
 from estimators._double.report import POOR_OVERLAP, Wanted, report
 from estimators._double.sample import ROWS_OF_AN_ARM, Sample, read
@@ -84,7 +85,11 @@ def mediation(request: Request, plan: Plan, transform: Transform, held: Held) ->
         result,
         scalars=scalars,
         frames={**result.frames, "decompositions": _decompositions(repetitions)},
-        notes=(*result.notes, *_said(sample, held, len(found), trimmed, plan)),
+        notes=(
+            said_of_learners({"outcome": plan.outcome, "treatment": plan.treatment}),
+            *result.notes,
+            *_said(sample, held, len(found), trimmed, plan),
+        ),
     )
 
 

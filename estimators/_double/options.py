@@ -33,6 +33,10 @@ class Learners(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _one_for_all(cls, written: Any) -> Any:
-        if isinstance(written, dict) and set(written) <= set(_ROLES):
+        if isinstance(written, dict) and (not written or set(written) & set(_ROLES)):
+            if unknown := sorted(set(map(str, written)) - set(_ROLES)):
+                raise ValueError(
+                    f"no '{unknown[0]}' is learned: there is {', '.join(_ROLES)}"
+                )
             return written
         return {"outcome": written}

@@ -126,7 +126,23 @@ def parse(kind: ChoiceKind, written: Any, *, where: str = "") -> Flat:
         "X15",
         f"{with_article(kind)} is `name`, {{name: main option}} or {{name: {{options}}}}, "
         f"not {written!r}",
+        fix=_under_its_name(kind, written),
         path=where,
+    )
+
+
+def _under_its_name(kind: ChoiceKind, written: Any) -> str:
+    """What `learner.trees` beside `learner: {forest: …}` was meant as."""
+    if not isinstance(written, Mapping):
+        return ""
+    known = [name for name in written if plugin(kind, str(name)) is not None]
+    if len(known) != 1:
+        return ""
+    (name,) = known
+    loose = [str(key) for key in written if key != name]
+    return (
+        f"options of '{name}' stand under its name: {{{name}: {{{loose[0]}: …}}}}, as a "
+        f"path {name}.{loose[0]}"
     )
 
 
