@@ -33,6 +33,8 @@ OF_THE_MEDIAN = float(np.sqrt(np.pi / 2))
 POOR_OVERLAP = 0.1
 #: Repetitions below which a note asks for more.
 FEW_SPLITS = 5
+#: First-stage F below which an interval is not to be trusted (Staiger and Stock 1997).
+WEAK = 10.0
 #: Learners that are linear in the columns they are given.
 LINEAR = ("Linear", "Lasso", "Ridge", "ElasticNet")
 #: Multiplier draws of joint bands; 999 give a critical value to about 0.02.
@@ -124,6 +126,7 @@ def report(
             f"frame bands: {request.confidence:.0%} intervals for all rows at once reach "
             f"{critical:.2f} standard errors"
         )
+    notes += _weak(scalars)
     notes += _transform_notes(sample, plan)
     notes += said_of_chosen([c for r in found for c in r.checks])
     notes += dict.fromkeys(n for r in found for n in r.notes)
@@ -615,6 +618,17 @@ def said_of_splits(theta: Sequence[float], folds: int, by: str) -> list[str]:
             "more, 10 in a final run"
         )
     return notes
+
+
+def _weak(scalars: Mapping[str, float]) -> list[str]:
+    """A note where instruments hardly move the treatment."""
+    f = scalars.get("first_stage_f", np.inf)
+    if f >= WEAK:
+        return []
+    said = (
+        f"Weak instruments: the first-stage F is {f:.3g}, below {WEAK:g}; estimate and "
+    )
+    return [said + "interval can be far off, whatever their standard error"]
 
 
 def _transform_notes(sample: Sample, plan: Plan) -> list[str]:

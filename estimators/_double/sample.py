@@ -542,9 +542,11 @@ def _vary(sample: Sample) -> list[Problem]:
             elif np.std(c.values) <= ROUNDING * np.std(c.level):
                 problems += IdentificationError(
                     "I02",
-                    f"{role} '{c.term}' is constant within units: nothing is left of it "
-                    f"after transform {sample.transform}",
-                    fix="transform: none, or a treatment that changes over time",
+                    f"{role} '{c.term}' is constant within units{_or_periods(sample)}: "
+                    f"nothing is left of it after transform {sample.transform}",
+                    fix="a treatment that changes over time and differs between units"
+                    if sample.transform == "two_way"
+                    else "transform: none, or a treatment that changes over time",
                 ).problems
     if not sample.X.shape[1]:
         problems += SpecError(
@@ -554,6 +556,10 @@ def _vary(sample: Sample) -> list[Problem]:
             path="model.controls",
         ).problems
     return problems
+
+
+def _or_periods(sample: Sample) -> str:
+    return " or within periods" if sample.transform == "two_way" else ""
 
 
 def _sizes(sample: Sample, folds: int, acknowledged: frozenset[str]) -> list[Problem]:
@@ -730,14 +736,37 @@ def _clusters_of_group(
 
 
 def _left(sample: Sample) -> None:
-    """M02: a treatment or instrument that the features give exactly."""
+    """M02: a treatment or instrument that the features and its like give exactly."""
     A = np.column_stack([np.ones(sample.n), sample.X])
-    for c in (*sample.treatments, *sample.instruments):
-        residual = c.values - A @ np.linalg.lstsq(A, c.values, rcond=None)[0]
-        share = float(np.var(residual) / np.var(c.values))
-        if share < LEFT:
+    for columns in (sample.treatments, sample.instruments):
+        for c in columns:
+            likes = [x for x in columns if x is not c]
+            B = np.column_stack([A, *(x.values for x in likes)])
+            share = _unexplained(c.values, B)
+            if share >= LEFT:
+                continue
+            if likes and _unexplained(c.values, A) >= LEFT:
+                raise _repeated(c, likes, share)
             repeats = _repeating(c.values, sample)
-            raise nothing_left(c.term, share, repeats, residual_of="linearly")
+            raise nothing_left(c.term, share, repeats, sample.controls, "linearly")
+
+
+def _unexplained(values: Floats, A: Floats) -> float:
+    """Share of the variance that the columns of A leave, least squares."""
+    residual = values - A @ np.linalg.lstsq(A, values, rcond=None)[0]
+    return float(np.var(residual) / np.var(values))
+
+
+def _repeated(c: Column, likes: Sequence[Column], share: float) -> IdentificationError:
+    """M02: one of several treatments (or instruments) is made of the others."""
+    others = ", ".join(f"'{x.term}'" for x in likes[:SHOWN])
+    return IdentificationError(
+        "M02",
+        f"{others} and the controls give '{c.term}' linearly: {share:.1e} of its "
+        "variance is left",
+        why="Columns that repeat each other have no coefficients of their own.",
+        fix=f"without '{c.term}', or without what repeats it",
+    )
 
 
 def _repeating(values: Floats, sample: Sample) -> tuple[str, ...]:
@@ -745,24 +774,37 @@ def _repeating(values: Floats, sample: Sample) -> tuple[str, ...]:
     found = []
     for j, feature in enumerate(sample.features):
         A = np.column_stack([np.ones(sample.n), np.delete(sample.X, j, axis=1)])
-        residual = values - A @ np.linalg.lstsq(A, values, rcond=None)[0]
-        if np.var(residual) >= LEFT * np.var(values):
+        if _unexplained(values, A) >= LEFT:
             found.append(feature)
     return tuple(found) or sample.features
 
 
 def nothing_left(
-    term: str, share: float, features: Sequence[str], residual_of: str
+    term: str,
+    share: float,
+    features: Sequence[str],
+    controls: frozenset[str],
+    residual_of: str,
 ) -> IdentificationError:
-    """M02."""
-    shown = ", ".join(f"'{f}'" for f in features[:SHOWN])
-    shown += " …" if len(features) > SHOWN else ""
+    """M02.
+
+    Args:
+        features: what gives the column; those among `controls` can be left out.
+    """
+    written = [f for f in features if f in controls]
+    shown = ", ".join(f"'{f}'" for f in (written or features)[:SHOWN])
+    shown += " …" if len(written or features) > SHOWN else ""
     return IdentificationError(
         "M02",
-        f"the controls give '{term}' {residual_of}: {share:.1e} of its variance is left",
+        f"the controls give '{term}' {residual_of}: {share:.1e} of its variance is left"
+        if written
+        else f"effects of periods, or of others that are listed, give '{term}' "
+        f"{residual_of}: {share:.1e} of its variance is left",
         why="What is left is rounding; an estimate from it would be noise.",
-        fix=f"remove from the controls what repeats the treatment ({shown})",
-        path="model.controls",
+        fix=f"remove from the controls what repeats the treatment ({shown})"
+        if written
+        else f"a treatment that differs inside periods and other effects ({shown})",
+        path="model.controls" if written else "model.treatment",
     )
 
 

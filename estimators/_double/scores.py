@@ -222,9 +222,7 @@ class Splitting:
         left = column.values - m
         share = float(np.mean(left**2) / np.var(column.values))
         if share < LEFT:
-            raise nothing_left(
-                column.term, share, self.sample.features, residual_of="out of fold"
-            )
+            raise _predicted(column, share, self.sample)
         return left
 
 
@@ -264,6 +262,12 @@ def _share(residual: Floats, column: Column) -> float:
     return float(np.mean(residual**2) / np.var(column.values))
 
 
+def _predicted(column: Column, share: float, sample: Sample) -> IdentificationError:
+    return nothing_left(
+        column.term, share, sample.features, sample.controls, "out of fold"
+    )
+
+
 def _unpredicted(p: Floats, arm: Column, sample: Sample) -> float:
     """Share of a 0/1 column's variance that its propensity leaves.
 
@@ -272,7 +276,7 @@ def _unpredicted(p: Floats, arm: Column, sample: Sample) -> float:
     """
     share = _share(arm.values - p, arm)
     if share < LEFT:
-        raise nothing_left(arm.term, share, sample.features, residual_of="out of fold")
+        raise _predicted(arm, share, sample)
     return share
 
 

@@ -80,6 +80,54 @@ def test_a_treatment_that_learners_predict_exactly_is_refused() -> None:
     refused("M02", made)
 
 
+def test_a_treatment_of_periods_alone_is_no_fault_of_a_control() -> None:
+    data = panel()
+    data["d"] = (data["time"] >= 2004).astype(float)
+    made = panel_request(data, kind="reversible", cohort=None)
+    for transform in ("none", "within", "first_difference"):
+        said = refused("M02", made, transform=transform)
+        assert "effects of periods" in said
+        assert "remove from the controls" not in said
+    assert "within units or within periods" in refused("I02", made, transform="two_way")
+
+
+def test_columns_that_repeat_each_other_are_refused() -> None:
+    data = rows()
+    made = request("plr", data)
+    treatment = made.treatment
+    assert treatment is not None
+    twice = data["d"] * 2 + data["x1"]
+    both = replace(
+        made,
+        frame=made.frame.assign(again=twice),
+        labels={**made.labels, "again": "again"},
+        treatment=replace(
+            treatment,
+            columns=(*treatment.columns, "again"),
+            judged=(*treatment.judged, "again"),
+        ),
+    )
+    assert "'again' and the controls give 'd'" in refused("M02", both)
+    made = request("pliv", data)
+    again = replace(
+        made,
+        frame=made.frame.assign(z1=made.frame["z0"]),
+        instruments=("z0", "z1"),
+        labels={**made.labels, "z1": "second"},
+    )
+    assert "'second' and the controls give 'z'" in refused("M02", again, kind="pliv")
+
+
+def test_weak_instruments_are_said() -> None:
+    made = request("pliv")
+    strong = estimated(made, kind="pliv")
+    assert not any("Weak" in note for note in strong.notes)
+    noise = np.random.default_rng(99).normal(size=len(made.frame))
+    weak = estimated(replace(made, frame=made.frame.assign(z0=noise)), kind="pliv")
+    (note,) = [n for n in weak.notes if "Weak" in n]
+    assert f"{weak.scalars['first_stage_f']:.3g}, below 10" in note
+
+
 @pytest.mark.parametrize("kind", ["plr", "irm"])
 def test_a_constant_treatment_is_refused(kind: str) -> None:  # row 55
     data = rows().assign(d=1.0, b=1.0)
