@@ -117,10 +117,11 @@ def _gap(result: Result, found: MeanEffect) -> tuple[float, float | None]:
 
 def _of(result: Result, found: MeanEffect) -> str:
     """Whose effect it is where clusters were left out (those always treated)."""
-    influence = result.influence
-    if influence is None or len(influence) <= len(found.ids):
+    # Where rows are independent the coefficient has no clusters to compare with.
+    clusters = int(result.scalars.get("n_clusters", 0))
+    if clusters <= len(found.ids):
         return ""
-    return f", of {len(found.ids):,} of {len(influence):,} clusters"
+    return f", of {len(found.ids):,} of {clusters:,} clusters"
 
 
 def _how(how: Companion, found: MeanEffect) -> str:

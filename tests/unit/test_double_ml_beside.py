@@ -108,6 +108,20 @@ def test_rows_taken_as_independent_leave_the_difference_without_error() -> None:
     assert "cohort_att_gap_std_error" not in found.scalars
 
 
+def test_units_that_only_the_coefficient_has_are_counted() -> None:
+    data = panel(units=150)
+    always = data["unit"].isin(data["unit"].unique()[:6])
+    data.loc[always, ["d", "first"]] = [1.0, 1999.0]
+    found = pooled(data, always_treated="drop")
+    (note,) = [n for n in found.notes if SAID in n]
+    assert ", of 144 of 150 clusters: " in note
+    # Two estimates on other clusters: what both share is not known.
+    assert "cohort_att_gap_std_error" not in found.scalars
+    for whole in (pooled(), pooled(inference="hetero", clusters=())):
+        (note,) = [n for n in whole.notes if SAID in n]
+        assert " clusters" not in note
+
+
 def test_where_there_is_none_a_note_has_the_reason_and_the_line() -> None:
     found = pooled(panel(units=24))
     assert np.isfinite(found.coefficients["estimate"]).all()
