@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 Task = Literal["regression", "classification"]
 #: Predictions are kept up to this size; those asked for longest ago go first.
 KEPT_BYTES = 64_000_000
+#: How far outside [0, 1] a sum of rounded probabilities may be.
+ROUNDED = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,10 +349,7 @@ def _fit_predict(
         warnings.simplefilter("always", ConvergenceWarning)
         try:
             fitted = model.fit(X[train], y)  # type: ignore[attr-defined]  # scikit-learn has no types
-            if task == "classification":
-                predicted = fitted.predict_proba(X[test])[:, 1]
-            else:
-                predicted = fitted.predict(X[test])
+            predicted = _predictions(fitted, X[test], task)
             chosen = np.asarray(learner.chosen(fitted), dtype=np.float64)
             members = len(learner.members())
             if chosen.shape != (members,) or not np.isfinite(chosen).all():
@@ -364,7 +363,44 @@ def _fit_predict(
                 f"{str(error).splitlines()[0] if str(error) else ''}",
                 fix="other options, or another learner",
             ) from error
-    return np.asarray(predicted, dtype=np.float64), int(bool(said)), chosen
+    return predicted, int(bool(said)), chosen
+
+
+def _predictions(fitted: Any, X: Floats, task: Task) -> Floats:
+    """Predictions (n,) of a fitted learner, which may be anybody's.
+
+    Raises:
+        TypeError: it has no probabilities, or predicts what is no number.
+        ValueError: not one for each row, or probabilities that are none.
+    """
+    if task == "regression":
+        said = np.asarray(fitted.predict(X))
+        said = said[:, 0] if said.shape == (len(X), 1) else said
+    elif hasattr(fitted, "predict_proba"):
+        both = np.asarray(fitted.predict_proba(X))
+        if both.shape != (len(X), 2):
+            raise ValueError(
+                f"predict_proba gives {both.shape} for {len(X)} rows of two classes"
+            )
+        said = both[:, 1]
+    else:
+        raise TypeError(
+            f"'{type(fitted).__name__}' has no predict_proba: for a 0/1 target, build a "
+            "classifier when task is 'classification'"
+        )
+    if said.dtype.kind not in "fiub":
+        raise TypeError(f"it predicts {said.dtype} and no numbers")
+    if said.shape != (len(X),):
+        raise ValueError(f"predict gives {said.shape} for {len(X)} rows")
+    said = said.astype(np.float64)
+    # Probabilities off by a rounding error are those of a softmax.
+    if task == "classification" and (
+        np.min(said, initial=0.0) < -ROUNDED or np.max(said, initial=1.0) > 1 + ROUNDED
+    ):
+        raise ValueError(
+            f"probabilities from {said.min():.3g} to {said.max():.3g} are none"
+        )
+    return said
 
 
 def _seed(seed: int, fold: int) -> int:

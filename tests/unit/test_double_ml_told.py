@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
@@ -16,6 +17,7 @@ from estimators.learners.boosting import Boosting
 from estimators.learners.forest import Forest
 from estimators.learners.lasso import Lasso
 from estimators.learners.neural_net import NeuralNet
+from framework.contract import Learner
 from framework.errors import EstimandError
 from framework.spec.choices import parse
 from tests.build_double import panel_request, request, rows
@@ -75,3 +77,67 @@ def test_a_role_that_is_none_is_told_from_a_learner() -> None:
 def test_an_option_beside_its_learner_is_told_where_it_belongs() -> None:
     with pytest.raises(EstimandError, match=r"as a path forest\.trees"):
         parse("learner", {"forest": {"min_leaf": 3}, "trees": 11})
+
+
+class Odd(Learner):
+    """A learner of a user's own file with one fault."""
+
+    says: Literal["many", "column", "text", "probabilities", "classes", "labels"]
+
+    def build(self, task: str, seed: int) -> Any:
+        """An estimator that predicts as `says` wants it."""
+        del task, seed
+        return _Odd(self.says)
+
+
+class _Odd:
+    def __init__(self, says: str) -> None:
+        self.says = says
+        if says != "labels":
+            self.predict_proba = self._probabilities
+
+    def fit(self, X: Any, y: Any) -> _Odd:
+        self.mean = float(np.mean(y))
+        return self
+
+    def predict(self, X: Any) -> Any:
+        if self.says == "text":
+            return np.array(["much"] * len(X))
+        n = len(X) + 1 if self.says == "many" else len(X)
+        held = np.full(n, self.mean)
+        return held[:, None] if self.says == "column" else held
+
+    def _probabilities(self, X: Any) -> Any:
+        if self.says == "classes":
+            return np.full((len(X), 1), self.mean)
+        # Few enough that trimming alone would have let them pass.
+        held = np.full(len(X), self.mean)
+        held[:3] = 1.5
+        return np.column_stack([1 - held, held])
+
+
+@pytest.mark.parametrize(
+    ("says", "kind", "said"),
+    [
+        ("many", "plr", r"predict gives \(\d+,\) for \d+ rows"),
+        ("text", "plr", "predicts <U4 and no numbers"),
+        ("probabilities", "irm", "probabilities from .* to 1.5 are none"),
+        ("classes", "irm", "for 200 rows of two classes"),
+        ("labels", "irm", "'_Odd' has no predict_proba"),
+    ],
+)
+def test_a_learner_that_predicts_nothing_usable_is_named(
+    says: Any, kind: str, said: str
+) -> None:
+    learner = {"outcome": "linear", "treatment": Odd(says=says)}
+    with pytest.raises(EstimandError, match=said) as caught:
+        DoubleMl(**(FAST | {"learner": learner}), kind=kind).estimate(request(kind))  # type: ignore[arg-type]  # kinds by name
+    (problem,) = caught.value.problems
+    assert problem.code == "N02"
+    assert "the learner of " in problem.what
+
+
+def test_predictions_in_a_column_are_predictions() -> None:
+    learner = {"outcome": Odd(says="column"), "treatment": "linear"}
+    result = DoubleMl(**(FAST | {"learner": learner})).estimate(request("plr"))
+    assert np.isfinite(result.coefficients["estimate"]).all()
