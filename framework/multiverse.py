@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ _LEVEL = 0.05
 _MOST_CHOICES = 12
 #: Statistics of a draw that agree to rounding are ties, and ties count as extreme.
 _TIE = 1e-12
+_MIXED = "the specifications estimate different periods, cohorts or groups"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,13 @@ class Multiverse:
         ran: specifications with a number; `failed` and `refused` have none.
         positive: of those that ran, with an estimate above 0.
         significant: of those that ran, with p < 0.05, by sign (negative, positive).
+        same: specifications that another value asks for, too: counted once, there.
+        unjudged: of those that ran, without a p value.
+        quantities: what is estimated -> how many specifications estimate it; one where
+            all answer the same question.
+        outcomes: outcomes of those that ran.
+        median, lowest, highest: None where single periods, cohorts or groups would be
+            mixed with averages or with each other.
         r2: variance of the estimates that the choices explain together.
         choices_reason: why no choice is judged, "" otherwise.
     """
@@ -85,11 +94,15 @@ class Multiverse:
     ran: int
     failed: int
     refused: int
-    median: float
-    lowest: float
-    highest: float
+    median: float | None
+    lowest: float | None
+    highest: float | None
     positive: int
     significant: tuple[int, int]
+    same: int = 0
+    unjudged: int = 0
+    quantities: Mapping[str, int] = field(default_factory=dict)
+    outcomes: tuple[str, ...] = ()
     r2: float | None = None
     choices: tuple[Choice, ...] = ()
     choices_reason: str = ""
@@ -109,12 +122,14 @@ class Universe:
         choices: (path of `each`, name of the value), in the order of writing.
         excluded: combinations that the line's `except` struck out.
         status: `done`, `failed`, `refused` or `not_built`.
+        same_as: address of an earlier one that is the same specification.
     """
 
     judged: Judged
     choices: tuple[tuple[str, str], ...]
     excluded: int
     status: str
+    same_as: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,29 +153,36 @@ def multiverse(
     """
     if not universes or not universes[0].choices:
         return None
+    planned, excluded = len(universes), universes[0].excluded
+    universes = [u for u in universes if not u.same_as]
     found = list(_with_numbers(universes))
-    several = len(universes[0].choices) > 1
+    several = any(len(u.choices) > 1 for u in universes)
     if len(found) < 2 or not several:  # noqa: PLR2004 - one number has no spread
         return None
     estimates = [f.row.estimate for f in found]
     significant = [f.row for f in found if f.row.p_value < _LEVEL]
-    r2, choices, reason = _choices(found)
+    mixed = len({tuple(f.row.index.items()) for f in found}) > 1
+    r2, choices, reason = (None, (), _MIXED) if mixed else _choices(found)
     return Multiverse(
         heading=heading,
         line=line,
-        planned=len(universes) + universes[0].excluded,
-        excluded=universes[0].excluded,
+        planned=planned + excluded,
+        excluded=excluded,
         ran=len(found),
         failed=sum(u.status == "failed" for u in universes),
         refused=sum(u.status in ("refused", "not_built") for u in universes),
-        median=_median(estimates),
-        lowest=min(estimates),
-        highest=max(estimates),
+        median=None if mixed else _median(estimates),
+        lowest=None if mixed else min(estimates),
+        highest=None if mixed else max(estimates),
         positive=sum(e > 0 for e in estimates),
         significant=(
             sum(r.estimate < 0 for r in significant),
             sum(r.estimate > 0 for r in significant),
         ),
+        same=planned - len(universes),
+        unjudged=sum(math.isnan(f.row.p_value) for f in found),
+        quantities=dict(Counter(f"{f.row.estimand} of {f.row.where}" for f in found)),
+        outcomes=tuple(dict.fromkeys(f.outcome for f in found)),
         r2=r2,
         choices=choices,
         choices_reason=reason,

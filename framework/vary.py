@@ -131,6 +131,15 @@ def sweep_line(values: Values) -> Line:
     return Line("sweep", "grid", (), each=(values,), origin=values.origin)
 
 
+def every_value(path: str, tree: Tree) -> Sequence[tuple[str, Any]]:
+    """What `every` stands for at a path that needs no data: (name, value) pairs.
+
+    Raises:
+        SpecError: X22 it means nothing there.
+    """
+    return _expand(Values(path, (), Origin(), every=True), tree, None)
+
+
 def _lines(study: Study) -> Iterator[Line]:
     for lines in study.checks.values():
         yield from lines
@@ -287,6 +296,7 @@ def _unfold_line(
     except EstimandError as error:
         problems.catch(error, ("checks", line.heading, line.name), line.origin)
         return []
+    varied_by = {v.path: _varied(v) for v in recipe.each if v.path == "case"}
     for cell in cells:
         inner = Problems(list(faults.found))
         varied, written = tree, origins
@@ -312,7 +322,7 @@ def _unfold_line(
                 origins=written,
                 origin=line.origin,
                 repeated=tuple(v for v in cell.values if v[0] in study.model_each),
-                choices=tuple(_chosen(cell)),
+                choices=tuple(_chosen(cell, varied_by)),
                 excluded=excluded,
                 problems=tuple(inner.found),
             )
@@ -320,10 +330,12 @@ def _unfold_line(
     return found
 
 
-def _chosen(cell: _Cell) -> Iterator[tuple[str, str]]:
+def _chosen(
+    cell: _Cell, varied_by: Mapping[str, tuple[str, ...]]
+) -> Iterator[tuple[str, str]]:
     """(path, name) of every value; cases that all vary the same paths are a grid."""
     for values, name, value in cell.values:
-        varied = _varied(values) if values.path == "case" else ()
+        varied = varied_by.get(values.path, ())
         if len(varied) > 1:
             yield from ((path, value_name(value[path])) for path in varied)
         else:
@@ -382,6 +394,19 @@ def _expand(
     """The (name, value) pairs, with `every` spelt out."""
     if not values.every:
         return values.values
+    found = _every(values, tree, levels)
+    if not found:
+        raise SpecError(
+            "X22",
+            f"each {values.path}: `every` stands for nothing, there is no value",
+            fix=f"write the values: {values.path}: [a, b]",
+        )
+    return found
+
+
+def _every(
+    values: Values, tree: Tree, levels: Levels | None
+) -> Sequence[tuple[str, Any]]:
     steps = split(values.path)
     if steps[0] in ("only", "without"):
         if levels is None:
@@ -396,8 +421,8 @@ def _expand(
         matrices = get(tree, ("data", "spatial_weights")) or {}
         return [(name, name) for name in matrices]
     held = get(tree, path)
-    if isinstance(held, list) and path[-1] in LIST_FIELDS:
-        return [(value_name(v), [v]) for v in held]
+    if path[0] == "model" and path[-1] in LIST_FIELDS:
+        return [(value_name(v), [v]) for v in held or ()]
     if path[:2] == ("data", "steps") and len(path) == 3:  # noqa: PLR2004 - a whole step
         return _alternatives(values.path, held, tree)
     raise SpecError(

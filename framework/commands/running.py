@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,6 +58,7 @@ from framework.record import (
 from framework.spec import choices
 from framework.spec.inference import NOT_RANDOM
 from framework.spec.study import Study, project_root
+from framework.specification import specification
 from framework.vary import unfold
 
 if TYPE_CHECKING:
@@ -511,6 +512,7 @@ def _columns(
     work: _Work, outcomes: Mapping[str, tuple[Cell | Failure, bool]]
 ) -> tuple[Column, ...]:
     columns: list[Column] = []
+    same = _same(work.estimations)
     for estimation in work.estimations:
         job = work.jobs.get(estimation.address)
         outcome, cached = outcomes[job.fingerprint] if job else (None, False)
@@ -528,9 +530,23 @@ def _columns(
                 outcome,
                 cached=cached,
                 panel=work.keys.get(estimation.address, ""),
+                same_as=same.get(estimation.address, ""),
             )
         )
     return tuple(columns)
+
+
+def _same(estimations: Sequence[Estimation]) -> dict[str, str]:
+    """Address -> an earlier value of its line that is the same specification."""
+    first: dict[tuple[str, str, Hashable], str] = {}
+    found: dict[str, str] = {}
+    for e in estimations:
+        if not (e.value and e.runs):
+            continue
+        key = (e.heading, e.line, specification(e.data, e.model, e.draws))
+        if (like := first.setdefault(key, e.address)) != e.address:
+            found[e.address] = like
+    return found
 
 
 def _stop_if_nothing(columns: Sequence[Column], book: JobBook) -> None:
@@ -670,7 +686,9 @@ def _multiverses(
         e = column.estimation
         if e.hidden or len(e.choices) < 2:  # noqa: PLR2004 - one choice is a table
             continue
-        universe = Universe(number, e.choices, e.excluded, column.status)
+        universe = Universe(
+            number, e.choices, e.excluded, column.status, column.same_as
+        )
         lines.setdefault((e.heading, e.line), []).append(universe)
     found = (multiverse(h, line, held) for (h, line), held in lines.items())
     return tuple(m for m in found if m is not None)

@@ -8,20 +8,20 @@ hands all jobs over at once.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from framework.cache import Cell
+from framework.commands import printing
 from framework.commands.causes import problems_of
 from framework.commands.running import Ran, renderer, run_study
 from framework.commands.studying import finish, say_gone, wanted
 from framework.commands.watching import Bar
 from framework.errors import OK, EstimandError, SpecError
 from framework.record import Command
-from framework.spec.lines import Values
 from framework.spec.study import Override, open_study
 from framework.spec.tree import Origin
-from framework.vary import sweep_line, with_line
+from framework.vary import with_line
 
 if TYPE_CHECKING:
     from framework.overrides import Job
@@ -37,11 +37,11 @@ def sweep(options: argparse.Namespace) -> int:
     finished: list[tuple[Ran | None, Settings]] = []
 
     def run_jobs(jobs: Sequence[Job], settings: Settings) -> list[Any]:
-        ran = run_grid(options, jobs, settings)
+        ran, values = run_grid(options, jobs, settings)
         finished.append((ran, settings))
         if ran is None:
             return [None] * len(jobs)
-        return [_value(ran, f"sweep.grid.{job.name}") for job in jobs]
+        return [_value(ran, values[job.name]) for job in jobs]
 
     multirun(found, run_jobs)
     if not finished:
@@ -59,11 +59,16 @@ def sweep(options: argparse.Namespace) -> int:
 
 def run_grid(
     options: argparse.Namespace, jobs: Sequence[Job], settings: Settings
-) -> Ran | None:
+) -> tuple[Ran | None, Mapping[str, tuple[str, ...]]]:
     """The study with the line `sweep.grid`, of which only that line runs.
 
-    None when the last sweep left nothing to retry.
+    Returns:
+        The run, None when the last sweep left nothing to retry; and a job's name ->
+        its values of that line: several for `every`, another job's where both are the
+        same specification.
     """
+    from framework.commands.grids import grid
+
     swept = jobs[0].swept if jobs else ()
     if not swept:
         raise SpecError(
@@ -81,26 +86,21 @@ def run_grid(
         if path not in swept and path not in within
     )
     study = open_study(options.study, fixed)
-    varied = [path for path in dict.fromkeys((*swept, *within)) if path not in within]
-    cases = tuple(
-        (job.name, {path: job.changes[path][1] for path in (*varied, *within)})
-        for job in jobs
-    )
-    origins = _origins(options.overrides, settings)
-    first = origins.get(swept[0], Origin(study.document))
-    line = sweep_line(Values("case", cases, first, origins=origins))
     if "sweep" in study.checks:
         raise SpecError(
             "X22",
             "the study has a heading `sweep` of its own",
             fix="rename that heading: `sweep` is the command line's",
         )
+    found = grid(study, jobs, within, _origins(options.overrides, settings))
+    for name, like in found.same.items():
+        printing.log(f"sweep.grid.{name} is the same specification as {like}: left out")
     command = Command("sweep", str(options.study), tuple(options.overrides))
     only = wanted(options, settings.runs, study.name, command)
     if only is None:
-        return None
-    return run_study(
-        with_line(study, line),
+        return None, found.values
+    ran = run_study(
+        with_line(study, found.line),
         settings,
         only=only or ["sweep"],
         overrides=options.overrides,
@@ -112,6 +112,7 @@ def run_grid(
         retry=options.retry_failed,
         gone=say_gone if options.retry_failed else None,
     )
+    return ran, found.values
 
 
 def _origins(typed: Sequence[str], settings: Settings) -> dict[str, Origin]:
@@ -125,11 +126,13 @@ def _origins(typed: Sequence[str], settings: Settings) -> dict[str, Origin]:
     }
 
 
-def _value(ran: Ran, address: str) -> Any:
-    """A job's cell, or the exception that says why there is none."""
-    for column in ran.columns:
-        if column.estimation.address == address:
-            if isinstance(column.outcome, Cell):
-                return column.outcome
-            return EstimandError(problems_of(column))
-    return None  # left out by --only or --retry-failed
+def _value(ran: Ran, names: Sequence[str]) -> Any:
+    """A job's cell (a list of them for `every`), or the exception that says why not."""
+    addresses = {f"sweep.grid.{name}" for name in names}
+    columns = [c for c in ran.columns if c.estimation.address in addresses]
+    lost = [c for c in columns if not isinstance(c.outcome, Cell)]
+    if lost:
+        return EstimandError(p for column in lost for p in problems_of(column))
+    cells = [column.outcome for column in columns]
+    # None is left out by --only or --retry-failed.
+    return cells if cells[1:] else next(iter(cells), None)

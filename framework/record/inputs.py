@@ -31,6 +31,7 @@ class Column:
         flag: what another line of the study says against its numbers.
         beside: what another line of the study has that these need beside them.
         change: how its outcome differs from that one's, where it was made anew.
+        same_as: address of an earlier value of its line that is the same specification.
     """
 
     estimation: Estimation
@@ -43,6 +44,7 @@ class Column:
     adjusted: Adjusted | None = None
     flag: str = ""
     beside: str = ""
+    same_as: str = ""
 
     @property
     def status(self) -> str:

@@ -143,6 +143,7 @@ def _column(column: Column) -> dict[str, Any]:
         ],
         "flag": column.flag,
         "beside": column.beside,
+        "same_as": column.same_as,
         "adjusted": asdict(column.adjusted) if column.adjusted else None,
         "shift": _shift(column),
         "plots": [],

@@ -149,7 +149,7 @@ def _empty_table(heading: Heading, notes: tuple[str, ...]) -> Table:
     for curve in curves_of(heading):
         estimates = sorted(c.judged.estimate for c in curve.done if c.judged)
         cells = [numbers.plain(float(len(curve.columns)))]
-        if estimates:
+        if estimates and not curve.mixed:
             places = numbers.row_decimals(
                 [c.judged.std_error for c in curve.done if c.judged]
             )

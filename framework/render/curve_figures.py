@@ -53,7 +53,7 @@ def _draw_curve(run: RunFolder, curve: Curve) -> Drawn:
             2, 1, height_ratios=(3.0, max(lower, 0.4)), hspace=0.06
         )
         axes = figure.add_subplot(grid[0])
-    _draw_sorted(axes, run, columns)
+    _draw_sorted(axes, run, columns, curve.spread)
     if choices:
         matrix = figure.add_subplot(grid[1], sharex=axes)
         _draw_choices(matrix, columns, choices)
@@ -73,7 +73,9 @@ def _draw_curve(run: RunFolder, curve: Curve) -> Drawn:
     return figure
 
 
-def _draw_sorted(axes: Plane, run: RunFolder, columns: Sequence[Column]) -> None:
+def _draw_sorted(
+    axes: Plane, run: RunFolder, columns: Sequence[Column], left_out: str
+) -> None:
     axes.axhline(0, color=GREY, lw=0.8, zorder=0)
     thin = 1.4 if len(columns) <= MOST_VALUE_LABELS else 0.6
     placed = [(x, c.judged) for x, c in enumerate(columns) if c.judged]
@@ -111,12 +113,12 @@ def _draw_sorted(axes: Plane, run: RunFolder, columns: Sequence[Column]) -> None
     axes.set_ylabel("Estimate")
     axes.grid(axis="y", color=FAINT, lw=0.5)
     significant = any(c.judged and c.judged.p_value < 0.05 for c in columns)  # noqa: PLR2004 - 5%
-    said_above(
-        axes,
+    told = (
         "blue: significant at 5%, grey: not"
         if significant
-        else "no estimate is significant at 5%",
+        else "no estimate is significant at 5%"
     )
+    said_above(axes, f"{told}; not drawn: {left_out}" if left_out else told)
     bare(axes, "x")
 
 

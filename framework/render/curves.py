@@ -31,14 +31,33 @@ class Curve:
 
     @property
     def done(self) -> tuple[Column, ...]:
-        """Columns that have a judged number."""
-        return tuple(c for c in self.columns if c.done and c.judged is not None)
+        """Columns that have a judged number, each specification once."""
+        return tuple(c for c in self.distinct if c.done and c.judged is not None)
+
+    @property
+    def distinct(self) -> tuple[Column, ...]:
+        """Columns that are no other's specification again."""
+        return tuple(c for c in self.columns if not c.same_as)
+
+    @property
+    def spread(self) -> str:
+        """How the values that are drawn relate to those that were asked for, or ""."""
+        asked, done = len(self.columns), len(self.done)
+        same = asked - len(self.distinct)
+        lost = len(self.distinct) - done
+        said = [f"{same} the same as another"] if same else []
+        said += [f"{lost} without a number"] if lost else []
+        return ", ".join(said)
+
+    @property
+    def mixed(self) -> bool:
+        """Estimates of different periods, cohorts or groups: they have no middle."""
+        return len({c.judged.index for c in self.done if c.judged}) > 1
 
     def sentence(self) -> str:
         """The curve in words: how many, the middle, the range, signs, significance."""
         rows = [column.judged for column in self.done if column.judged]
-        missing = len(self.columns) - len(rows)
-        gone = f"; {missing} without a number" if missing else ""
+        gone = f"; {self.spread}" if self.spread else ""
         if not rows:
             return f"{spoken(self.line)}: {len(self.columns)} values{gone}."
         estimates = [row.estimate for row in rows]
@@ -49,9 +68,10 @@ class Curve:
         )
         positive = sum(x > 0 for x in estimates)
         significant = sum(row.p_value < 0.05 for row in rows)  # noqa: PLR2004 - 5%
+        span = "" if self.mixed else f"median {middle}, from {low} to {high}; "
         return (
-            f"{spoken(self.line)}: {len(self.columns)} values{gone}; median {middle}, "
-            f"from {low} to {high}; {positive} of {len(rows)} positive, "
+            f"{spoken(self.line)}: {len(self.columns)} values{gone}; {span}{positive} of "
+            f"{len(rows)} positive, "
             f"{significant} of {len(rows)} significant at 5%."
         )
 

@@ -34,7 +34,7 @@ def multiverse_tables(run: RunFolder, heading: Heading, stem: str) -> Iterator[T
             heads=(Head(tuple((label, 1) for label in _HEADS), "Choice"),),
             blocks=tuple(_block(run, choice) for choice in held["choices"])
             or (Block((Row("All", _cells(held["ran"], held["median"])),)),),
-            notes=(summary(held), *_notes(held)),
+            notes=(summary(held), *mixture(held), *_notes(held)),
         )
 
 
@@ -46,15 +46,37 @@ def summary(held: Mapping[str, Any]) -> str:
         if held[key]
     ]
     struck = f", {held['excluded']} excluded by `except`" if held["excluded"] else ""
+    if same := held.get("same"):
+        struck += f", {same} the same as another and counted once"
     gone = f", {', '.join(lost)}" if lost else ""
     down, up = held["significant"]
-    span = [_number(held[key]) for key in ("median", "lowest", "highest")]
+    span = ""
+    if held["median"] is not None:
+        middle, low, high = (_number(held[k]) for k in ("median", "lowest", "highest"))
+        span = f"Median estimate {middle}, from {low} to {high}; "
+    unjudged = held.get("unjudged")
+    unsure = f", {unjudged} without a p value" if unjudged else ""
     return (
         f"{held['planned']} specifications planned{struck}; {held['ran']} ran{gone}. "
-        f"Median estimate {span[0]}, from {span[1]} to {span[2]}; {held['positive']} "
-        f"positive, {held['ran'] - held['positive']} negative; significant at 5%: {up} "
-        f"positive, {down} negative."
+        f"{span}{held['positive']} positive, {held['ran'] - held['positive']} negative; "
+        f"significant at 5%: {up} positive, {down} negative{unsure}."
     )
+
+
+def mixture(held: Mapping[str, Any]) -> Iterator[str]:
+    """What the estimates do not have in common, as sentences."""
+    quantities = held.get("quantities") or {}
+    if len(quantities) > 1:
+        listed = ", ".join(f"{what} ({n})" for what, n in quantities.items())
+        said = "the median and the R² mix them" if held["median"] is not None else ""
+        none = "so no median and no R² is given"
+        yield f"The estimates are of different quantities, {listed}: {said or none}."
+    outcomes = held.get("outcomes") or ()
+    if len(outcomes) > 1 and held["median"] is not None:
+        yield (
+            f"The estimates are of {len(outcomes)} outcomes: their median and R² mean "
+            "something only where all are in one unit."
+        )
 
 
 def joint_sentences(held: Mapping[str, Any]) -> Iterator[str]:
@@ -84,8 +106,9 @@ def _block(run: RunFolder, choice: Mapping[str, Any]) -> Block:
     return Block((head, *rows))
 
 
-def _cells(count: int, median: float) -> tuple[Cell, ...]:
-    shown = (Cell(str(count), "", "number"), Cell(_plain(median), "", "number"))
+def _cells(count: int, median: float | None) -> tuple[Cell, ...]:
+    middle = "" if median is None else _plain(median)
+    shown = (Cell(str(count), "", "number"), Cell(middle, "", "number"))
     return (*shown, Cell(), Cell(), Cell())
 
 

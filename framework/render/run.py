@@ -269,6 +269,7 @@ class Column:
     verdicts: tuple[Verdict, ...] = ()
     flag: str = ""
     beside: str = ""
+    same_as: str = ""
     adjusted: float | None = None
     adjustment: str = ""
     shift: Shift | None = None
@@ -558,6 +559,7 @@ def _columns(path: Path, entries: Sequence[Mapping[str, Any]]) -> Iterator[Colum
                 for v in entry.get("verdicts") or ()
             ),
             flag=str(entry.get("flag") or ""),
+            same_as=str(entry.get("same_as") or ""),
             beside=str(entry.get("beside") or ""),
             adjusted=(entry.get("adjusted") or {}).get("p_value"),
             adjustment=_adjustment(entry.get("adjusted") or {}),

@@ -73,6 +73,7 @@ def notes_of(
         *said("", _uncomputed),
         *said("", lambda c: [c.adjustment] if c.adjustment and c.done else ()),
         *said("beside it, ", lambda c: [c.beside] if c.beside and c.done else ()),
+        *said("the same specification as ", lambda c: [c.same_as] if c.same_as else ()),
         *said("flagged: ", lambda c: [c.flag] if c.flag and c.done else ()),
         *said("no error of the difference: ", _errorless),
         *said("refusal knowingly overridden: ", lambda c: c.acknowledged),

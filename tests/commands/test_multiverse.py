@@ -55,6 +55,30 @@ def planned(lab):
     return json.loads(lab.capture.readouterr().out)
 
 
+def test_the_same_specification_under_two_names_counts_once(many):
+    many.run("--only", "multiverse", "report=full", settings=QUICK[:2])
+    [once] = many.folder.glob("runs/many/2*")
+    once = json.loads((once / "manifest.json").read_text("utf-8"))["multiverses"][0]
+    text = STUDY.replace("none: [], one", "none: [], too: null, one")
+    held = {"frozen": "", "controls": "[x1, x2]", "draws": ""}
+    (many.folder / "study.yaml").write_text(text.format(**held), "utf-8")
+    ran = many.run("--only", "multiverse", "report=full", settings=QUICK[:2])
+    [twice] = ran.manifest["multiverses"]
+    # `too` is struck out for no estimator, so one of its four columns is no repetition.
+    assert (twice["planned"], twice["same"], twice["ran"]) == (16, 2, 12)
+    same = {c["address"]: c["same_as"] for c in ran.manifest["columns"] if c["same_as"]}
+    assert same == {
+        "multiverse.all.too.twfe.all": "multiverse.all.none.twfe.all",
+        "multiverse.all.too.twfe.late": "multiverse.all.none.twfe.late",
+    }
+    assert once["ran"] == 10
+    said = " ".join(ran.out.split())
+    assert "2 the same as another and counted once; 12 ran" in said
+    report = (many.folder / "runs/many/latest/report.html").read_text("utf-8")
+    assert "16 values" not in report
+    assert "14 values; 2 the same as another; median" in report
+
+
 def test_all_specifications_are_recorded_told_and_drawn(many):
     study(many, draws=DRAWS)
     ran = many.run("--only", "multiverse", "report=full", settings=QUICK[:2])

@@ -30,6 +30,7 @@ LAYERS = (
     "contract",
     "registry",
     "spec",
+    "specification",
     "vary",
     "data",
     "plan",

@@ -235,3 +235,40 @@ def test_specifications_with_other_units_have_no_joint_test_and_say_why():
 
 def test_without_permutations_nothing_is_tested():
     assert multiverse("m", "all", grid(lambda c: float(ord(c["outcome"])))).joint == ()
+
+
+# -- what is counted once, and what is not mixed ---------------------------------------
+
+
+def test_the_same_specification_is_counted_once():
+    values = grid(lambda c: {"a": 1.0, "b": 2.0, "c": 4.0}[c["outcome"]])
+    again = [replace(u, same_as="m.all.first") for u in values]
+    once, twice = multiverse("m", "all", values), multiverse("m", "all", values + again)
+    assert (twice.planned, twice.same) == (2 * once.planned, once.planned)
+    assert replace(twice, planned=once.planned, same=0) == once
+
+
+def test_numbers_of_different_periods_have_no_median():
+    def at(estimate, value, **index):
+        choices = {"estimator": value, "controls": "x"}
+        return replace(
+            universe(estimate, choices),
+            judged=estimation("m.all", row(estimate, 1.0, **index)),
+        )
+
+    found = multiverse("m", "all", [at(1.0, "a"), at(5.0, "b", cohort=2006)])
+    assert (found.median, found.lowest, found.highest, found.r2) == (None,) * 4
+    assert sum(found.quantities.values()) == 2
+    assert "different periods" in found.choices_reason
+    alike = multiverse("m", "all", [at(1.0, "a"), at(5.0, "b")])
+    assert alike.median == 3.0
+    assert list(alike.quantities.values()) == [2]
+
+
+def test_a_specification_without_a_p_value_is_said():
+    values = [
+        universe(e, {"outcome": str(e), "controls": "x"}, error=error)
+        for e, error in ((9.0, 1.0), (9.0, math.nan))
+    ]
+    found = multiverse("m", "all", values)
+    assert (found.ran, found.significant, found.unjudged) == (2, (0, 1), 1)
