@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from pathlib import Path
 
 import psutil
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+#: Place of the time of start among the fields behind a process's name (proc(5)).
+_STARTED = 19
 
 
 def _boot() -> str:
@@ -21,8 +24,23 @@ def _boot() -> str:
 def this_process() -> str:
     """`host|boot|pid|start`: names this process for ever, even when its pid returns."""
     pid = os.getpid()
-    started = psutil.Process(pid).create_time()
-    return f"{socket.gethostname()}|{_boot()}|{pid}|{started:.2f}"
+    return f"{socket.gethostname()}|{_boot()}|{pid}|{_started(pid)}"
+
+
+def _started(pid: int) -> str:
+    """When a process began, by a clock that nobody sets where there is one.
+
+    Raises:
+        psutil.NoSuchProcess: there is none.
+    """
+    if sys.platform != "linux":
+        return f"{psutil.Process(pid).create_time():.2f}"
+    # psutil adds the time of day of the boot, which moves when the clock is set.
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        raise psutil.NoSuchProcess(pid) from None
+    return fields.rpartition(")")[2].split()[_STARTED]
 
 
 def is_alive(name: str) -> bool:
@@ -36,10 +54,9 @@ def is_alive(name: str) -> bool:
     if boot != _boot():
         return False
     try:
-        process = psutil.Process(int(pid))
         return (
-            f"{process.create_time():.2f}" == started
-            and process.status() != psutil.STATUS_ZOMBIE
+            _started(int(pid)) == started
+            and psutil.Process(int(pid)).status() != psutil.STATUS_ZOMBIE
         )
     except psutil.NoSuchProcess:
         return False
