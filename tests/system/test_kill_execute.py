@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -21,7 +22,19 @@ from tests.unit.test_execute import a_store, parent
 pytestmark = pytest.mark.system
 
 JOBS = 30
-WISH = {"do": "sleep", "seconds": 0.03}
+EVER = 10**9
+
+
+def wish(root: Path, seconds: float = 0.03) -> dict[str, Any]:
+    """Estimations that take a while, as many as they have leave for."""
+    return {"do": "leave", "seconds": seconds, "leave": str(root / "leave")}
+
+
+def give_leave(root: Path, estimations: int) -> None:
+    """So many may begin, those of earlier runs among them."""
+    draft = root / "leave.new"
+    draft.write_text(str(estimations))
+    draft.replace(root / "leave")
 
 
 def finished(store: Store) -> set[str]:
@@ -34,7 +47,8 @@ def ran(root: Path) -> Counter[str]:
 
 
 def complete(root: Path, workers: int = 1) -> None:
-    with parent(root, JOBS, WISH, workers) as process:
+    give_leave(root, EVER)
+    with parent(root, JOBS, wish(root), workers) as process:
         out, err = process.communicate(timeout=patience(120))
     assert process.returncode == 0, err
     assert out.count(" Cell\n") == JOBS
@@ -50,10 +64,11 @@ def test_kills_at_random_instants_lose_and_repeat_nothing(tmp_path: Path):
         before, counts = finished(store), ran(store.root)
         if len(before) == JOBS:
             break
-        with parent(store.root, JOBS, WISH, workers=2) as process:
-            # From before the first worker lives to several estimations later: counted,
-            # for how many a second holds is the machine's.
-            more = rng.randrange(6)
+        # From before the first worker lives to several estimations later: counted, for
+        # how many a second holds is the machine's. It ends no run that it leaves some.
+        more = rng.randrange(6)
+        give_leave(store.root, counts.total() + more + 2)
+        with parent(store.root, JOBS, wish(store.root), workers=2) as process:
             while (ran(store.root) - counts).total() < more and process.poll() is None:
                 time.sleep(0.005)
             time.sleep(rng.uniform(0, 0.05 if more else 0.5))
@@ -81,7 +96,9 @@ def test_killed_workers_cost_one_estimation_each(tmp_path: Path):
     store = a_store(tmp_path)
     rng = random.Random(21)
     shots = seen = 0
-    with parent(store.root, JOBS, {"do": "sleep", "seconds": 0.1}, 2) as process:
+    # So many at a time that none is left over before three have been shot.
+    give_leave(tmp_path, JOBS // 4)
+    with parent(store.root, JOBS, wish(tmp_path, 0.1), 2) as process:
         while process.poll() is None:
             time.sleep(rng.uniform(0.05, 0.2))
             started = sum(ran(store.root).values())
@@ -92,6 +109,7 @@ def test_killed_workers_cost_one_estimation_each(tmp_path: Path):
                 with suppress(psutil.NoSuchProcess):  # it ended in this very instant
                     rng.choice(workers).kill()
                 seen, shots = started, shots + 1
+                give_leave(tmp_path, EVER if shots == 3 else started + JOBS // 4)
         out, err = process.communicate()
     assert process.returncode == 0, err
     assert out.count("\n") == JOBS
@@ -102,7 +120,8 @@ def test_killed_workers_cost_one_estimation_each(tmp_path: Path):
 
 def test_eight_runs_of_one_study_at_once(tmp_path: Path):
     store = a_store(tmp_path)
-    runs = [parent(store.root, JOBS, WISH) for _ in range(8)]
+    give_leave(tmp_path, EVER)
+    runs = [parent(store.root, JOBS, wish(tmp_path)) for _ in range(8)]
     for process in runs:
         out, err = process.communicate(timeout=patience(120))
         assert process.returncode == 0, err

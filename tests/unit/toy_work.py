@@ -94,6 +94,14 @@ def _have_a_child(job: Job) -> None:
     time.sleep(60)
 
 
+def _wait_for_leave(job: Job) -> None:
+    """Go on once `leave` estimations may have begun, however slow who says so is."""
+    log, leave = Path(job.model["log"]), Path(job.model["leave"])
+    while len(log.read_text().split()) > int(leave.read_text()):
+        time.sleep(0.005)
+    time.sleep(job.model["seconds"])
+
+
 def _wait_for_another(job: Job) -> None:
     """Its worker is free, and helps, only when the other has come to its own job."""
     while not _at_it(Path(job.model["folder"]), job.model["after"]).exists():
@@ -166,6 +174,7 @@ DEEDS: Mapping[str, Callable[[Job], object]] = {
     "child": _have_a_child,
     "exit": lambda _: os._exit(3),
     "killed": lambda _: os.kill(os.getpid(), 9),
+    "leave": _wait_for_leave,
     "memory": _fill_memory,
     "parts": _make_parts,
     "sleep": _sleep,
