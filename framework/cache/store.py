@@ -45,6 +45,8 @@ _TEMPORARY = ".writing-"
 _DAMAGED = ".damaged"
 #: A temporary folder that nobody holds is left over once it is this old (seconds).
 _GRACE = 60.0
+#: Others may put theirs in place while a damaged one is put aside.
+_PUT_ATTEMPTS = 5
 #: Space that is left free on the disk (bytes).
 _RESERVE = 16 * 2**20
 #: Files whose way to the disk is awaited at the same time.
@@ -311,17 +313,22 @@ class Store:
             shutil.rmtree(path, ignore_errors=True)
 
     def _put_in_place(self, temporary: Path, folder: Path) -> None:
-        try:
-            temporary.rename(folder)
-        except OSError as error:
-            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}:
-                raise
+        for attempt in range(_PUT_ATTEMPTS):
+            try:
+                temporary.rename(folder)
+            except OSError as error:
+                taken = error.errno in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}
+                if not taken or attempt == _PUT_ATTEMPTS - 1:
+                    raise
+            else:
+                return
             # Somebody finished the same estimation: equal by construction.
             try:
                 _Files(folder)
             except (_DamagedError, OSError):
                 self._put_aside(folder)
-                temporary.rename(folder)
+            else:
+                return
 
 
 class _DamagedError(Exception):

@@ -404,6 +404,28 @@ def test_eight_writers_of_the_same_cells_do_no_harm(tmp_path: Path):
     assert not (tmp_path / ".cells" / ".damaged").exists()
 
 
+def test_two_writers_that_find_a_damaged_cell_both_keep_theirs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    store, cell = Store(tmp_path), a_cell()
+    store.save(cell)
+    (tmp_path / ".cells" / cell.fingerprint / "about.json").write_text("{")
+    put_aside, put = Store._put_aside, list[Path]()
+
+    def beaten(self: Store, folder: Path) -> None:
+        # The other one is there between our moving the old cell and our keeping ours.
+        put_aside(self, folder)
+        put.append(folder)
+        if len(put) == 1:
+            self.save(cell)
+
+    monkeypatch.setattr(Store, "_put_aside", beaten)
+    store.save(cell)
+    same_cell(cell, store.load(cell.fingerprint))  # type: ignore[arg-type] # None fails inside
+    assert len(put) == 1
+    assert leftovers(store) == []
+
+
 def test_leftovers_of_the_dead_go_and_of_the_living_stay(tmp_path: Path):
     store = Store(tmp_path)
     cells = tmp_path / ".cells"
