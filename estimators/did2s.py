@@ -40,11 +40,12 @@ class Did2s(Staggered):
         default=None,
         description="First and last event time shown and tested; none = all.",
     )
-    untested: int = Field(
-        default=-1,
+    untested: int | None = Field(
+        default=None,
         le=-1,
         description="Event time left out of the joint test of pre-trends; residuals of "
-        "the first stage sum to zero within units, so one follows from the others.",
+        "the first stage sum to zero within units, so one follows from the others. "
+        "None = the last one before treatment (and anticipation).",
     )
     always_treated: Literal["drop"] | None = Field(
         default=None,
@@ -57,8 +58,8 @@ class Did2s(Staggered):
 
         Raises:
             DataError: D03, D05, D06, D08, E01, E06.
-            IdentificationError: E05 always-treated, E10 no effect, E11 other fixed
-                effects, I01, I05, I08, I09.
+            IdentificationError: E02 nothing at `untested`, E05 always-treated, E10 no
+                effect, E11 other fixed effects, I01, I05, I08, I09.
         """
         from estimators._staggered.imputed import TwoStageOptions, two_stage
 

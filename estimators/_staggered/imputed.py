@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -41,7 +41,7 @@ class TwoStageOptions:
     """Options as in `Did2s`."""
 
     window: tuple[int, int] | None
-    untested: int
+    untested: int | None
     always_treated: str | None
     bootstrap: int
 
@@ -124,24 +124,75 @@ def two_stage(
     before = _residuals(panel, rows.first, untreated)
     leads = _by(panel, before, before.event_time, None)
     found["by_event_time"] = shown([*leads, *found["by_event_time"]], options.window)
-    note = (
-        "Effects before treatment are mean residuals of the first stage, which was "
-        "fitted to them: they are nearer to zero than those of a regression. Event "
-        f"time {options.untested} is not part of the joint test: residuals sum to zero "
-        "within units."
-    )
+    notes = [*rows.notes]
+    untested: tuple[int, ...] = ()
+    if leads:
+        held = [e.at for e in shown(leads, options.window) if e.at is not None]
+        last = _last_lead([e.at for e in leads if e.at is not None], options)
+        untested = _determined(panel, untreated, held, last)
+        times = f"time {last} is"
+        if len(untested) > 1:
+            times = f"times {', '.join(map(str, untested))} are"
+        notes.append(
+            "Effects before treatment are mean residuals of the first stage, which was "
+            "fitted to them: they are nearer to zero than those of a regression. Event "
+            f"{times} not part of the joint test: residuals sum to zero within units"
+            + (", and the first stage takes out more." if len(untested) > 1 else ".")
+        )
     return result(
         request,
         panel,
         Effects(
             rows=found,
             reference=None,
-            untested=options.untested,
+            untested=untested,
             frames={"imputed": _frame(rows)},
-            notes=(*rows.notes, note),
+            notes=tuple(notes),
         ),
         bootstrap=options.bootstrap,
     )
+
+
+def _last_lead(leads: Sequence[int], options: TwoStageOptions) -> int:
+    """The event time that the joint test leaves out at least.
+
+    Raises:
+        IdentificationError: E02 there are no rows at the one that the study names.
+    """
+    if options.untested is None:
+        return max(leads)
+    if options.untested not in leads:
+        raise IdentificationError(
+            "E02",
+            f"no untreated rows at the untested event time {options.untested}",
+            why="The joint test of pre-trends leaves out one of the event times that "
+            "there are, as it follows from the others.",
+            fix=f"estimator.untested: one of {', '.join(map(str, sorted(leads)))}",
+        )
+    return options.untested
+
+
+def _determined(
+    panel: Grid, untreated: Flags, leads: Sequence[int], last: int
+) -> tuple[int, ...]:
+    """`last`, and the leads whose mean residual follows from that of the others.
+
+    A weighted sum of mean residuals is zero in all data if the same sum of the event
+    times' indicators is explained by the first stage: the sum of all leads is (unit
+    effects), and without never-treated units a trend in event time, too.
+    """
+    own = untreated & np.isfinite(panel.cohort)[:, None]
+    order = [*(k for k in leads if k != last), *(k for k in leads if k == last)]
+    dummies = [(panel.event_time == k) & own for k in order]
+    first = fit(
+        panel.Y,
+        np.where(untreated, panel.weight, 0.0),
+        np.concatenate([panel.X, np.stack(dummies).astype(np.float64)])
+        if dummies
+        else panel.X,
+    )
+    free = {order[j - len(panel.X)] for j in first.kept if j >= len(panel.X)}
+    return tuple(sorted({*leads, last} - free | {last}))
 
 
 def _untreated(panel: Grid) -> Flags:

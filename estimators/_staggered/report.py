@@ -13,7 +13,7 @@ from estimators._linear.report import POWER
 from estimators._math.multiplier import simultaneous
 from estimators._math.projection import Floats
 from estimators._math.sandwich import wald
-from framework.errors import IdentificationError
+from framework.errors import IdentificationError, counted
 from framework.result import COEFFICIENT_COLUMNS, Plot, Result, Test
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Effects:
         rows: estimand -> its effects, in the order of the index.
         reference: event time that is zero by construction, None without one.
         df_t: degrees of freedom of the t distribution, inf = normal.
-        untested: event time whose effect follows from the others before treatment.
+        untested: event times whose effects follow from the others before treatment.
         frames: further tables; `support` is made here.
         tests: tests beside the joint pre-trend test.
         scalars: scalars that differ from those of the panel.
@@ -70,7 +70,7 @@ class Effects:
     rows: Mapping[str, Sequence[Effect]]
     reference: int | None
     df_t: float = np.inf
-    untested: int | None = None
+    untested: tuple[int, ...] = ()
     frames: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     tests: tuple[Test, ...] = ()
     scalars: Mapping[str, float] = field(default_factory=dict)
@@ -116,9 +116,13 @@ def result(
     before = [
         e
         for e in events
-        if e.at is not None and e.at < -grid.anticipation and e.at != effects.untested
+        if e.at is not None
+        and e.at < -grid.anticipation
+        and e.at not in effects.untested
     ]
-    ahead = f" more than {grid.anticipation} periods" if grid.anticipation else ""
+    ahead = ""
+    if grid.anticipation:
+        ahead = f" more than {counted(grid.anticipation, 'period')}"
     null = f"all coefficients{ahead} before treatment are 0"
     pretrend = joint("joint_pretrend", null, before, effects.df_t)
     frames = {"support": grid.support(), **effects.frames}

@@ -201,6 +201,70 @@ def test_imputation_and_did2s_have_the_same_estimates():
     assert rows(one, "att").std_error.iloc[0] < rows(two, "att").std_error.iloc[0]
 
 
+def five_apart(data: pd.DataFrame) -> pd.DataFrame:
+    """The same panel with a period every five years, in units of years."""
+    return data.assign(time=1950 + 5 * data.time, first=1950 + 5 * data["first"])
+
+
+NEVER_LESS = {4.0: 6, 6.0: 7, 8.0: 8}
+UNTESTED = {
+    "plain": ({}, {}, {-1}),
+    "spaced": ({"spaced": True}, {}, {-5}),
+    "anticipation": ({}, {"anticipation": 2}, {-3}),
+    # a trend, and what alternates: cohorts are two periods apart
+    "no never-treated": ({"sizes": NEVER_LESS}, {}, {-3, -2, -1}),
+    "window": ({"sizes": NEVER_LESS}, {"window": (-4, 2)}, {-1}),
+    "chosen": ({}, {"untested": -4}, {-4}),
+    "gaps, weights, covariates": ({"gaps": 0.1}, {"weights": "w"}, {-1}),
+}
+
+
+@pytest.mark.parametrize("case", UNTESTED)
+def test_the_test_of_residuals_leaves_out_what_follows_from_the_others(case):
+    how, said, untested = UNTESTED[case]
+    options = {k: v for k, v in said.items() if k in {"untested", "window"}}
+    anticipation = said.get("anticipation", 0)
+
+    def one(seed: int) -> Any:
+        data = adoption(8, sizes=how.get("sizes", SMALL), gaps=how.get("gaps", 0.0))
+        data["y"] = np.random.default_rng(seed).normal(size=len(data))
+        return estimate(
+            five_apart(data) if how.get("spaced") else data,
+            Did2s(**options),
+            anticipation=anticipation,
+            controls=["z"] if "gaps" in how else [],
+            weights=("analytic", "w") if "weights" in said else None,
+        )
+
+    results = [one(seed) for seed in range(12)]
+    leads = rows(results[0], "by_event_time").query("event_time < -@anticipation")
+    tested = ~leads.event_time.isin(untested).to_numpy()
+    means = np.array([r.coefficients.estimate[leads.index] for r in results])
+    # exact up to the rounding of the first stage: all leads have no more directions
+    # than the tested ones, and these are all free
+    rank = np.linalg.matrix_rank(means[:, tested], tol=1e-9)
+    assert rank == tested.sum()
+    if case != "window":
+        assert np.linalg.matrix_rank(means, tol=1e-9) == rank
+    joint = next(t for t in results[0].tests if t.name == "joint_pretrend")
+    assert joint.df == str(tested.sum())
+    note = next(n for n in results[0].notes if "mean residuals" in n)
+    assert f"{', '.join(map(str, sorted(untested)))} " in note
+
+
+def test_years_between_periods_move_no_number_of_the_test_of_residuals():
+    data = adoption(9, sizes=SMALL)
+    one, two = (estimate(d, Did2s()).tests[0] for d in (data, five_apart(data)))
+    assert one == two
+
+
+def test_an_untested_event_time_that_there_is_not_is_refused():
+    with pytest.raises(EstimandError, match="untested event time -1") as caught:
+        estimate(five_apart(adoption(9, sizes=SMALL)), Did2s(untested=-1))
+    assert caught.value.problems[0].code == "E02"
+    assert "-25, -20, -15, -10, -5" in str(caught.value)
+
+
 def test_no_errors_no_gap_exact_effects():
     data = adoption(7, noise=0.0, gaps=0.1, trend_in_x=0.0)
     data["y"] += 0.7 * data.z
