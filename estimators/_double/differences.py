@@ -140,7 +140,8 @@ def differences(
         compare = tuple(
             _comparison(panel, cells, c, options) for c in range(len(cells))
         )
-    found = _splits(panel, compare, plan, request)
+    wider = "" if cells is None else _wider(options)
+    found = _splits(panel, compare, plan, request, wider)
     middle = _middle_cells(found)
     effects = _one(found) if cells is None else _averaged(panel, cells, found, options)
     theta, errors = _judged(effects, request)
@@ -217,7 +218,7 @@ def mean_effect(
     cells, _ = cells_of(panel, options)
     cells = cells.keep(cells.event_time >= 0)
     compare = tuple(_comparison(panel, cells, c, options) for c in range(len(cells)))
-    found = _splits(panel, compare, plan, request)
+    found = _splits(panel, compare, plan, request, _wider(options))
     over = _averaged(panel, cells, found, options)["att"]
     return MeanEffect(
         effect=_middle(over),
@@ -243,12 +244,25 @@ def _read(request: Request, options: GroupTimeOptions, min_clusters: int) -> Gri
     return _by_name(panel)
 
 
+def _wider(options: GroupTimeOptions) -> str:
+    """What gives a cell more units to compare with."""
+    wide = options.control_group == "not_yet_treated"
+    return "" if wide else "; control_group: not_yet_treated"
+
+
 def _splits(
-    panel: Grid, compare: Sequence[Comparison], plan: Plan, request: Request
+    panel: Grid,
+    compare: Sequence[Comparison],
+    plan: Plan,
+    request: Request,
+    wider: str,
 ) -> list[Split]:
     """All comparisons under every split, unless folds or overlap forbid it."""
     folds = [_folds(panel, plan, r) for r in range(plan.repetitions)]
-    problems = [*_few_groups(panel, plan), *_too_small(compare, folds, plan, request)]
+    problems = [
+        *_few_groups(panel, plan),
+        *_too_small(compare, folds, plan, request, wider),
+    ]
     if problems:
         raise EstimandError(problems)
     found = in_any_order(
@@ -380,9 +394,17 @@ def _few_groups(panel: Grid, plan: Plan) -> list[Problem]:
 
 
 def _too_small(
-    compare: Sequence[Comparison], folds: Sequence[Codes], plan: Plan, request: Request
+    compare: Sequence[Comparison],
+    folds: Sequence[Codes],
+    plan: Plan,
+    request: Request,
+    wider: str,
 ) -> list[Problem]:
-    """M01 and M04 of all comparisons, in one problem each."""
+    """M01 and M04 of all comparisons, in one problem each.
+
+    Args:
+        wider: what more there is to do about cells of few units.
+    """
     p = compare[0].X.shape[1]
     wanted = max(ROWS_A_FOLD, ROWS_A_FEATURE * p)
     problems: list[Problem] = []
@@ -397,7 +419,7 @@ def _too_small(
             f"{len(compare[first].units)}, about {rows[first]} in each of {plan.folds} "
             f"folds, and {wanted} are the fewest for {p} features",
             why="What is learned on so few rows says little about the others.",
-            fix="fewer folds or controls; control_group: not_yet_treated",
+            fix=f"fewer folds or controls{wider}",
             path="model.estimator.folds",
             acknowledge="" if rows[first] < ROWS_A_FOLD else "small_folds",
         ).problems

@@ -549,7 +549,13 @@ def split_scalars(theta: Sequence[float], errors: Sequence[float]) -> dict[str, 
 def _fit_scalars(sample: Sample, found: Sequence[Repetition]) -> dict[str, float]:
     """Mean out-of-fold R2 of the outcome, share of the treatment that is left."""
     outcome = f"'{sample.outcome_term}'"
-    r2 = [c.value for r in found for c in r.checks if c.nuisance == outcome]
+    r2 = [
+        c.value
+        for r in found
+        for c in r.checks
+        # In either arm, where each is learned alone.
+        if c.nuisance == outcome or c.nuisance.startswith(f"{outcome} where '")
+    ]
     scalars: dict[str, float] = {}
     if r2:
         scalars["nuisance_r2_outcome"] = float(np.mean(r2))

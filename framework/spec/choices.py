@@ -269,8 +269,11 @@ def from_pydantic(
 
 
 def _is_of_another_shape(where: str, items: list[Any], found: Iterable[str]) -> bool:
-    """An alternative that the value is not, while the parts of another have faults."""
-    return all(wording.shape(item) for item in items) and any(
+    """An alternative that the value is not, while the parts of another have faults.
+
+    So is a list that is too short when pydantic counts its good parts alone.
+    """
+    return all(wording.shape(i) or i["type"] == "too_short" for i in items) and any(
         other.startswith(f"{where}.") for other in found
     )
 

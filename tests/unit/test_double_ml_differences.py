@@ -280,9 +280,12 @@ def test_small_cells_are_refused_together() -> None:
     assert "cohorts 4" in said
     allowed = estimated(frame, acknowledge=frozenset({"poor_overlap"}))
     assert (allowed.coefficients["std_error"] > 0).all()
-    assert "about 13 in each of 5 folds" in refused(
-        "M01", data(sizes={4.0: 30, np.inf: 35}), {"folds": 5}
-    )
+    few = data(sizes={4.0: 30, np.inf: 35})
+    said = refused("M01", few, {"folds": 5})
+    assert "about 13 in each of 5 folds" in said
+    assert "control_group" not in said  # which is wide already
+    said = refused("M01", few, {"folds": 5, "control_group": "never_treated"})
+    assert "control_group: not_yet_treated" in said
 
 
 def test_units_that_are_certain_to_be_treated_are_refused() -> None:

@@ -19,7 +19,7 @@ from estimators.learners.lasso import Lasso
 from estimators.learners.neural_net import NeuralNet
 from framework.contract import Learner
 from framework.errors import EstimandError
-from framework.spec.choices import parse
+from framework.spec.choices import check, parse
 from tests.build_double import panel_request, request, rows
 
 FAST: dict[str, Any] = {"learner": "linear", "folds": 3, "repetitions": 1}
@@ -72,6 +72,22 @@ def test_quantiles_differences_and_mediation_say_it_too() -> None:
 def test_a_role_that_is_none_is_told_from_a_learner() -> None:
     with pytest.raises(ValidationError, match="no 'treatmnt' is learned: there is"):
         DoubleMl(learner={"outcome": "lasso", "treatmnt": "lasso"})  # type: ignore[arg-type]  # as a study writes it
+
+
+def test_a_wrong_quantile_is_one_problem() -> None:
+    wrong = {"name": "double_ml", "kind": "qte", "quantiles": [0.0]}
+    (problem,) = check("estimator", wrong, "model.estimator")
+    assert problem.path == "model.estimator.quantiles.0"
+    assert "greater than 0" in problem.what
+
+
+@pytest.mark.parametrize("kind", ["irm", "iivm"])
+def test_either_arms_learner_has_its_r2_in_the_table(kind: Any) -> None:
+    result = DoubleMl(**FAST, kind=kind).estimate(request(kind))
+    held = result.frames["nuisances"].query("measure == 'r2'")
+    # The curve of the rows is most of the outcome.
+    assert 0.3 < result.scalars["nuisance_r2_outcome"] < 1
+    assert result.scalars["nuisance_r2_outcome"] == pytest.approx(held["value"].mean())
 
 
 def test_an_option_beside_its_learner_is_told_where_it_belongs() -> None:
