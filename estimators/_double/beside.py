@@ -86,7 +86,8 @@ def _first(request: Request, how: Companion) -> MeanEffect | str:
                 request, how.plan, options, min_clusters=how.min_clusters
             )
         except EstimandError as error:
-            reason = error.problems[0].what
+            first = error.problems[0]
+            reason = f"{first.what}; {first.fix}" if first.fix else first.what
     return reason
 
 

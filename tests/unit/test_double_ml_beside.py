@@ -117,6 +117,10 @@ def test_units_that_only_the_coefficient_has_are_counted() -> None:
     assert ", of 144 of 150 clusters: " in note
     # Two estimates on other clusters: what both share is not known.
     assert "cohort_att_gap_std_error" not in found.scalars
+    (note,) = [n for n in pooled(data).notes if "did_multi" in n]
+    assert (
+        "6 units are treated in all their periods; estimator.always_treated: dr" in note
+    )
     for whole in (pooled(), pooled(inference="hetero", clusters=())):
         (note,) = [n for n in whole.notes if SAID in n]
         assert " clusters" not in note
