@@ -32,7 +32,7 @@ from framework.record import bulk, new_store
 from framework.record.pages import demand_free, demand_local, serve_store
 from framework.record.process import is_alive, this_process
 from framework.record.shown import Estimation, Recorded, description, parent_tags, read
-from framework.record.storage import NOTICED, exclusive, replace_text
+from framework.record.storage import NOTICED, exclusive, replace_text, sync_folder
 from framework.run_folders import is_run, run_folders
 
 if TYPE_CHECKING:
@@ -55,6 +55,17 @@ VIEW = "estimand"
 Waits = Callable[[str], None]
 
 _LOCK_SECONDS = 120.0
+#: What a store of our own says that no waiting and no space will mend.
+_NEWER = "Can't locate revision"
+_SPOILT = (
+    _NEWER,
+    "malformed",
+    "not a database",
+    "already exists",
+    "no such table",
+    "no such column",
+    "duplicate column",
+)
 _REBUILD = "the results are safe in runs/; when it is mended, run `estimand rebuild`"
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -327,12 +338,23 @@ def _open(
 
 
 def _refused(tracking: TrackingConfig, error: Exception) -> StorageError:
-    return StorageError(
-        "R22",
-        f"MLflow at {_masked(tracking.store)} refused: {_masked(_first_line(error))}",
-        why="MLflow shows runs, it does not hold them.",
-        fix=_REBUILD,
-    )
+    said = _first_line(error)
+    what = f"MLflow at {_masked(tracking.store)} refused: {_masked(said)}"
+    why, fix = "MLflow shows runs, it does not hold them.", _REBUILD
+    if tracking.is_ours and any(words in said for words in _SPOILT):
+        away = f"{tracking.database}.old"
+        fix = (
+            f"mv '{tracking.database}' '{away}', then `estimand rebuild` makes it anew "
+            "from runs/ (what was typed into MLflow's pages stays in the old file)"
+        )
+        if _NEWER in said:
+            made = tracking.mark.read_text("ascii") if tracking.mark.exists() else ""
+            why = (
+                f"Another MLflow ({made or 'unknown'}) has made it than the one that is "
+                f"installed ({version('mlflow')})."
+            )
+            fix = f"install that one; or {fix}"
+    return StorageError("R22", what, why=why, fix=fix)
 
 
 @contextmanager
@@ -340,12 +362,15 @@ def _alone(tracking: TrackingConfig, waits: Waits | None) -> Iterator[None]:
     """The one writer of ours.
 
     Raises:
-        StorageError: R23 another one.
+        StorageError: R23 another one; R22 the disk refused.
     """
     said = f"another run that writes to MLflow's store (it holds {tracking.lock})"
     tell = None if waits is None else lambda: waits(_waiting_for(said))
-    with exclusive(tracking.lock, seconds=_LOCK_SECONDS, waits=tell):
-        yield
+    try:
+        with exclusive(tracking.lock, seconds=_LOCK_SECONDS, waits=tell):
+            yield
+    except OSError as error:
+        raise _refused(tracking, error) from error
 
 
 def _await_others(tracking: TrackingConfig, waits: Waits | None) -> None:
@@ -427,15 +452,35 @@ def _make_or_upgrade(tracking: TrackingConfig) -> None:
     if _is_current(tracking) or _made(tracking):
         return
     if _is_there(tracking):
-        utils: Any = import_module("mlflow.store.db.utils")
-        engine = utils.create_sqlalchemy_engine_with_retry(tracking.store)
+        _upgrade(tracking.database)
+    else:
+        make_by_mlflow(tracking)
+    replace_text(tracking.mark, version("mlflow"))
+
+
+def _upgrade(database: Path) -> None:
+    """All of MLflow's migrations or none: they are made in a copy.
+
+    One that is killed leaves half a schema behind, which no migration takes up again.
+    """
+    utils: Any = import_module("mlflow.store.db.utils")
+    draft = database.with_name(f".{database.name}.draft")
+    for name in (draft.name, f"{draft.name}-journal"):
+        draft.with_name(name).unlink(missing_ok=True)
+    with closing(sqlite3.connect(database, isolation_level=None)) as held:
+        held.execute("BEGIN IMMEDIATE")  # nobody writes what the copy would lack
+        with (
+            closing(sqlite3.connect(database)) as old,
+            closing(sqlite3.connect(draft)) as new,
+        ):
+            old.backup(new)
+        engine = utils.create_sqlalchemy_engine_with_retry(f"sqlite:///{draft}")
         try:
             utils._upgrade_db(engine)
         finally:
             engine.dispose()
-    else:
-        make_by_mlflow(tracking)
-    replace_text(tracking.mark, version("mlflow"))
+        draft.replace(database)
+        sync_folder(database.parent)
 
 
 def make_by_mlflow(tracking: TrackingConfig) -> None:

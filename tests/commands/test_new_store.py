@@ -5,11 +5,15 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 
+import pytest
+
+from framework.errors import StorageError
 from framework.record import new_store, tracking, write_run
-from framework.record.tracking import TrackingConfig, sync
+from framework.record.tracking import TrackingConfig, rebuild, sync
 from tests.build_run import build_run
 
 SYNC = (
@@ -137,3 +141,107 @@ def test_a_store_with_runs_is_kept_without_its_mark(tmp_path):
     with sqlite3.connect(config.database) as store:
         (after,) = store.execute("SELECT COUNT(*) FROM runs").fetchone()
     assert after > before > 0
+
+
+# -- stores of other versions, and spoilt ones ------------------------------------------
+
+OLDER = """\
+import sys
+from alembic import command
+from alembic.script import ScriptDirectory
+from mlflow.store.db import utils
+from mlflow.store.tracking.dbmodels.initial_models import Base
+
+engine = utils.create_sqlalchemy_engine_with_retry(sys.argv[1])
+Base.metadata.create_all(engine)
+config = utils._get_alembic_config(sys.argv[1])
+known = [r.revision for r in ScriptDirectory.from_config(config).walk_revisions()]
+with engine.begin() as connection:
+    config.attributes["connection"] = connection
+    command.upgrade(config, known[8])
+"""
+KILLED = """\
+import os, sys
+from pathlib import Path
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+left = int(sys.argv[2])
+
+@event.listens_for(Engine, "before_cursor_execute")
+def count(connection, cursor, statement, *rest):
+    global left
+    left -= statement.lstrip().startswith(("CREATE", "ALTER", "DROP"))
+    if left < 0:
+        os._exit(9)
+
+from framework.record.tracking import TrackingConfig, rebuild
+rebuild(TrackingConfig(Path(sys.argv[1])))
+"""
+
+
+def run(script: str, *words: str) -> int:
+    return subprocess.run(
+        [sys.executable, "-c", script, *words], capture_output=True, check=False
+    ).returncode
+
+
+def test_an_upgrade_that_is_killed_leaves_the_older_store(tmp_path):
+    """MLflow's migrations commit as they go, and none takes up the half of another."""
+    config = TrackingConfig(tmp_path)
+    write_run(build_run(), tmp_path)
+    config.database.parent.mkdir()
+    assert run(OLDER, config.store) == 0
+    config.mark.write_text("3.0.0", "ascii")
+    with sqlite3.connect(config.database) as store:
+        store.execute(
+            "INSERT INTO experiments (name, artifact_location, lifecycle_stage)"
+            " VALUES ('of the user', 'somewhere', 'active')"
+        )
+    before = config.database.read_bytes()
+    assert run(KILLED, str(tmp_path), "2") == 9
+    assert config.database.read_bytes() == before
+    assert config.mark.read_text("ascii") == "3.0.0"
+    assert tracking.rebuild(config) == 1
+    assert [name for _, name, *_ in experiments(config.database)] == [
+        "Default", "of the user", "laws"]  # fmt: skip
+    assert config.mark.read_text("ascii") == version("mlflow")
+    left = {path.name for path in config.database.parent.iterdir()}
+    assert left == {"artifacts", "lock", "mlflow.db", "schema"}
+
+
+@pytest.mark.parametrize("spoilt", ["newer", "header", "half"])
+def test_a_store_that_nothing_mends_names_the_way_to_a_new_one(tmp_path, spoilt):
+    config = TrackingConfig(tmp_path)
+    folder = write_run(build_run(), tmp_path)
+    sync(folder, config)
+    if spoilt == "newer":
+        config.mark.write_text("99.0.0", "ascii")
+        with closing(sqlite3.connect(config.database)) as store, store:
+            store.execute("UPDATE alembic_version SET version_num = 'ffffffffffff'")
+    elif spoilt == "header":
+        config.database.write_bytes(b"no database at all" * 100)
+    else:
+        whole = config.database.read_bytes()
+        config.database.write_bytes(whole[: len(whole) // 3])
+    with pytest.raises(StorageError) as caught:
+        rebuild(config)
+    [problem] = caught.value.problems
+    assert problem.code == "R22"
+    assert f"mv '{config.database}'" in problem.fix
+    assert ("99.0.0" in problem.why) is (spoilt == "newer")
+    config.database.rename(f"{config.database}.old")
+    # In a process of its own, as it is typed: MLflow keeps connections open.
+    synced(folder, config.runs)
+    assert [name for _, name, *_ in experiments(config.database)] == ["Default", "laws"]
+
+
+def test_a_folder_that_cannot_be_written_is_said_in_a_sentence(tmp_path):
+    config = TrackingConfig(tmp_path)
+    folder = write_run(build_run(), tmp_path)
+    config.database.parent.write_text("a file where the folder should be")
+    for shown in (lambda: sync(folder, config), lambda: rebuild(config)):
+        with pytest.raises(StorageError) as caught:
+            shown()
+        assert caught.value.problems[0].code == "R22"
+        assert "File exists" in caught.value.problems[0].what
