@@ -24,7 +24,7 @@ from framework.spec.tree import Origin
 from framework.vary import with_line
 
 if TYPE_CHECKING:
-    from framework.overrides import Job
+    from framework.overrides import Job, StudyOverride
     from framework.settings import Settings
 
 
@@ -92,7 +92,9 @@ def run_grid(
             "the study has a heading `sweep` of its own",
             fix="rename that heading: `sweep` is the command line's",
         )
-    found = grid(study, jobs, within, _origins(options.overrides, settings))
+    changed = _changes(options.overrides, settings)
+    origins = {change.path: Origin(fixed=change.place) for change in changed}
+    found = grid(study, jobs, within, origins)
     for name, like in found.same.items():
         printing.log(f"sweep.grid.{name} is the same specification as {like}: left out")
     command = Command("sweep", str(options.study), tuple(options.overrides))
@@ -103,7 +105,7 @@ def run_grid(
         with_line(study, found.line),
         settings,
         only=only or ["sweep"],
-        overrides=options.overrides,
+        overrides=[change.text for change in changed],
         output=options.output,
         progress=Bar(quiet=options.quiet),
         render=renderer(settings),
@@ -115,15 +117,11 @@ def run_grid(
     return ran, found.values
 
 
-def _origins(typed: Sequence[str], settings: Settings) -> dict[str, Origin]:
-    """Path -> the override, typed or of the named sweep, that a fault is shown at."""
+def _changes(typed: Sequence[str], settings: Settings) -> tuple[StudyOverride, ...]:
+    """Changes of the study, typed or of the named sweep, settings left out."""
     from framework.overrides import changes, join, split
 
-    named = changes(settings.sweep.overrides, "sweep")
-    return {
-        override.path: Origin(fixed=override.place)
-        for override in join(named, split(typed).study)
-    }
+    return join(changes(settings.sweep.overrides, "sweep"), split(typed).study)
 
 
 def _value(ran: Ran, names: Sequence[str]) -> Any:

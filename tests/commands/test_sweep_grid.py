@@ -120,3 +120,22 @@ def test_every_where_there_is_nothing_is_refused_at_the_override(small, override
     assert code == 2
     assert "override 1" in told
     assert said in told
+
+
+def test_the_record_holds_the_changes_of_a_named_sweep_and_no_setting(small):
+    """Two sweeps of the same name may be others; how one was run is not what it is."""
+
+    def recorded(*overrides):
+        assert sweep(small, *overrides)[0] == 0
+        path = small.folder / "runs/grid/latest/manifest.json"
+        held = json.loads(path.read_text("utf-8"))
+        return held["overrides"], held["hashes"]["spec"]
+
+    named = small.folder / "conf/sweep/mine.yaml"
+    named.parent.mkdir(parents=True)
+    named.write_text('overrides: ["model.controls=[],[x1]"]\n', "utf-8")
+    changes, first = recorded("sweep=mine")
+    assert changes == ["model.controls=[],[x1]"]
+    assert recorded("model.controls=[],[x1]") == (changes, first)
+    named.write_text('overrides: ["model.controls=[],[x2]"]\n', "utf-8")
+    assert recorded("sweep=mine")[1] != first
