@@ -13,6 +13,7 @@ import shlex
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -312,7 +313,9 @@ def _tidy(shelf: Path) -> None:
             if state is not None and state["status"] == "running":
                 said = [{"what": "its run was killed", "fix": "run again"}]
                 changed = {**state, "status": "waiting", "cause": said}
-                _replace(folder / job["status"], changed)
+                # Another run that begins may do the same, or remove the book.
+                with suppress(FileNotFoundError):
+                    _replace(folder / job["status"], changed)
 
 
 def _name(number: int) -> str:
@@ -321,7 +324,7 @@ def _name(number: int) -> str:
 
 def _replace(path: Path, content: Mapping[str, Any]) -> None:
     """Whole or not there for whoever reads; not awaited on the disk, as cells aren't."""
-    draft = path.with_name(f".{path.name}")
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
     text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
     draft.write_text(text, encoding="utf-8")
     draft.replace(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -345,6 +346,36 @@ def test_jobs_of_a_killed_run_wait_again(tmp_path: Path):
     found = list(states(killed.folder))
     assert [s["status"] for s in found] == ["waiting", "waiting"]
     assert found[0]["cause"] == [{"what": "its run was killed", "fix": "run again"}]
+
+
+@pytest.mark.parametrize("goes", [False, True], ids=["put right", "gone"])
+def test_two_runs_may_put_right_a_killed_one_s_book_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, goes: bool
+):
+    killed = an_open_book(tmp_path)
+    killed.started("f0")
+    path = killed.folder / "manifest.json"
+    written = json.loads(path.read_text())
+    path.write_text(json.dumps({**written, "process": "nobody"}))
+    replace, others = Path.replace, list[str]()
+
+    def beaten(self: Path, target: Path) -> Path:
+        # The other one has done the same, or the book was too old for it.
+        if target.parent == killed.folder and not others:
+            others.append(target.name)
+            if goes:
+                shutil.rmtree(killed.folder)
+            else:
+                an_open_book(tmp_path)
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", beaten)
+    an_open_book(tmp_path)
+    assert others == ["0001.json"]
+    found = [s["status"] for s in states(killed.folder)]
+    assert found == ([] if goes else ["waiting", "waiting"])
+    left = [p.name for p in tmp_path.glob(".jobs/s/*/.*")]
+    assert left == []
 
 
 def test_old_books_go_and_a_torn_one_is_no_book(tmp_path: Path):
