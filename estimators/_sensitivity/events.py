@@ -138,6 +138,15 @@ def _unfit(
         yield from IdentificationError("E12", what, why=why, fix=fix).problems
 
     wanted = -1 - anticipation
+    apart = np.diff(sorted({*times, reference}))
+    if reference != wanted and len(apart) and apart.min() > 1:
+        yield from refuse(
+            f"the event times of {name} are {apart.min()} or more apart",
+            "number the periods 1, 2, 3, … in data.panel.time, and first_treated too",
+            "Event times count one by one, and steps between consecutive periods are "
+            "compared.",
+        )
+        return
     if reference != wanted:
         yield from refuse(
             f"the reference of {name} is event time {reference}, not {wanted}, the "

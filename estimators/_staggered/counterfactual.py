@@ -162,7 +162,7 @@ def counterfactual(
         panel,
         Effects(
             rows=rows,
-            reference=None,
+            reference=(),
             df_t=panel.n_clusters - 1.0,
             frames=frames,
             tests=tests,

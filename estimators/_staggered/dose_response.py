@@ -23,7 +23,14 @@ from estimators._staggered.group_time import (
     spoken,
     uneven,
 )
-from estimators._staggered.report import Effect, Effects, joint, result, shown
+from estimators._staggered.report import (
+    Effect,
+    Effects,
+    joint,
+    last_before,
+    result,
+    shown,
+)
 from framework.errors import EstimandError, IdentificationError, Problem, counted
 from framework.result import Plot, Test
 
@@ -97,7 +104,7 @@ def dose_response(
         panel,
         Effects(
             rows=rows,
-            reference=-panel.anticipation - 1 if universal else None,
+            reference=last_before(panel) if universal else (),
             frames=frames,
             tests=_tests(panel, found, basis, options),
             scalars=scalars,

@@ -71,7 +71,7 @@ def extended(
         panel,
         Effects(
             rows=rows,
-            reference=None,
+            reference=(),
             df_t=panel.n_clusters - 1.0,
             frames={
                 "group_time": cells_frame(panel, cells, found).drop(

@@ -13,7 +13,14 @@ from estimators._math.projection import Codes, Flags, Floats
 from estimators._math.two_period import NotFitted, att
 from estimators._staggered.adoption import Adoption
 from estimators._staggered.grid import Grid, effects_of_model, grid
-from estimators._staggered.report import Effect, Effects, joint, result, shown
+from estimators._staggered.report import (
+    Effect,
+    Effects,
+    joint,
+    last_before,
+    result,
+    shown,
+)
 from estimators._staggered.unfitted import Unfitted
 from framework.errors import IdentificationError, counted
 
@@ -80,7 +87,7 @@ def reported(
     rows["att"] = [overall[options.overall]] if overall else []
     if overall and "att" in (request.estimand or ("att",)):
         notes = [f"att is {MEANING[options.overall]}.", *notes]
-    reference = -data.anticipation - 1 if options.base_period == "universal" else None
+    reference = last_before(data) if options.base_period == "universal" else ()
     return result(
         request,
         data,

@@ -102,7 +102,7 @@ def imputation(
         panel,
         Effects(
             rows=found,
-            reference=reference,
+            reference=() if reference is None else (reference,),
             frames={"imputed": _frame(rows)},
             notes=tuple(notes),
         ),
@@ -144,7 +144,7 @@ def two_stage(
         panel,
         Effects(
             rows=found,
-            reference=None,
+            reference=(),
             untested=untested,
             frames={"imputed": _frame(rows)},
             notes=tuple(notes),

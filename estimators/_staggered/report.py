@@ -56,7 +56,8 @@ class Effects:
 
     Attributes:
         rows: estimand -> its effects, in the order of the index.
-        reference: event time that is zero by construction, None without one.
+        reference: event times that are zero by construction, several where cohorts'
+            last periods before treatment are not equally far from it; none without.
         df_t: degrees of freedom of the t distribution, inf = normal.
         untested: event times whose effects follow from the others before treatment.
         frames: further tables; `support` is made here.
@@ -68,7 +69,7 @@ class Effects:
     """
 
     rows: Mapping[str, Sequence[Effect]]
-    reference: int | None
+    reference: tuple[int, ...]
     df_t: float = np.inf
     untested: tuple[int, ...] = ()
     frames: Mapping[str, pd.DataFrame] = field(default_factory=dict)
@@ -127,11 +128,8 @@ def result(
     pretrend = joint("joint_pretrend", null, before, effects.df_t)
     frames = {"support": grid.support(), **effects.frames}
     notes = [*grid.notes, *effects.notes]
-    if effects.reference is not None:
-        notes.insert(
-            0,
-            f"Event time {effects.reference} is the reference: zero by construction.",
-        )
+    if effects.reference:
+        notes.insert(0, _zero(effects.reference))
     notes += _thin(frames["support"], events, before, request)
     if effects.own_cohorts and grid.single_clusters:
         listed = ", ".join(map(str, grid.single_clusters))
@@ -149,8 +147,8 @@ def result(
     plots: tuple[Plot, ...] = ()
     if "by_event_time" in request.estimand:
         options: dict[str, Any] = {"test": "joint_pretrend"}
-        if effects.reference is not None:
-            options["reference"] = effects.reference
+        if len(effects.reference) == 1:
+            options["reference"] = effects.reference[0]
         if bootstrap:
             options["bands"] = "bands"
         plots = (Plot("event_study", "coefficients", options=options),)
@@ -162,6 +160,24 @@ def result(
         frames=frames,
         plots=plots,
         notes=tuple(notes),
+    )
+
+
+def last_before(data: Adoption) -> tuple[int, ...]:
+    """Event times of the cohorts' last periods before treatment and anticipation."""
+    place = np.searchsorted(data.periods, data.cohorts - data.anticipation) - 1
+    held = place >= 0
+    times = data.periods[place[held]] - data.cohorts[held]
+    return tuple(int(k) for k in np.unique(times))
+
+
+def _zero(reference: tuple[int, ...]) -> str:
+    if len(reference) == 1:
+        return f"Event time {reference[0]} is the reference: zero by construction."
+    return (
+        "The reference, zero by construction, is each cohort's last period before "
+        f"treatment may act, event time {', '.join(map(str, reference[:-1]))} or "
+        f"{reference[-1]}: the periods of these data are unequally far apart."
     )
 
 

@@ -22,7 +22,7 @@ from estimators._staggered.group_time import (
     pretrend_of_cells,
     rows_of,
 )
-from estimators._staggered.report import Effects, result, shown
+from estimators._staggered.report import Effects, last_before, result, shown
 from framework.errors import IdentificationError, counted
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def interaction_weighted(
         panel,
         Effects(
             rows=rows,
-            reference=-panel.anticipation - 1,
+            reference=last_before(panel),
             df_t=panel.n_clusters - 1.0,
             frames={
                 "group_time": cells_frame(panel, cells, held),

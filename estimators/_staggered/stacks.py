@@ -425,7 +425,7 @@ def _report(
         panel,
         Effects(
             rows={"att": [average], "by_event_time": events},
-            reference=reference,
+            reference=(reference,),
             df_t=panel.n_clusters - 1.0,
             frames={"stacks": frame},
             scalars={"n_obs": float(used.sum())},

@@ -103,7 +103,7 @@ def switchers(
         panel,
         Effects(
             rows=rows,
-            reference=-1 - lead,
+            reference=(-1 - lead,),
             frames={"support": _support(effects, placebos)},
             tests=(
                 joint(

@@ -27,7 +27,14 @@ from estimators._staggered.group_time import (
     pretrend_of_cells,
     rows_of,
 )
-from estimators._staggered.report import Effect, Effects, joint, result, shown
+from estimators._staggered.report import (
+    Effect,
+    Effects,
+    joint,
+    last_before,
+    result,
+    shown,
+)
 from estimators._staggered.unfitted import Unfitted
 from framework.errors import IdentificationError, counted
 from framework.result import Result, Test
@@ -83,7 +90,7 @@ def triple_difference(
     rows["att"] = [overall[options.overall]] if overall else []
     if overall and "att" in (request.estimand or ("att",)):
         notes.append(f"att is {MEANING[options.overall]}.")
-    reference = -panel.anticipation - 1 if options.base_period == "universal" else None
+    reference = last_before(panel) if options.base_period == "universal" else ()
     return result(
         request,
         data.treated,

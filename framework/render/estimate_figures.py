@@ -337,9 +337,9 @@ def _draw_event_series(
 
 def _reference(column: Column) -> int | None:
     """The omitted period: as the plot says, else the row without an error, else -1."""
-    for plot in column.plots:
-        if plot.kind == "event_study" and plot.options.get("reference") is not None:
-            return int(plot.options["reference"])
+    told = [p.options.get("reference") for p in column.plots if p.kind == "event_study"]
+    if told:  # a plot that names none has no common one
+        return None if told[0] is None else int(told[0])
     for row in column.event_times:
         if row.estimate == 0 and not row.std_error > 0:
             return whole_time(row)

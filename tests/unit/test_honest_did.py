@@ -302,3 +302,14 @@ def test_two_way_clusters_are_refused() -> None:
 def test_wrong_options_are_refused(options: dict[str, Any], said: str) -> None:
     with pytest.raises((ValidationError, EstimandError), match=said):
         HonestDid(**options)
+
+
+@pytest.mark.parametrize("of", [CallawaySantanna(), SunAbraham()])
+def test_periods_that_are_years_apart_are_refused_with_what_to_do(of: Any) -> None:
+    data = adoption(3)
+    data = data.assign(time=1950 + 5 * data.time, first=1950 + 5 * data["first"])
+    with pytest.raises(EstimandError, match="are 5 or more apart") as caught:
+        HonestDid(of=of).estimate(request_of(data))
+    (problem,) = caught.value.problems
+    assert problem.code == "E12"
+    assert "number the periods 1, 2, 3" in problem.fix

@@ -740,6 +740,32 @@ def test_simultaneous_bands_stand_around_the_intervals(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("options", "circles"),
+    [
+        ({"reference": -5}, [(-5.0, 0.0)]),
+        ({"test": "joint_pretrend"}, None),
+        (None, [(-1.0, 0.0)]),
+    ],
+    ids=["named", "none", "no plot"],
+)
+def test_a_reference_is_drawn_where_the_plot_names_one(
+    tmp_path: Path, options: dict[str, Any] | None, circles: Any
+) -> None:
+    plot = {"kind": "event_study", "frame": "coefficients", "title": ""}
+    m = Maker(tmp_path)
+    m.column(
+        "dynamics",
+        "events",
+        plots=[] if options is None else [plot | {"options": options}],
+    )
+    for time in (-10, 0, 5):
+        m.row("post", 0.3, 0.05, "by_event_time", event_time=time)
+    drawn_dots = points(drawn(RunFolder.read(m.finish()), "dynamics"), "o")
+    hollow = [dots for dots in drawn_dots if all(y == 0 for _, y in dots)]
+    assert hollow == ([circles] if circles else [])
+
+
+@pytest.mark.parametrize(
     ("times", "units", "shown"),
     [
         (range(-5, 5), 30, list(range(-5, 5))),

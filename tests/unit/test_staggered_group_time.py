@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -259,6 +260,34 @@ def test_universal_base_leaves_the_reference_out_and_says_so():
     early = estimate(adoption(), anticipation=1)
     assert early.plots[0].options["reference"] == -2
     assert -1 in set(rows(early, "by_event_time").event_time)
+
+
+def spaced(data: pd.DataFrame, years: dict[int, int]) -> pd.DataFrame:
+    """The same panel with other names of its periods."""
+    first = [years[int(g)] if np.isfinite(g) else np.inf for g in data["first"]]
+    return data.assign(time=[years[t] for t in data.time], first=first)
+
+
+@pytest.mark.parametrize("plugin", [CallawaySantanna(), SunAbraham()])
+def test_the_reference_is_the_last_period_that_there_is(plugin):
+    data = adoption()
+    request = request_of(
+        spaced(data, {t: 1950 + 5 * t for t in range(1, 9)}),
+        estimand=("by_event_time",),
+    )
+    five = plugin.estimate(request)
+    assert five.plots[0].options["reference"] == -5
+    assert five.notes[0].startswith("Event time -5 is the reference")
+    assert -5 not in set(five.coefficients.event_time)
+    # cohorts of period 4, 6 and 7: the period before is 3, 1 and 2 years away
+    years = dict(zip(range(1, 9), (1, 2, 3, 6, 9, 10, 12, 15), strict=True))
+    uneven = plugin.estimate(
+        request_of(spaced(data, years), estimand=("by_event_time",))
+    )
+    assert "reference" not in uneven.plots[0].options
+    assert "event time -3, -2 or -1:" in uneven.notes[0]
+    early = replace(request, treatment=replace(request.treatment, anticipation=1))
+    assert plugin.estimate(early).notes[0].startswith("Event time -5 is the reference")
 
 
 def test_the_window_limits_rows_and_test():
