@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from bench import peer
 from bench.figures import ESTIMATIONS, Figure, empty_folder, ratio
 from framework.commands.running import run_study
-from framework.record.tracking import TrackingConfig, sync
+from framework.record.store_place import TrackingConfig
+from framework.record.tracking import sync
 from framework.settings import settings
 from framework.spec.study import open_study
 

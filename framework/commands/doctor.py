@@ -428,7 +428,7 @@ def _store(chosen: Settings) -> Iterator[Finding]:
     if not chosen.tracking.enabled:
         yield Finding("ok", "MLflow", "tracking is off; estimand rebuild catches up")
         return
-    from framework.record.tracking import TrackingConfig
+    from framework.record.store_place import TrackingConfig
 
     tracking = TrackingConfig(chosen.runs, **chosen.tracking.model_dump())
     if tracking.is_server:

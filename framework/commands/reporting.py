@@ -13,7 +13,7 @@ from framework.errors import OK, SpecError, StorageError, did_you_mean
 from framework.settings import Settings, settings
 
 if TYPE_CHECKING:
-    from framework.record.tracking import TrackingConfig
+    from framework.record.store_place import TrackingConfig
 
 
 def report(options: argparse.Namespace) -> int:
@@ -97,7 +97,7 @@ def _settings(options: argparse.Namespace) -> Settings:
 
 
 def _tracking(chosen: Settings) -> TrackingConfig:
-    from framework.record.tracking import TrackingConfig
+    from framework.record.store_place import TrackingConfig
 
     return TrackingConfig(chosen.runs, **chosen.tracking.model_dump())
 

@@ -788,7 +788,7 @@ def sync(
     """
     if not settings.tracking.enabled:
         return ""
-    from framework.record.tracking import TrackingConfig
+    from framework.record.store_place import TrackingConfig
     from framework.record.tracking import sync as show
 
     tracking = TrackingConfig(settings.runs, **settings.tracking.model_dump())

@@ -69,7 +69,8 @@ def _write() -> None:
     """Write the file of the installed MLflow, which makes a store for it."""
     from importlib.metadata import version
 
-    from framework.record.tracking import TrackingConfig, make_by_mlflow
+    from framework.record.store_place import TrackingConfig
+    from framework.record.tracking import make_by_mlflow
 
     installed = version("mlflow")
     with tempfile.TemporaryDirectory() as folder:

@@ -9,30 +9,40 @@ or asked of a server goes through MLflow's client.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-import re
-import shutil
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
-from datetime import datetime
-from filecmp import cmp
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
 from framework.errors import StorageError
 from framework.record import bulk, new_store
+from framework.record.as_runs import (
+    VIEW,
+    as_finished,
+    finished,
+    tags_of,
+    times_of,
+    view_tag,
+)
+from framework.record.own_store import (
+    DRAFT,
+    copy_changed,
+    is_current,
+    is_there,
+    made,
+    settle_files,
+)
 from framework.record.pages import demand_free, demand_local, serve_store
-from framework.record.process import is_alive, this_process
-from framework.record.shown import Estimation, Recorded, description, parent_tags, read
+from framework.record.process import is_alive
+from framework.record.shown import Recorded, description, parent_tags, read
 from framework.record.storage import NOTICED, exclusive, replace_text, sync_folder
+from framework.record.store_place import TrackingConfig, local_folder, masked
 from framework.run_folders import is_run, run_folders
 
 if TYPE_CHECKING:
@@ -48,9 +58,6 @@ ARTIFACTS = (
     "manifest.json",
     "spec.yaml",
 )
-#: Key of the saved view that `view_url` opens.
-VIEW = "estimand"
-
 #: Told in a sentence whom a command waits for.
 Waits = Callable[[str], None]
 
@@ -82,74 +89,8 @@ _PATIENCE = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_LOGGING_LEVEL": "ERROR",
 }
-#: Folder of a run's files before the run is in the database.
-_DRAFT = ".{}.draft"
 #: Tags of a study's experiment: what the pages shall look like.
 _KIND = {"mlflow.experimentKind": "custom_model_development"}
-
-
-@dataclass(frozen=True, slots=True)
-class TrackingConfig:
-    """Where MLflow lives (`conf/tracking/*.yaml`).
-
-    Attributes:
-        runs: folder of all runs.
-        enabled: False leaves MLflow alone.
-        uri: any MLflow tracking URI; None = SQLite below `runs`. Not in `repr`: it
-            may hold a password.
-        artifact_location: URI or folder for copies of reports; None = below `runs`
-            for a database, the server's own place for a server.
-    """
-
-    runs: Path
-    enabled: bool = True
-    uri: str | None = field(default=None, repr=False)
-    artifact_location: str | None = None
-
-    @property
-    def store(self) -> str:
-        """The tracking URI in force; PostgreSQL by the driver that is ours."""
-        if self.uri:
-            return re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", self.uri)
-        return f"sqlite:///{self.database}"
-
-    @property
-    def artifacts(self) -> str | None:
-        """Where a new experiment keeps its files; None = the server decides."""
-        if self.artifact_location:
-            if "://" in self.artifact_location:
-                return self.artifact_location
-            return Path(self.artifact_location).resolve().as_uri()
-        return None if self.is_server else (self._folder / "artifacts").as_uri()
-
-    @property
-    def is_server(self) -> bool:
-        """A server owns the store; otherwise we open the database ourselves."""
-        return self.store.startswith(("http://", "https://", "databricks"))
-
-    @property
-    def is_ours(self) -> bool:
-        """The default store, which only this software writes to."""
-        return not self.uri
-
-    @property
-    def lock(self) -> Path:
-        """The file that the one writer holds."""
-        return self._folder / "lock"
-
-    @property
-    def database(self) -> Path:
-        """The file of the default store."""
-        return self._folder / "mlflow.db"
-
-    @property
-    def mark(self) -> Path:
-        """The file that holds the version of MLflow that the default store is of."""
-        return self._folder / "schema"
-
-    @property
-    def _folder(self) -> Path:
-        return self.runs.resolve() / ".mlflow"
 
 
 def sync(
@@ -323,7 +264,7 @@ def _open(
             if tracking.is_ours:
                 _await_others(tracking, waits)
                 _make_or_upgrade(tracking)
-                _settle_files(tracking)
+                settle_files(tracking)
             else:
                 _demand_answer(tracking.store)
             yield MlflowClient(tracking_uri=tracking.store)
@@ -339,7 +280,7 @@ def _open(
 
 def _refused(tracking: TrackingConfig, error: Exception) -> StorageError:
     said = _first_line(error)
-    what = f"MLflow at {_masked(tracking.store)} refused: {_masked(said)}"
+    what = f"MLflow at {masked(tracking.store)} refused: {masked(said)}"
     why, fix = "MLflow shows runs, it does not hold them.", _REBUILD
     if tracking.is_ours and any(words in said for words in _SPOILT):
         away = f"{tracking.database}.old"
@@ -348,9 +289,9 @@ def _refused(tracking: TrackingConfig, error: Exception) -> StorageError:
             "from runs/ (what was typed into MLflow's pages stays in the old file)"
         )
         if _NEWER in said:
-            made = tracking.mark.read_text("ascii") if tracking.mark.exists() else ""
+            maker = tracking.mark.read_text("ascii") if tracking.mark.exists() else ""
             why = (
-                f"Another MLflow ({made or 'unknown'}) has made it than the one that is "
+                f"Another MLflow ({maker or 'unknown'}) has made it than the one that is "
                 f"installed ({version('mlflow')})."
             )
             fix = f"install that one; or {fix}"
@@ -426,7 +367,7 @@ def _demand_answer(store: str) -> None:
     except ImportError as error:
         raise StorageError(
             "R22",
-            f"the driver of {_masked(store)} is not installed ({error})",
+            f"the driver of {masked(store)} is not installed ({error})",
             why="MLflow shows runs, it does not hold them.",
             fix="pip install 'estimand[postgresql]', then `estimand rebuild`",
         ) from error
@@ -449,9 +390,9 @@ def _quiet(*names: str) -> Iterator[None]:
 
 def _make_or_upgrade(tracking: TrackingConfig) -> None:
     """Make our own store, or bring one of an earlier MLflow up to date."""
-    if _is_current(tracking) or _made(tracking):
+    if is_current(tracking) or made(tracking):
         return
-    if _is_there(tracking):
+    if is_there(tracking):
         _upgrade(tracking.database)
     else:
         make_by_mlflow(tracking)
@@ -495,61 +436,6 @@ def make_by_mlflow(tracking: TrackingConfig) -> None:
             connection.execute(text(new_store.DEFAULT), new_store.default_experiment())
     finally:
         engine.dispose()
-
-
-def _made(tracking: TrackingConfig) -> bool:
-    """Make our own store where there is none, without loading MLflow.
-
-    The mark is written last. A store without it and without runs was left by a process
-    that was killed while making it; MLflow never mends such a store.
-
-    Returns:
-        False where there is one, or where only MLflow knows how to make it.
-    """
-    database, mark = tracking.database, tracking.mark
-    for draft in mark.parent.glob(f".{mark.name}.*.draft"):
-        draft.unlink()  # of a process that was killed: this one holds the lock
-    if _is_there(tracking):
-        return False
-    for name in (database.name, f"{database.name}-journal"):
-        database.with_name(name).unlink(missing_ok=True)
-    installed = version("mlflow")
-    if not new_store.make(database, installed):
-        return False
-    replace_text(mark, installed)
-    return True
-
-
-def _is_there(tracking: TrackingConfig) -> bool:
-    """Whether our own store was made, by whatever version.
-
-    One without its mark that holds runs is no draft: somebody took the mark away, or
-    MLflow itself has made it.
-    """
-    database = tracking.database
-    if not database.exists() or not database.stat().st_size:
-        return False
-    return tracking.mark.exists() or _holds_runs(database)
-
-
-def _holds_runs(database: Path) -> bool:
-    """Whether there is a run in a store; one that can't be looked at may have some."""
-    try:
-        with closing(sqlite3.connect(database)) as store:
-            return bool(
-                store.execute("SELECT EXISTS(SELECT 1 FROM runs)").fetchone()[0]
-            )
-    except sqlite3.OperationalError as error:
-        return "locked" in str(error)
-    except sqlite3.DatabaseError:
-        return False
-
-
-def _is_current(tracking: TrackingConfig) -> bool:
-    """Whether our own store is one of the installed MLflow."""
-    mark = tracking.mark
-    marked = mark.read_text(encoding="ascii") if mark.exists() else ""
-    return marked == version("mlflow") and tracking.database.exists()
 
 
 def _experiment(client: MlflowClient, tracking: TrackingConfig, study: str) -> str:
@@ -667,73 +553,34 @@ def _added(
     """
     with _alone(tracking, waits):
         try:
-            if not (_is_current(tracking) or _made(tracking)):
+            if not (is_current(tracking) or made(tracking)):
                 return False
         except (sqlite3.Error, OSError):
             return False
         _await_others(tracking, waits)
         others = _others(tracking, recorded)
         try:
-            _settle_files(tracking)
+            settle_files(tracking)
             with bulk.writing(tracking.database) as store:
                 if not bulk.in_order(store, recorded.study, recorded.run_id, others):
                     return False
                 place = str(tracking.artifacts)
                 experiment = bulk.experiment(store, recorded.study, place, _KIND)
-                local = _local(experiment.artifacts)
+                local = local_folder(experiment.artifacts)
                 if local is None:
                     store.rollback()
                     return False
-                parent, children = _as_finished(recorded, note)
+                parent, children = as_finished(recorded, note)
                 bulk.insert(store, experiment, [parent, *children])
-                bulk.tag(store, experiment, *_view(parent.key, recorded))
-                draft = local / _DRAFT.format(parent.key)
+                bulk.tag(store, experiment, *view_tag(parent.key, recorded))
+                draft = local / DRAFT.format(parent.key)
                 for name in ARTIFACTS:
                     source = recorded.folder / name
-                    _copy_changed(source, draft / "artifacts", recorded.folder)
+                    copy_changed(source, draft / "artifacts", recorded.folder)
             draft.rename(local / parent.key)
         except sqlite3.Error:
             return False
     return True
-
-
-def _settle_files(tracking: TrackingConfig) -> None:
-    """Copies of a process that was killed: to their run if it is there, else away.
-
-    The caller holds the lock, so nobody is making any.
-
-    Raises:
-        sqlite3.Error: the database does not say which runs there are.
-        OSError: the disk refused.
-    """
-    place = _local(tracking.artifacts or "")
-    drafts = list(place.glob(_DRAFT.format("*"))) if place and place.is_dir() else []
-    if not drafts:
-        return
-    with closing(sqlite3.connect(tracking.database)) as store:
-        for draft in drafts:
-            key = draft.name.removeprefix(".").removesuffix(".draft")
-            asked = "SELECT 1 FROM runs WHERE run_uuid = ?"
-            if store.execute(asked, [key]).fetchone():
-                draft.rename(draft.with_name(key))
-            else:
-                shutil.rmtree(draft)
-
-
-def _as_finished(
-    recorded: Recorded, note: str
-) -> tuple[bulk.Finished, list[bulk.Finished]]:
-    """The run and its estimations, all over."""
-    ours = _ours(recorded)
-    begun, ended = _times(recorded)
-    text = {"mlflow.note.content": description(recorded, note)}
-    tags = ours | parent_tags(recorded) | text
-    parent = bulk.Finished(recorded.run_id, begun, ended, tags, {}, {})
-    nested = ours | {"mlflow.parentRunId": parent.key}
-    return parent, [
-        _finished(estimation, nested, begun, place)
-        for place, estimation in enumerate(recorded.estimations, start=1)
-    ]
 
 
 def _show(
@@ -745,9 +592,9 @@ def _show(
 ) -> Run:
     """One parent, one child per estimation that is not there yet."""
     experiment = _experiment(client, tracking, recorded.study)
-    ours = _ours(recorded)
+    ours = tags_of(recorded)
     parent, present = _present(client, experiment, recorded.run_id)
-    begun, ended = _times(recorded)
+    begun, ended = times_of(recorded)
     text = description(recorded, note)
     if parent is None:
         parent = client.create_run(
@@ -762,7 +609,7 @@ def _show(
     missing: list[bulk.Finished] = []
     for place, estimation in enumerate(recorded.estimations, start=1):
         if estimation.address not in present:
-            missing.append(_finished(estimation, nested, begun, place))
+            missing.append(finished(estimation, nested, begun, place))
     shown = len(recorded.estimations) - len(missing)
     for count in _log(client, experiment, missing, tracking):
         if progress:
@@ -772,25 +619,6 @@ def _show(
     if parent.info.status == "RUNNING":
         client.set_terminated(parent.info.run_id, status="FINISHED", end_time=ended)
     return parent
-
-
-def _ours(recorded: Recorded) -> dict[str, str]:
-    """Tags of everything that this process writes of a run."""
-    return {
-        "estimand.run_id": recorded.run_id,
-        "estimand.folder": str(recorded.folder),
-        "estimand.process": this_process(),
-        "mlflow.user": _user(),
-        "mlflow.source.name": "estimand",
-        "mlflow.source.type": "LOCAL",
-    }
-
-
-def _times(recorded: Recorded) -> tuple[int, int]:
-    """Milliseconds since 1970 at which a run began and ended."""
-    created = recorded.manifest["created"]
-    ended = recorded.manifest["finished"] or created
-    return _milliseconds(created), _milliseconds(ended)
 
 
 def _present(
@@ -811,21 +639,6 @@ def _present(
             client.set_terminated(run.info.run_id, status="KILLED")
             client.delete_run(run.info.run_id)
     return parent, frozenset(present)
-
-
-def _finished(
-    estimation: Estimation, nested: Mapping[str, str], begun: int, place: int
-) -> bulk.Finished:
-    """An estimation of a run; `place` (from 1) is its place in the study."""
-    start = begun + place
-    return bulk.Finished(
-        estimation.address,
-        start,
-        start + round(1000 * estimation.metrics.get("seconds", 0.0)),
-        {**nested, "place": f"{place:05d}", **estimation.tags},
-        estimation.metrics,
-        estimation.parameters,
-    )
 
 
 def _log(
@@ -874,7 +687,7 @@ def _put_artifacts(
     client: MlflowClient, tracking: TrackingConfig, parent: Run, folder: Path
 ) -> None:
     """Copy the report, tables and figures to the parent, what differs only."""
-    local = None if tracking.is_server else _local(parent.info.artifact_uri)
+    local = None if tracking.is_server else local_folder(parent.info.artifact_uri)
     for name in ARTIFACTS:
         source = folder / name
         if not source.exists():
@@ -884,79 +697,17 @@ def _put_artifacts(
         elif local is None:
             client.log_artifact(parent.info.run_id, str(source))
         else:
-            _copy_changed(source, local, folder)
-
-
-def _copy_changed(source: Path, local: Path, folder: Path) -> None:
-    """Copy a file or a folder's files, what differs only."""
-    for file in [source] if source.is_file() else sorted(source.rglob("*")):
-        target = local / file.relative_to(folder)
-        if file.is_file() and not (target.exists() and cmp(file, target, False)):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, target)
+            copy_changed(source, local, folder)
 
 
 def _save_view(
     client: MlflowClient, experiment: str, parent: str, recorded: Recorded
 ) -> None:
-    client.set_experiment_tag(experiment, *_view(parent, recorded))
-
-
-def _view(parent: str, recorded: Recorded) -> tuple[str, str]:
-    """Tag of the table that opens: the run's estimations, what matters in columns."""
-    columns = [
-        *(
-            f"metrics.`{name}`"
-            for name in ("estimate", "std_error", "p_value", "n_obs")
-        ),
-        "tags.`verdict`",
-        *(f"params.`{name}`" for name in recorded.varying),
-        *(f"params.`{name}`" for name in ("estimator", "outcome", "controls")),
-    ]
-    state = {
-        "searchFilter": f"tags.`mlflow.parentRunId` = '{parent}'",
-        # Sorted by anything but the date, the page does not fold children away.
-        "orderByKey": "tags.`place`",
-        "orderByAsc": True,
-        "startTime": "ALL",
-        "lifecycleFilter": "Active",
-        "datasetsFilter": [],
-        "modelVersionFilter": "All Runs",
-        "selectedColumns": columns,
-        "columnOrder": columns,
-        "columnWidths": dict.fromkeys(columns, 110),
-    }
-    return f"mlflow.sharedViewState.{VIEW}", json.dumps(state)
+    client.set_experiment_tag(experiment, *view_tag(parent, recorded))
 
 
 # --- Small matters -----------------------------------------------------------------
 
 
-def _local(uri: str) -> Path | None:
-    """The folder behind a file URI, None for anything remote."""
-    parts = urlsplit(uri)
-    if parts.scheme not in {"", "file"} or parts.netloc not in {"", "localhost"}:
-        return None
-    return Path(unquote(parts.path) if parts.scheme else uri)
-
-
-def _user() -> str:
-    import getpass
-
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user may have no name
-        return str(os.getuid())
-
-
-def _milliseconds(moment: str) -> int:
-    return round(1000 * datetime.fromisoformat(moment).timestamp())
-
-
 def _first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
-
-
-def _masked(text: str) -> str:
-    """A URI without its password."""
-    return re.sub(r"(://[^/\s:@]+):[^/\s@]+@", r"\1:***@", text)

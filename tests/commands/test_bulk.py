@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from framework.record import bulk, write_run
-from framework.record.tracking import TrackingConfig, _log_one, sync
+from framework.record.store_place import TrackingConfig
+from framework.record.tracking import _log_one, sync
 from tests.build_run import build_run
 
 TABLES = (

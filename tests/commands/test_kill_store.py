@@ -14,7 +14,7 @@ import pytest
 
 from framework.execute import ENVIRONMENT
 from framework.record import new_store, write_run
-from framework.record.tracking import TrackingConfig
+from framework.record.store_place import TrackingConfig
 from tests.build_run import build_run
 
 PROJECT = Path(__file__).parents[2]
@@ -26,6 +26,7 @@ DRIVER = """
 import os, shutil, sqlite3, sys
 from pathlib import Path
 from framework.record import storage, tracking
+from framework.record.store_place import TrackingConfig
 from tests.killed_at import children, forked
 
 origin, at, first, step = Path(sys.argv[1]), Path(sys.argv[2]), *map(int, sys.argv[3:])
@@ -34,7 +35,7 @@ runs, connect, fsync = at / "runs", sqlite3.connect, os.fsync
 
 def sync(*folders):
     for folder in folders or sorted((runs / "laws").glob("[!.]*-*")):
-        tracking.sync(folder, tracking.TrackingConfig(runs))
+        tracking.sync(folder, TrackingConfig(runs))
 
 def work(instants):
     def connected(*args, **kwargs):

@@ -12,15 +12,17 @@ from pathlib import Path
 import pytest
 
 from framework.errors import StorageError
-from framework.record import new_store, tracking, write_run
-from framework.record.tracking import TrackingConfig, rebuild, sync
+from framework.record import new_store, own_store, tracking, write_run
+from framework.record.store_place import TrackingConfig
+from framework.record.tracking import rebuild, sync
 from tests.build_run import build_run
 
 SYNC = (
     "import sys; from pathlib import Path\n"
     "from framework.record import new_store, tracking\n"
+    "from framework.record.store_place import TrackingConfig\n"
     "{before}\n"
-    "tracking.sync(Path(sys.argv[1]), tracking.TrackingConfig(Path(sys.argv[2])))\n"
+    "tracking.sync(Path(sys.argv[1]), TrackingConfig(Path(sys.argv[2])))\n"
     "print(sorted({{'mlflow', 'alembic', 'sqlalchemy'}} & set(sys.modules)))"
 )
 
@@ -117,7 +119,7 @@ def test_a_store_is_not_there_before_all_of_it_is(tmp_path, monkeypatch):
         raise OSError("no room for the mark")
 
     with monkeypatch.context() as patch:
-        patch.setattr(tracking, "replace_text", broken)
+        patch.setattr(own_store, "replace_text", broken)
         assert not tracking._added(config, tracking.read(folder), "", None)
     assert config.database.exists()
     assert not config.mark.exists()

@@ -19,16 +19,11 @@ import pytest
 
 from framework.errors import SafetyError, SpecError, StorageError
 from framework.record import Column, tracking, write_run
+from framework.record.as_runs import VIEW
 from framework.record.shown import METRICS, MOST_VARYING, PARAMETERS
 from framework.record.storage import exclusive
-from framework.record.tracking import (
-    VIEW,
-    TrackingConfig,
-    rebuild,
-    serve,
-    sync,
-    view_url,
-)
+from framework.record.store_place import TrackingConfig
+from framework.record.tracking import rebuild, serve, sync, view_url
 from tests.build_run import build_cell, build_estimation, build_run
 from tests.real_command import free_port, patience
 
@@ -288,7 +283,8 @@ def test_nothing_is_said_on_the_terminal_and_nobody_is_called(runs):
         "def refuse(*a, **k): raise AssertionError('network')\n"
         "socket.socket.connect = refuse\n"
         "from pathlib import Path\n"
-        "from framework.record.tracking import TrackingConfig, sync\n"
+        "from framework.record.tracking import sync\n"
+        "from framework.record.store_place import TrackingConfig\n"
         "sync(Path(sys.argv[1]), TrackingConfig(Path(sys.argv[2])))"
     )
     command = [sys.executable, "-c", script, str(folder), str(runs.with_name("quiet"))]
@@ -303,7 +299,8 @@ def test_a_run_that_is_all_a_store_lacks_is_shown_without_loading_mlflow(runs):
     third = write_run(build_run(seed=4), runs)
     script = (
         "import sys; from pathlib import Path\n"
-        "from framework.record.tracking import TrackingConfig, sync\n"
+        "from framework.record.tracking import sync\n"
+        "from framework.record.store_place import TrackingConfig\n"
         "sync(Path(sys.argv[1]), TrackingConfig(Path(sys.argv[2])))\n"
         "print(sorted({'mlflow', 'alembic', 'sqlalchemy'} & set(sys.modules)))"
     )
@@ -323,7 +320,8 @@ def kill_at(call, step, runs, folder):
     script = (
         "import os, signal, sys; from pathlib import Path\n"
         "from mlflow import MlflowClient\n"
-        "from framework.record.tracking import TrackingConfig, sync\n"
+        "from framework.record.tracking import sync\n"
+        "from framework.record.store_place import TrackingConfig\n"
         "call, step, runs, folder = sys.argv[1:]\n"
         "original, count = getattr(MlflowClient, call), 0\n"
         "def dying(*args, **options):\n"
@@ -462,7 +460,8 @@ def test_several_processes_make_one_store_together(tmp_path):
     folders = [write_run(build_run(seed=s), tmp_path) for s in range(3)]
     script = (
         "import sys; from pathlib import Path\n"
-        "from framework.record.tracking import TrackingConfig, sync\n"
+        "from framework.record.tracking import sync\n"
+        "from framework.record.store_place import TrackingConfig\n"
         "sync(Path(sys.argv[1]), TrackingConfig(Path(sys.argv[2])))"
     )
     writers = [
@@ -645,7 +644,8 @@ def test_a_server_whose_owner_is_ended_frees_the_port(runs):
     port = free_port()
     script = (
         "import sys; from pathlib import Path\n"
-        "from framework.record.tracking import TrackingConfig, serve\n"
+        "from framework.record.tracking import serve\n"
+        "from framework.record.store_place import TrackingConfig\n"
         "serve(TrackingConfig(Path(sys.argv[1])), port=int(sys.argv[2]),\n"
         "      ready=lambda url: print(url, flush=True))"
     )
