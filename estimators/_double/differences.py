@@ -52,7 +52,14 @@ from estimators._staggered.group_time import (
     pretrend_of_cells,
     rows_of,
 )
-from estimators._staggered.report import INDEX, Effect, Effects, result, shown
+from estimators._staggered.report import (
+    INDEX,
+    Effect,
+    Effects,
+    last_before,
+    result,
+    shown,
+)
 from framework.errors import (
     EstimandError,
     IdentificationError,
@@ -167,9 +174,9 @@ def differences(
         panel,
         Effects(
             rows=rows | {"by_event_time": shown(rows["by_event_time"], options.window)},
-            reference=-panel.anticipation - 1
+            reference=last_before(panel)
             if cells is not None and options.base_period == "universal"
-            else None,
+            else (),
             frames=frames,
             tests=() if cells is None else (pretrend_of_cells(panel, cells, middle),),
             scalars=_scalars(panel, plan, found, theta, errors, clipped),

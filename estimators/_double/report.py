@@ -14,8 +14,9 @@ from estimators._double.chosen import (
     without_empty_choices,
 )
 from estimators._double.confounding import benchmarks, contour, frame_of
-from estimators._double.sample import BINARY, MOST_GROUPS, Sample
+from estimators._double.sample import MOST_GROUPS, Sample
 from estimators._double.scores import Plan, Repetition, clipped
+from estimators._double.transform import BINARY
 from estimators._math.multiplier import simultaneous
 from estimators._math.orthogonal import Solved, median_of, robustness
 from estimators._math.projection import Floats
