@@ -158,7 +158,7 @@ def beside(study: Study, planned: Sequence[Estimation] = ()) -> list[Problem]:
         study: as opened.
         planned: its estimations, for the addresses of printed numbers.
     """
-    from framework.plan import label_problems
+    from framework.named_columns import label_problems
     from framework.published import faults, misplaced
     from framework.spec.tree import Origin
     from framework.vary import EVERY_VALUE
@@ -179,7 +179,7 @@ def beside(study: Study, planned: Sequence[Estimation] = ()) -> list[Problem]:
 
 def misspelt(study: Study) -> list[tuple[str, str, list[str]]]:
     """Names of printed numbers that look misspelt: name, guess, their columns."""
-    from framework.plan import words_of
+    from framework.named_columns import words_of
     from framework.published import unknown_words
 
     if not isinstance(study.published, Mapping):

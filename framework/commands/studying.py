@@ -28,7 +28,8 @@ from framework.errors import (
     StorageError,
     counted,
 )
-from framework.plan import Estimation, columns_checked, primary
+from framework.named_columns import columns_checked
+from framework.plan import Estimation, primary
 from framework.plan import plan as plan_study
 from framework.spec.study import Study, read_study
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from framework.plan import used_columns
+from framework.named_columns import used_columns
 from framework.spec.study import open_study
 
 

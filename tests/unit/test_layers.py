@@ -33,6 +33,7 @@ LAYERS = (
     "specification",
     "vary",
     "data",
+    "named_columns",
     "plan",
     "expect",
     "families",
@@ -59,7 +60,7 @@ LAYERS = (
 #: Side by side: neither may import the other.
 BESIDE = {"render": "record", "record": "render"}
 #: What `validate` and `--help` load; nothing here may cost half a second to import.
-LIGHT = (*LAYERS[: LAYERS.index("data")], "plan")
+LIGHT = (*LAYERS[: LAYERS.index("data")], "named_columns", "plan")
 #: All that a plugin may know of the framework.
 CONTRACT = {"errors", "result", "panel", "condition", "contract"}
 #: Array and frame libraries every plugin may use beside its one engine.
