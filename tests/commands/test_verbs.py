@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from framework import registry
-from framework.commands import doctor, listing
+from framework.commands import cards, doctor
+from framework.commands.cards import card_of
 from framework.commands.line import main
-from framework.commands.listing import _KINDS, _card, glossary_page
+from framework.commands.listing import _KINDS, glossary_page
 from framework.commands.schema import as_text, study_schema
 from framework.spec import choices
 from framework.spec.loader import load
@@ -302,7 +303,7 @@ def test_show_has_what_a_user_needs_of_an_estimator(capsys):
     [(k, n) for k in _KINDS for n in choices.names(k) if not choices.is_planned(k, n)],
 )
 def test_examples_of_every_plugin_are_accepted(kind, name):
-    card = _card(kind, name)
+    card = card_of(kind, name)
     values = [example.partition(": ")[2] for example in card.examples]
     written = [text for text in values if text.lstrip("{").startswith(name)]
     assert written, "no example"
@@ -577,6 +578,6 @@ def test_the_page_on_commands_has_every_verb(capsys):
     for verb in verbs:
         assert f"## {verb}\n" in page, verb
         assert f"estimand {verb}" in page, verb
-    assert listing.ANNOUNCED in page
+    assert cards.ANNOUNCED in page
     assert main(["show", "winsorize"]) == 0
     assert f"$ estimand show winsorize\n{out(capsys)}" in page
