@@ -13,7 +13,7 @@ from bench import peer
 from bench.figures import ESTIMATIONS, Figure, empty_folder, ratio
 from framework import registry
 from framework.cache import Cell, Failure, Job
-from framework.commands.running import plan_run, start
+from framework.commands.preparing import plan_run, start
 from framework.contract import Request
 from framework.data.design import build
 from framework.execute import Processes, execute

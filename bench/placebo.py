@@ -22,7 +22,7 @@ import pandas as pd
 from bench import peer
 from bench.figures import Figure, ratio
 from framework.cache import Job
-from framework.commands.running import plan_run, start
+from framework.commands.preparing import plan_run, start
 from framework.contract import Estimator
 from framework.data.design import build
 from framework.execute import placing

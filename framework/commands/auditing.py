@@ -13,7 +13,8 @@ from framework.audit.scene import listed
 from framework.claims import read_claims
 from framework.commands import findings_shown, printing
 from framework.commands.opening import changes_typed, open_with
-from framework.commands.running import estimated, start
+from framework.commands.preparing import start
+from framework.commands.running import estimated
 from framework.data.design import build
 from framework.data.sources import read
 from framework.errors import (
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from framework.cache import Cell
-    from framework.commands.running import _Work
+    from framework.commands.preparing import Work
     from framework.contract import Estimator
     from framework.data.design import Design
     from framework.execute import Progress
@@ -246,7 +247,7 @@ class _Stage:
 
     study: Study
     estimations: Mapping[str, Estimation]
-    work: _Work | None
+    work: Work | None
     no_data: str
     simulated: str | None
     _designs: dict[str, Design] = field(default_factory=dict)
@@ -329,7 +330,7 @@ class _Stage:
             raise EstimandError(estimation.problems)
         return estimation
 
-    def _work(self) -> _Work:
+    def _work(self) -> Work:
         assert self.work is not None  # noqa: S101 - the scene asks only where data are
         return self.work
 

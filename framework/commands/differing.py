@@ -128,7 +128,7 @@ def _side(name: str) -> _Side:
 
 
 def _of_file(path: Path) -> _Side:
-    from framework.commands.running import start
+    from framework.commands.preparing import start
     from framework.plan import levels_of, plan
     from framework.settings import settings
     from framework.spec.study import open_study

@@ -181,7 +181,7 @@ class _Mixer:
             yield job
 
     def _job(self, mixture: Mixture) -> Job:
-        from framework.commands.running import job_of
+        from framework.commands.preparing import job_of
 
         asked = self._mixed(mixture)
         data, faults = read_data(asked.data)

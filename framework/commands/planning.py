@@ -13,7 +13,7 @@ from framework.plan import Estimation, trees
 from framework.spec import choices
 
 if TYPE_CHECKING:
-    from framework.commands.running import _Work
+    from framework.commands.preparing import Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class Described:
         }
 
 
-def described(work: _Work, estimation: Estimation) -> Described:
+def described(work: Work, estimation: Estimation) -> Described:
     """Resolve an estimation against its panel, without an engine."""
     if estimation.not_built:
         return Described(estimation, waits=estimation.not_built)

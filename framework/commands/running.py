@@ -2,49 +2,28 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from framework import registry
-from framework.cache import (
-    Cell,
-    Failure,
-    Job,
-    Store,
-    engines_hash,
-    fingerprint,
-    source_hash,
-)
+from framework.cache import Cell, Failure, Job, source_hash
 from framework.commands.causes import causes, problems_of, remedies
-from framework.commands.opening import beside
+from framework.commands.judged import (
+    adjusted_of,
+    compared_with_others,
+    judged_of,
+    multiverses_of,
+    with_verdicts,
+)
+from framework.commands.preparing import Work, plan_run, prepare_line, start
 from framework.commands.timing import Stopwatch
-from framework.contract import Estimator
-from framework.data.changes import outcome_change
-from framework.data.prepare import Prepared
-from framework.errors import (
-    FINISHED_WITH_FAILURES,
-    OK,
-    EstimandError,
-    Problem,
-    SpecError,
-)
-from framework.expect import Beside, Judged, Shift, flags, judge, pooled, shifts
-from framework.families import adjust
-from framework.multiverse import Multiverse, Universe, multiverse
-from framework.plan import (
-    Estimation,
-    is_built,
-    levels_of,
-    panel_of,
-    plan,
-    primary,
-    protected,
-    trees,
-)
+from framework.errors import FINISHED_WITH_FAILURES, OK, EstimandError, Problem
+from framework.expect import Judged, shifts
+from framework.multiverse import Multiverse
+from framework.plan import Estimation, primary
 from framework.published import Compared, compare
 from framework.record import (
     Column,
@@ -55,18 +34,13 @@ from framework.record import (
     versions,
     write_run,
 )
-from framework.spec import choices
-from framework.spec.inference import NOT_RANDOM
 from framework.spec.study import Study, project_root
 from framework.specification import specification
-from framework.vary import unfold
 
 if TYPE_CHECKING:
     from framework.execute import Executor, OnStart, Progress
-    from framework.expect import Adjusted, Verdict
-    from framework.panel import Panel
+    from framework.expect import Verdict
     from framework.settings import Settings
-    from framework.vary import Levels
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,21 +85,6 @@ class Ran:
     @property
     def exit_code(self) -> int:
         return FINISHED_WITH_FAILURES if self.failed else OK
-
-
-@dataclass(slots=True)
-class _Work:
-    """What the steps of a run hand to each other."""
-
-    study: Study
-    runs: Path
-    store: Store
-    prepared: Prepared
-    estimations: list[Estimation] = field(default_factory=list)
-    panels: dict[str, Panel] = field(default_factory=dict)
-    sources: dict[str, Panel] = field(default_factory=dict)  # before their steps
-    keys: dict[str, str] = field(default_factory=dict)  # address -> panel key
-    jobs: dict[str, Job] = field(default_factory=dict)  # address -> job
 
 
 def run_study(
@@ -179,11 +138,11 @@ def run_study(
     watch.lap("estimations")
     columns = _columns(work, outcomes)
     _stop_if_nothing(columns, book)
-    judged = _judged(work, columns)
-    adjusted = _adjusted(study, judged)
-    columns = _with_verdicts(columns, judged, adjusted)
-    multiverses = _multiverses(columns, judged)
-    columns = _compared_with_others(work, columns, shifts(judged))
+    judged = judged_of(columns, work.keys)
+    adjusted = adjusted_of(study, judged)
+    columns = with_verdicts(columns, judged, adjusted)
+    multiverses = multiverses_of(columns, judged)
+    columns = compared_with_others(columns, work.panels, shifts(judged))
     compared = _compared(study, judged, changed=bool(only or overrides))
     shown = tuple(c for c in columns if not c.estimation.hidden)
     inputs = _inputs(work, shown, compared, multiverses, overrides, created)
@@ -224,136 +183,7 @@ def _compared(
     )
 
 
-def start(study: Study, runs: Path, progress: Progress | None = None) -> _Work:
-    """The store and the preparation of a study's data, shown step by step."""
-    store = Store(runs)
-    code = f"{source_hash()} {engines_hash()}"
-    watch = progress.step if progress else None
-    prepared = Prepared(study.root, project_root(study), store, code, watch)
-    return _Work(study, runs, store, prepared)
-
-
-def plan_run(
-    work: _Work,
-    only: Sequence[str] = (),
-    *,
-    build: bool = True,
-    gone: Callable[[Sequence[str]], None] | None = None,
-) -> list[Estimation]:
-    """Estimations with their panels prepared and their jobs made.
-
-    A problem of the data that the study's own model has is the whole study's; one that
-    a line brings in (another step, another filter) is that line's.
-
-    Args:
-        work: the study and its store.
-        only: addresses to keep.
-        build: compute costly steps; False leaves the estimations that need one without
-            a panel.
-        gone: told which of `only`, addresses of an earlier run, the study does not have
-            any more; None = each of them must be there.
-
-    Raises:
-        SpecError: X22 an address that is not there, or none of an earlier run's is.
-    """
-    study, prepared = work.study, work.prepared
-    if unread := beside(study):
-        raise EstimandError(unread)
-    levels = levels_of(study, prepared, build=build)
-    if gone is not None:
-        only = _still_there(study, levels, only, gone)
-    planned = plan(study, levels=levels, only=only)
-    if not only and (unread := beside(study, planned)):
-        raise EstimandError(unread)  # the values of `every` are known by now
-    for estimation in planned:
-        ready = estimation.runs and (build or is_built(study, estimation, prepared))
-        work.estimations.append(_prepare(work, estimation) if ready else estimation)
-    return work.estimations
-
-
-def _still_there(
-    study: Study,
-    levels: Levels,
-    only: Sequence[str],
-    gone: Callable[[Sequence[str]], None],
-) -> list[str]:
-    there = {variation.address for variation in unfold(study, levels=levels)}
-    kept = [address for address in only if address in there]
-    if lost := [address for address in only if address not in there]:
-        gone(lost)
-    if not kept:
-        raise SpecError(
-            "X22",
-            "nothing of what failed in the last run is in the study any more",
-            why="Its lines were renamed or removed, or its values are others now.",
-            fix="run the study without --retry-failed: what is finished is not computed "
-            "twice",
-        )
-    return kept
-
-
-def _prepare(work: _Work, estimation: Estimation) -> Estimation:
-    try:
-        panel = panel_of(work.study, estimation, work.prepared)
-    except EstimandError as error:
-        if estimation.data == work.study.tree["data"]:
-            raise EstimandError(
-                p.at(place=work.study.origins.place(p.path.split(".")))
-                for p in error.problems
-            ) from error
-        problems = tuple(estimation.located(p) for p in error.problems)
-        return replace(estimation, problems=problems)
-    work.panels.setdefault(panel.key, panel)
-    work.keys[estimation.address] = panel.key
-    job = job_of(work.study.seed, estimation, panel.key)
-    draws = estimation.draws or {}
-    if draws.get("rebuild") or "leave_out" in draws:
-        data, model = trees(estimation)
-        source = work.prepared.unprepared(data)
-        work.sources[source.key] = source
-        shielded = tuple(sorted(protected(work.study, model)))
-        job = replace(job, source=source.key, protected=shielded)
-    work.jobs[estimation.address] = job
-    return estimation
-
-
-def job_of(seed: int, estimation: Estimation, panel: str) -> Job:
-    """The job of an estimation, named by everything its numbers depend on."""
-    plugins = list(choices.entries("estimator", estimation.model["estimator"]))
-    for flat in (estimation.data.get("spatial_weights") or {}).values():
-        plugins += choices.entries("matrix", flat)
-    for flat in (estimation.model.get("sample") or {}).values():
-        plugins += choices.entries("restriction", flat)
-    beside = {
-        key: estimation.data.get(key)
-        for key in ("groups", "spatial_weights", "missing", "panel")
-    }
-    data_key = f"{panel} {json.dumps(beside, sort_keys=True, default=str)}"
-    drawn = seed if is_random(estimation) else None
-    name = fingerprint(estimation.model, data_key, estimation.draws, drawn, plugins)
-    return Job(
-        fingerprint=name,
-        address=estimation.address,
-        panel=panel,
-        data=estimation.data,
-        model=estimation.model,
-        draws=estimation.draws,
-        seed=drawn or 0,
-    )
-
-
-def is_random(estimation: Estimation) -> bool:
-    """Whether the study's seed can move its numbers."""
-    inference = estimation.model.get("inference") or {}
-    plugin = choices.build("estimator", estimation.model["estimator"])
-    return (
-        bool(estimation.draws)
-        or str(inference.get("name", "iid")) not in NOT_RANDOM
-        or (isinstance(plugin, Estimator) and plugin.is_random())
-    )
-
-
-def _demand_sound(work: _Work) -> None:
+def _demand_sound(work: Work) -> None:
     """With --fail-fast nothing is computed when some estimation cannot even start."""
     columns = [Column(e) for e in work.estimations if e.address not in work.jobs]
     problems = [
@@ -366,7 +196,7 @@ def _demand_sound(work: _Work) -> None:
         raise EstimandError(problems)
 
 
-def _planned(work: _Work) -> list[Planned]:
+def _planned(work: Work) -> list[Planned]:
     """Every job in the study's order; estimations that are the same share one."""
     addresses: dict[str, list[str]] = {}
     for address, job in work.jobs.items():
@@ -386,7 +216,7 @@ def _planned(work: _Work) -> list[Planned]:
 
 
 def _execute(
-    work: _Work,
+    work: Work,
     settings: Settings,
     progress: Progress | None,
     book: JobBook | None = None,
@@ -472,7 +302,7 @@ def executor_of(
 
 
 def estimated(
-    work: _Work,
+    work: Work,
     estimations: Sequence[Estimation],
     settings: Settings,
     progress: Progress | None = None,
@@ -494,7 +324,7 @@ def estimated(
             refused[estimation.address] = problems_of(waiting)
             continue
         try:
-            prepared = _prepare(work, estimation)
+            prepared = prepare_line(work, estimation)
         except EstimandError as error:
             refused[estimation.address] = error.problems
             continue
@@ -509,7 +339,7 @@ def estimated(
 
 
 def _columns(
-    work: _Work, outcomes: Mapping[str, tuple[Cell | Failure, bool]]
+    work: Work, outcomes: Mapping[str, tuple[Cell | Failure, bool]]
 ) -> tuple[Column, ...]:
     columns: list[Column] = []
     same = _same(work.estimations)
@@ -571,131 +401,8 @@ def _stop_if_nothing(columns: Sequence[Column], book: JobBook) -> None:
     raise error
 
 
-def _judged(work: _Work, columns: Sequence[Column]) -> list[Judged]:
-    found: list[Judged] = []
-    for column in columns:
-        e = column.estimation
-        asked = e.model.get("estimand")
-        estimand = (asked,) if isinstance(asked, str) else tuple(asked or ())
-        problem = "; ".join(p.what for p in problems_of(column)[:1])
-        found.append(
-            Judged(
-                address=e.address,
-                cell=column.outcome if isinstance(column.outcome, Cell) else None,
-                estimand=estimand,
-                confidence=float(e.model.get("confidence", 0.95)),
-                expect=e.expect,
-                against=e.against if e.against != e.address else "",
-                problem=problem,
-                draws=e.draws,
-                panel=work.keys.get(e.address, ""),
-            )
-        )
-    return found
-
-
-def _with_verdicts(
-    columns: Sequence[Column],
-    judged: Sequence[Judged],
-    adjusted: Mapping[str, Adjusted],
-) -> tuple[Column, ...]:
-    """Columns with their verdicts and with what other columns say against them."""
-    verdicts = judge(judged, adjusted)
-    owned = {c.estimation.address for c in columns if _is_own_effect(c.estimation)}
-    against = flags(judged, owned)
-    by_cohort = {c.estimation.address for c in columns if _is_by_cohort(c.estimation)}
-    companions = pooled(judged, by_cohort)
-    filled = []
-    for column in columns:
-        address = column.estimation.address
-        other = companions.get(address, Beside())
-        flag = "; ".join(filter(None, (against.get(address), other.flag)))
-        said = tuple(replace(v, flag=flag) for v in verdicts.get(address, ()))
-        filled.append(
-            replace(
-                column,
-                verdicts=said,
-                adjusted=adjusted.get(address),
-                flag=flag,
-                beside=other.note,
-            )
-        )
-    return tuple(filled)
-
-
-def _is_own_effect(estimation: Estimation) -> bool:
-    """Whether it takes a unit's outcome to depend on the unit's own treatment alone."""
-    if not estimation.runs:
-        return False
-    plugin = choices.build("estimator", estimation.model["estimator"])
-    return (
-        isinstance(plugin, Estimator)
-        and type(plugin).estimates == "treatment"
-        and "spatial_weights" not in plugin.demands().uses
-    )
-
-
-def _is_by_cohort(estimation: Estimation) -> bool:
-    """Whether it averages effects by cohort and period."""
-    if not estimation.runs:
-        return False
-    plugin = choices.build("estimator", estimation.model["estimator"])
-    if not isinstance(plugin, Estimator) or type(plugin).estimates != "treatment":
-        return False
-    return {"att", "by_cohort"} <= set(plugin.gives())
-
-
-def _compared_with_others(
-    work: _Work, columns: Sequence[Column], found: Mapping[str, Shift]
-) -> tuple[Column, ...]:
-    """Columns with their shift; where the data differ, with the outcome's, too."""
-    at = {c.estimation.address: c for c in columns}
-    filled: list[Column] = []
-    for column in columns:
-        shift = found.get(column.estimation.address)
-        if shift is None:
-            filled.append(column)
-            continue
-        other, change = at[shift.against], None
-        outcome = column.estimation.model.get("outcome")
-        same = outcome == other.estimation.model.get("outcome")
-        if same and column.panel != other.panel:
-            now, before = (work.panels[c.panel] for c in (column, other))
-            _, model = trees(other.estimation)
-            change = outcome_change(now, before, outcome, model.treatment)
-        filled.append(replace(column, shift=shift, change=change))
-    return tuple(filled)
-
-
-def _adjusted(study: Study, judged: Sequence[Judged]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, choice in study.families.items():
-        family = [
-            j for j in judged if j.address == name or j.address.startswith(f"{name}.")
-        ]
-        found |= adjust(family, choice, name=name, seed=study.seed)
-    return found
-
-
-def _multiverses(
-    columns: Sequence[Column], judged: Sequence[Judged]
-) -> tuple[Multiverse, ...]:
-    """Every line whose `each` has several paths, summed up."""
-    lines: dict[tuple[str, str], list[Universe]] = {}
-    for column, number in zip(columns, judged, strict=True):
-        e = column.estimation
-        if e.hidden or len(e.choices) < 2:  # noqa: PLR2004 - one choice is a table
-            continue
-        universe = Universe(
-            number, e.choices, e.excluded, column.status, column.same_as
-        )
-        lines.setdefault((e.heading, e.line), []).append(universe)
-    found = (multiverse(h, line, held) for (h, line), held in lines.items())
-    return tuple(m for m in found if m is not None)
-
-
 def _inputs(
-    work: _Work,
+    work: Work,
     columns: tuple[Column, ...],
     compared: Sequence[Compared],
     multiverses: Sequence[Multiverse],

@@ -132,7 +132,7 @@ def _as_dict(report: _Report) -> dict[str, Any]:
 def plan(options: argparse.Namespace) -> int:
     """Every estimation with formula, rows, seed and what is cached; nothing is fitted."""
     from framework.commands.planning import described
-    from framework.commands.running import plan_run, start
+    from framework.commands.preparing import plan_run, start
 
     try:
         study, settings = open_with(options.study, options.overrides)

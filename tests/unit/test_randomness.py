@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from framework import registry
-from framework.commands.running import is_random, job_of
+from framework.commands.preparing import is_random, job_of
 from framework.contract import Estimator
 from framework.plan import plan
 from framework.spec.study import open_study
