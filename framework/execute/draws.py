@@ -13,8 +13,6 @@ draws (folds, starting values of learners) from another seed.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,7 +24,6 @@ from framework.condition import parse as parse_condition
 from framework.contract import Assignments, Estimator, Request, Step
 from framework.data.design import build
 from framework.data.prepare import apply_steps
-from framework.data.treatment import Assigned
 from framework.data.working import plugins_of
 from framework.errors import (
     DataError,
@@ -35,11 +32,27 @@ from framework.errors import (
     SpecError,
     counted,
 )
-from framework.execute import placing, regrouped
+from framework.execute import regrouped
+from framework.execute.drawn import (
+    regroups,
+    say_randomization,
+    say_regrouped,
+    say_resampled,
+    say_resplit,
+    two_sided,
+    what_is_resampled,
+)
 from framework.execute.left_out import each_left_out, told
+from framework.execute.reassigned import (
+    Reassignment,
+    blocks_within,
+    places_drawn,
+    reassignments,
+    units_in_order,
+)
 from framework.expect import CannotBeJudged, Judged, Row, judged_row
 from framework.panel import LedgerLine, Panel
-from framework.result import Plot, Result, Test
+from framework.result import Result
 from framework.spec import choices, terms
 from framework.spec.model import Data, Model
 
@@ -93,15 +106,15 @@ def draw_all(
         frame["estimate_as_given"] = [estimate for _, estimate, _, _ in plain]
     if "permute" in draws:
         frame["assignment"] = named[-1]
-        frame["p_value"] = _two_sided(frame["statistic"], judged.df)
-    if _regroups(draws) and regrouped.restrictions_reading(model, draws["permute"]):
-        said = _regrouped(result, judged, frame, str(draws["permute"]))
+        frame["p_value"] = two_sided(frame["statistic"], judged.df)
+    if regroups(draws) and regrouped.restrictions_reading(model, draws["permute"]):
+        said = say_regrouped(result, judged, frame, str(draws["permute"]))
     elif "permute" in draws:
-        said = _randomization(result, judged, frame, draws)
+        said = say_randomization(result, judged, frame, draws)
     elif "resplit" in draws:
-        said = _resplit(result, judged, frame, model)
+        said = say_resplit(result, judged, frame, model)
     else:
-        said = _resampled(result, judged, frame, _resampled_what(draws))
+        said = say_resampled(result, judged, frame, what_is_resampled(draws))
     return frame, _with_failures(said, failed)
 
 
@@ -214,7 +227,7 @@ def _at_once(
         return []
     if request.unit is None or request.time is None:
         return []
-    units, cohort = _units_of(panel, request, None)
+    units, cohort = units_in_order(panel, request, None)
     if cohort is None:
         return []
     code = {u: i for i, u in enumerate(request.ids[request.unit])}
@@ -222,7 +235,7 @@ def _at_once(
     first, path = np.unique(cohort, return_inverse=True)
     path = path.astype(np.int16)  # there are fewer periods than that
     found: list[tuple[float, float]] = []
-    for source in _sources(draws, panel, units, cohort, seed, named):
+    for source in places_drawn(draws, panel, units, cohort, seed, named):
         assignments = Assignments(first, path[source][:, at])
         numbers = _numbers(estimator, request, assignments)
         if numbers is None:
@@ -280,10 +293,10 @@ def _each_draw(
             build(panel, data, model, estimator, seed, reassign=reassign).request
         )
 
-    if _regroups(draws):
+    if regroups(draws):
         column = str(draws["permute"])
         regrouped.check(data, model, column)
-        blocks = _blocks(draws.get("within"), panel, regrouped.units_of(panel))
+        blocks = blocks_within(draws.get("within"), panel, regrouped.units_of(panel))
         panels = regrouped.regrouped(panel, column, draws, blocks, seed, named)
         for draw, moved in enumerate(panels):
             yield draw, redrawn(moved)
@@ -292,7 +305,7 @@ def _each_draw(
         _refuse_if_treatment_is_used_elsewhere(data, model)
         plain = build(panel, data, model, estimator, seed)
         for draw, reassign in enumerate(
-            _assignments(draws, panel, plain.request, seed, named, model)
+            reassignments(draws, panel, plain.request, seed, named, model)
         ):
             yield draw, redrawn(panel, reassign)
         return
@@ -318,11 +331,6 @@ def _each_draw(
         chosen = generator.integers(0, len(names), size=len(names))
         resampled = _resample(drawn_from, column, [rows.get(names[c]) for c in chosen])
         yield draw, partial(rebuilt, resampled) if source else redrawn(resampled)
-
-
-def _regroups(draws: Mapping[str, Any]) -> bool:
-    """Whether a column's values, not the treatment, are given to other units."""
-    return bool(draws.get("permute", "treatment") != "treatment")
 
 
 def _times(draws: Mapping[str, Any], what: str) -> int:
@@ -386,238 +394,6 @@ def _refuse_if_treatment_is_used_elsewhere(data: Data, model: Model) -> None:
             )
 
 
-class Reassignment:
-    """A permutation of treatment paths: `(panel, assigned) -> assigned`."""
-
-    def __init__(self, source: dict[Any, Any], by: str | None = None) -> None:
-        self.source = source  # unit or group -> the one whose path it gets
-        self.by = by  # column of the groups, where there are no units
-
-    def __call__(self, panel: Panel, assigned: Assigned) -> Assigned:
-        import numpy as np
-        import pandas as pd
-
-        carrier = panel.unit or self.by
-        if carrier is None or panel.time is None:
-            order = np.array([self.source.get(i, i) for i in range(len(panel.frame))])
-            columns = {k: v[order] for k, v in assigned.columns.items()}
-            return replace(assigned, columns=columns)
-        unit = panel.frame[carrier]
-        given = unit.map(lambda u: self.source.get(u, u))
-        period = panel.frame[panel.time].to_numpy()
-        if assigned.cohort is not None:
-            first = pd.Series(assigned.cohort, index=unit).groupby(level=0).first()
-            cohort = first.loc[given].to_numpy(dtype="float64")
-            label = next(iter(assigned.columns))
-            values = (period >= cohort).astype("float64")
-            return replace(assigned, columns={label: values}, cohort=cohort)
-        keys = pd.MultiIndex.from_arrays([unit, period])
-        wanted = pd.MultiIndex.from_arrays([given, period])
-        columns = {
-            label: pd.Series(values, index=keys).reindex(wanted).to_numpy()
-            for label, values in assigned.columns.items()
-        }
-        return replace(assigned, columns=columns)
-
-
-def _assignments(
-    draws: Mapping[str, Any],
-    panel: Panel,
-    request: Request,
-    seed: int,
-    named: list[str],
-    model: Model,
-) -> Iterator[Reassignment]:
-    """The draws; `named` gets the name by which another estimation's are the same."""
-    by = model.treatment.by if model.treatment else None
-    units, cohort = _units_of(panel, request, by)
-    if cohort is None and draws["times"] == "every":
-        cohort = _groups_of(request)
-    for source in _sources(draws, panel, units, cohort, seed, named, by):
-        for row in source.tolist():
-            given = {u: units[j] for u, j in zip(units, row, strict=True)}
-            yield Reassignment(given, by)
-
-
-def _sources(
-    draws: Mapping[str, Any],
-    panel: Panel,
-    units: list[Any],
-    cohort: np.ndarray[Any, Any] | None,
-    seed: int,
-    named: list[str],
-    by: str | None = None,
-) -> Iterator[np.ndarray[Any, Any]]:
-    """Some draws at a time, (draws, n): position of the unit whose path a unit gets."""
-    import numpy as np
-
-    blocks = _blocks(draws.get("within"), panel, units, by)
-    kind = "every" if draws["times"] == "every" else "drawn"
-    told = json.dumps([seed, kind, [str(u) for u in units], blocks])
-    named.append(hashlib.sha256(told.encode()).hexdigest()[:16])
-    if kind == "every":
-        yield from placing.enumerated(cohort, blocks)
-        return
-    paths = np.arange(len(units))
-    if cohort is not None:
-        paths = np.unique(cohort, return_inverse=True)[1]
-    yield from placing.drawn(paths, blocks, int(draws["times"]), seed)
-
-
-def _units_of(
-    panel: Panel, request: Request, by: str | None
-) -> tuple[list[Any], np.ndarray[Any, Any] | None]:
-    """Units (or groups `by`) of the sample in a fixed order, and their cohorts.
-
-    Raises:
-        SpecError: X24 cohorts of rows that belong to no unit and no group.
-    """
-    import numpy as np
-
-    treatment = request.treatment
-    if request.unit is None:
-        rows = (
-            range(len(panel.frame)) if request.rows is None else request.rows.tolist()
-        )
-        if treatment is None or treatment.cohort is None:
-            return list(rows), None
-        if by is None:
-            raise SpecError(
-                "X24",
-                "draws: {permute: treatment} would move the treatment of single rows",
-                why="rows of a group are treated together, so single rows give far too "
-                "many draws without an effect",
-                fix="treatment.by: the groups whose rows are treated together",
-                path="model.treatment.by",
-            )
-        held = panel.frame[by].iloc[list(rows)].to_numpy()
-        first = dict(zip(held, request.frame[treatment.cohort], strict=True))
-        groups = sorted(first, key=str)
-        return groups, np.array([first[g] for g in groups])
-    units = list(request.ids[request.unit])
-    order = sorted(range(len(units)), key=lambda i: str(units[i]))
-    cohort = None
-    if treatment is not None and treatment.cohort is not None:
-        by_unit = request.frame.groupby(request.unit)[treatment.cohort].first()
-        cohort = by_unit.reindex(order).to_numpy()
-    return [units[i] for i in order], cohort
-
-
-def _groups_of(request: Request) -> np.ndarray[Any, Any] | None:
-    """Of a 0/1 treatment in data without units: 0 treated, inf untreated; else None."""
-    import numpy as np
-
-    treatment = request.treatment
-    if request.unit is not None or treatment is None or len(treatment.columns) != 1:
-        return None
-    on = request.frame[treatment.columns[0]].to_numpy(dtype="float64")
-    return np.where(on == 1, 0.0, np.inf) if np.isin(on, (0.0, 1.0)).all() else None
-
-
-def _blocks(
-    within: Any, panel: Panel, units: list[Any], by: str | None = None
-) -> list[list[int]]:
-    if within is None:
-        return [list(range(len(units)))]
-    frame = panel.frame
-    if within not in frame.columns:
-        raise DataError("X51", f"no column '{within}'", path="draws.within")
-    carrier = panel.unit or by
-    if carrier is None:
-        values = frame[within].iloc[units].tolist()
-    else:
-        several = frame.groupby(carrier)[within].nunique(dropna=False)
-        if (several > 1).any():
-            unit = several.index[int((several > 1).argmax())]
-            what = "unit" if panel.unit else f"'{by}'"
-            raise DataError(
-                "X24",
-                f"draws.within: '{within}' changes within {what} {unit}",
-                fix=f"a column that is fixed for every {what}",
-                path="draws.within",
-            )
-        held = frame.groupby(carrier)[within].first()
-        values = [held.loc[u] for u in units]
-    blocks: dict[Any, list[int]] = {}
-    for index, value in enumerate(values):
-        blocks.setdefault(value, []).append(index)
-    return list(blocks.values())
-
-
-def _regrouped(result: Result, judged: Row, frame: pd.DataFrame, column: str) -> Result:
-    """Draws of one sample among several: what they say is said of all (`differ`)."""
-    plot = Plot(
-        "density",
-        "draws",
-        title=f"Estimates in samples of this size, '{column}' permuted between units",
-        options={"column": "estimate", "estimate": judged.estimate},
-    )
-    return replace(
-        result,
-        frames={**result.frames, "draws": frame},
-        plots=(*result.plots, plot),
-    )
-
-
-def _randomization(
-    result: Result, judged: Row, frame: pd.DataFrame, draws: Mapping[str, Any]
-) -> Result:
-    """Exact p value (b + 1) / (B + 1); a draw without a number counts as extreme.
-
-    Args:
-        result: the true estimation.
-        judged: its number.
-        frame: the draws.
-        draws: of the line; `statistic: estimate` compares by |estimate|, not |t|.
-    """
-    total = len(frame)
-    null = "no effect for any unit (treatment paths permuted between units)"
-    if _regroups(draws):
-        column = draws["permute"]
-        null = f"the effect has nothing to do with '{column}' (permuted between units)"
-    ours, drawn = judged.statistic, frame["statistic"]
-    if draws.get("statistic") == "estimate":
-        ours, drawn = judged.estimate, frame["estimate"]
-    # Ties count as extreme; the slack forgives the last digits of equal statistics.
-    limit = abs(ours) * (1 - 1e-12)
-    beyond = int((~(drawn.abs() < limit)).sum())
-    p_value = (beyond + 1) / (total + 1)
-    test = Test(
-        name="randomization",
-        null=null,
-        statistic=ours,
-        df=f"{total} draws",
-        p_value=p_value,
-    )
-    plot = Plot(
-        "density",
-        "draws",
-        title="Randomization distribution",
-        options={
-            "column": "estimate",
-            "estimate": judged.estimate,
-            "p_value": p_value,
-            "p_values": "p_value",
-        },
-    )
-    return replace(
-        result,
-        tests=(*result.tests, test),
-        frames={**result.frames, "draws": frame},
-        plots=(*result.plots, plot),
-    )
-
-
-def _two_sided(statistic: pd.Series[float], df: float) -> npt.NDArray[np.float64]:
-    """Of t statistics, as the table prints the p value of the estimate."""
-    import numpy as np
-    from scipy.special import ndtr, stdtr
-
-    below = -statistic.abs().to_numpy(dtype=np.float64)
-    tail = ndtr(below) if np.isinf(df) else stdtr(df, below)
-    return np.asarray(2 * tail, dtype=np.float64)
-
-
 # -- resampling -----------------------------------------------------------------------
 
 
@@ -648,83 +424,4 @@ def _resample(
     return replace(panel, frame=drawn)
 
 
-def _resampled_what(draws: Mapping[str, Any]) -> str:
-    column = str(draws["resample"])
-    return (
-        f"{column}, the data steps redone in each" if draws.get("rebuild") else column
-    )
-
-
-def _resampled(result: Result, judged: Row, frame: pd.DataFrame, column: str) -> Result:
-    error = float(frame["estimate"].std(ddof=1))
-    if not error > 0:
-        raise NumericalError("N02", "the resampled standard error is not positive")
-    plot = Plot(
-        "density",
-        "draws",
-        title="Resampled estimates",
-        options={
-            "column": "estimate",
-            "estimate": judged.estimate,
-        },
-    )
-    note = (
-        f"standard error from {frame['estimate'].count()} resamples of {column}: "
-        f"{error:.6g} "
-        f"(analytic {judged.std_error:.6g})"
-    )
-    scalars = {"std_error_resampled": error}
-    if "estimate_as_given" in frame:
-        # A resample that gave a number only one way says nothing about the difference.
-        both = frame[["estimate", "estimate_as_given"]].dropna()
-        anew, given = (float(error) for error in both.std(ddof=1))
-        scalars["std_error_as_given"] = given
-        note += (
-            f"; {given:.6g} where the data steps are not redone in every resample, so "
-            f"that their own uncertainty multiplies the error by {anew / given:.3g}"
-        )
-    return replace(
-        result,
-        scalars={**result.scalars, **scalars},
-        frames={**result.frames, "draws": frame},
-        plots=(*result.plots, plot),
-        notes=(*result.notes, note),
-    )
-
-
 # -- redrawing what the estimator draws ------------------------------------------------
-
-
-def _resplit(result: Result, judged: Row, frame: pd.DataFrame, model: Model) -> Result:
-    """What other folds would have given: the spread that is not sampling.
-
-    Raises:
-        SpecError: X24 the estimator draws nothing.
-    """
-    spread = float(frame["estimate"].std(ddof=1)) if len(frame) > 1 else 0.0
-    if not spread > 0:
-        raise SpecError(
-            "X24",
-            f"every split gives {model.estimator['name']} the same number: it draws "
-            "nothing at random",
-            fix="resplit is for estimators with folds; permute or resample otherwise",
-            path="draws.resplit",
-        )
-    low, high = float(frame["estimate"].min()), float(frame["estimate"].max())
-    plot = Plot(
-        "density",
-        "draws",
-        title="Estimates over splits",
-        options={"column": "estimate", "estimate": judged.estimate},
-    )
-    note = (
-        f"{len(frame)} redrawn splits: estimates from {low:.6g} to {high:.6g}, standard "
-        f"deviation {spread:.6g} (standard error {judged.std_error:.6g})"
-    )
-    return replace(
-        result,
-        scalars={**result.scalars, "std_error_resplit": spread},
-        frames={**result.frames, "draws": frame},
-        plots=(*result.plots, plot),
-        notes=(*result.notes, note),
-    )

@@ -18,6 +18,7 @@ from framework.data.prepare import Prepared
 from framework.errors import EstimandError, SpecError
 from framework.execute import draws as drawing
 from framework.execute import placing, regrouped
+from framework.execute.drawn import say_randomization
 from framework.execute.estimation import estimate
 from framework.panel import Panel
 from framework.plan import panel_of, plan
@@ -321,9 +322,7 @@ def test_under_the_null_p_values_are_uniform(cell: Any) -> None:
 def test_a_draw_without_a_number_counts_as_extreme() -> None:
     frame = pd.DataFrame({"statistic": [0.1, math.nan, 3.0], "estimate": [0, 0, 0]})
     row = replace_row(2.0)
-    result = drawing._randomization(
-        empty_result(), row, frame, {"permute": "treatment"}
-    )
+    result = say_randomization(empty_result(), row, frame, {"permute": "treatment"})
     assert result.tests[0].p_value == 3 / 4
 
 
