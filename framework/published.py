@@ -69,6 +69,9 @@ class Compared:
         agrees: number, standard error and stars, as far as they are printed; None where
             there is no number of ours to compare.
         text: in words.
+        ours: number, stars, standard error and p value of ours, as far as they are
+            printed and rounded as printed; empty where there is no number of ours.
+        differing: which of these differ.
     """
 
     address: str
@@ -79,6 +82,8 @@ class Compared:
     difference: float | None
     agrees: bool | None
     text: str
+    ours: str = ""
+    differing: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, object]:
         """For the manifest."""
@@ -93,6 +98,8 @@ class Compared:
             "difference": self.difference,
             "agrees": self.agrees,
             "text": self.text,
+            "as_printed": self.ours,
+            "differing": list(self.differing),
         }
 
 
@@ -388,10 +395,13 @@ def _none(address: str, printed: Printed, why: str) -> Compared:
 
 
 def _scalar(address: str, printed: Printed, ours: float) -> Compared:
-    same = agrees(ours, printed.number)
-    text = _say(printed, as_printed(ours, printed.number), [] if same else ["number"])
+    off = [] if agrees(ours, printed.number) else ["number"]
+    said = as_printed(ours, printed.number)
+    text = _say(printed, said, off)
     gap = ours - float(printed.number)
-    return Compared(address, printed.text, ours, None, None, gap, same, text)
+    return Compared(
+        address, printed.text, ours, None, None, gap, not off, text, said, tuple(off)
+    )
 
 
 def _test(address: str, printed: Printed, test: Test) -> Compared:
@@ -406,7 +416,16 @@ def _test(address: str, printed: Printed, test: Test) -> Compared:
     gap = test.statistic - float(printed.number)
     text = _say(printed, ours, off)
     return Compared(
-        address, printed.text, test.statistic, None, None, gap, not off, text
+        address,
+        printed.text,
+        test.statistic,
+        None,
+        None,
+        gap,
+        not off,
+        text,
+        ours,
+        tuple(off),
     )
 
 
@@ -437,6 +456,8 @@ def _coefficient(
         row.estimate - float(printed.number),
         not off,
         _say(printed, ours, off),
+        ours,
+        tuple(off),
     )
 
 

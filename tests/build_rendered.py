@@ -489,7 +489,9 @@ def castle(path: Path) -> Path:
                 },
                 "difference": 1.16169e-05,
                 "agrees": True,
-                "text": "bacondecomp, vignette",
+                "text": "printed 0.0818 (0.0589), ours 0.0818 (0.0589): the same",
+                "as_printed": "0.0818 (0.0589)",
+                "differing": [],
             },
             {
                 "address": "main.law_year.post",
@@ -497,7 +499,10 @@ def castle(path: Path) -> Path:
                 "ours": {"estimate": 0.0693984285, "std_error": 0.0571, "stars": ""},
                 "difference": -0.0017015715,
                 "agrees": False,
-                "text": "",
+                "text": "printed 0.0711** (0.0571), ours 0.0694 (0.0571): number and "
+                "stars differ",
+                "as_printed": "0.0694 (0.0571)",
+                "differing": ["number", "stars"],
             },
         ],
     )

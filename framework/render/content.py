@@ -7,10 +7,10 @@ diagnostics, and the published numbers beside ours.
 from __future__ import annotations
 
 import math
-import re
 from statistics import median
 
-from framework.render import numbers
+from framework.glossary import SCALARS, TESTS
+from framework.render import fit_rows, numbers
 from framework.render.coefficient_rows import (
     coefficient_blocks,
     shift_blocks,
@@ -18,7 +18,6 @@ from framework.render.coefficient_rows import (
 )
 from framework.render.curves import curves_of
 from framework.render.fit_rows import (
-    SCALARS,
     design_rows,
     statistic_rows,
 )
@@ -40,6 +39,9 @@ from framework.render.table_notes import heads_of, notes_of, verdicts_of
 from framework.render.words import (
     file_stem,
 )
+
+#: A smaller difference is printed as `1.2e-05`.
+_SMALL_DIFFERENCE = 0.001
 
 
 def tables_of(run: RunFolder, heading: Heading) -> tuple[Table, ...]:
@@ -103,14 +105,12 @@ def published_table(run: RunFolder, heading: Heading) -> Table | None:
     for entry in run.published:
         if entry.address.split(".")[0] != heading.name:
             continue
-        places = _printed_decimals(entry.printed)
-        ours = numbers.fixed(entry.estimate, places)
-        if not math.isnan(entry.std_error):
-            ours += f"{entry.stars} ({numbers.fixed(entry.std_error, places)})"
+        # A run of an older version has not recorded ours as printed.
+        ours = entry.ours or numbers.plain(entry.estimate)
         agrees = {
             None: "?\u00a0nothing of ours",
             True: "✓\u00a0agrees",
-            False: "✗\u00a0differs",
+            False: f"✗\u00a0{', '.join(entry.differing) or 'differs'}",
         }[entry.agrees]
         rows.append(
             Row(
@@ -128,9 +128,10 @@ def published_table(run: RunFolder, heading: Heading) -> Table | None:
     texts = tuple(
         e.text
         for e in run.published
-        if e.text and e.address.split(".")[0] == heading.name
+        # What is beside ours says in its row what differs.
+        if e.agrees is None and e.text and e.address.split(".")[0] == heading.name
     )
-    labels = ("Printed", "Ours", "Difference", "")
+    labels = ("Printed", "Ours", "Difference", "What differs")
     return Table(
         stem=f"{file_stem(heading.name)}_published",
         title=f"{heading.title}: printed numbers beside ours",
@@ -173,18 +174,14 @@ def _empty_table(heading: Heading, notes: tuple[str, ...]) -> Table:
     )
 
 
-def _printed_decimals(printed: str) -> int:
-    """Decimals of a number as printed, so that ours is rounded alike."""
-    match = re.search(r"\d[\d,]*(?:\.(\d+))?", printed)
-    return len(match[1]) if match and match[1] else 0
-
-
 def _published_label(run: RunFolder, address: str) -> str:
     """`heading.line[.value].term[index]` in words, without the heading."""
     *path, name = address.split(".")[1:] or [address]
     term, bracket, index = name.partition("[")
-    scalars = {name: label for name, label, _ in SCALARS}
-    said = scalars.get(term) or run.label(term)
+    labels = {name: label for name, label, _ in fit_rows.SCALARS}
+    # A scalar or test of the glossary that has no words of its own is a slug.
+    known = (term in SCALARS or term in TESTS) and term not in run.labels
+    said = labels.get(term) or (spoken(term) if known else run.label(term))
     words = [spoken(path[0]), *map(run.label, path[1:])] if path else []
     return ": ".join([*([", ".join(words)] if words else []), said + bracket + index])
 
@@ -192,4 +189,5 @@ def _published_label(run: RunFolder, address: str) -> str:
 def _difference(value: float) -> str:
     if math.isnan(value):
         return ""
-    return f"{value:.1e}" if value else "0"
+    small = abs(value) < _SMALL_DIFFERENCE and value
+    return f"{value:.1e}" if small else numbers.plain(value)

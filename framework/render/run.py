@@ -198,6 +198,8 @@ class Published:
     difference: float
     agrees: bool | None
     text: str
+    ours: str
+    differing: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -707,6 +709,8 @@ def _published(entry: Mapping[str, Any]) -> Published:
         difference=_number(entry.get("difference")),
         agrees=None if agrees is None else bool(agrees),
         text=str(entry.get("text") or ""),
+        ours=str(entry.get("as_printed") or ""),
+        differing=tuple(str(what) for what in entry.get("differing") or ()),
     )
 
 

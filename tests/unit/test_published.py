@@ -129,6 +129,11 @@ def test_what_is_off_is_named(printed, words):
     (off,) = compared({"ai": printed})
     assert not off.agrees
     assert off.text.endswith(words)
+    assert all(what in words for what in off.differing)
+    assert words.count("number") + words.count("stars") + words.count("error") == len(
+        off.differing
+    )
+    assert off.ours.startswith("0.0638**")
 
 
 def test_a_number_alone_makes_no_claim_about_stars():

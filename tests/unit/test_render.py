@@ -343,7 +343,10 @@ def test_published_numbers_stand_beside_ours(folder: Path) -> None:
     assert rows["unweighted: Castle law"] == (
         "0.0818 (0.0589)", "0.0818 (0.0589)", "1.2e-05", "✓\u00a0agrees",
     )  # fmt: skip
-    assert rows["law year: Castle law"][3] == "✗\u00a0differs"
+    assert rows["law year: Castle law"] == (
+        "0.0711** (0.0571)", "0.0694 (0.0571)", "-0.0017", "✗\u00a0number, stars",
+    )  # fmt: skip
+    assert not [note for note in published.notes if note.startswith("printed")]
 
 
 def test_a_published_number_without_ours_does_not_read_as_different(
@@ -900,3 +903,26 @@ def test_what_an_instrument_is_held_against_stands_in_the_table(tmp_path: Path) 
     assert rows["Stock-Yogo value, 10% size"] == ("16.38",)
     assert rows["tF standard error"] == ("0.0672",)
     assert rows["Least squares, same sample"] == ("0.0740",)
+
+
+def test_a_printed_scalar_is_named_in_words(tmp_path: Path) -> None:
+    m = Maker(tmp_path)
+    m.column("h", "iv")
+    m.row("post", 0.1, 0.02)
+    ours = {"estimate": 24.05, "std_error": None, "stars": None}
+    entry = {
+        "address": "h.iv.kleibergen_paap_lm",
+        "printed": "20.791 [0.0000]",
+        "ours": ours,
+        "difference": 3.26,
+        "agrees": False,
+        "text": "printed 20.791 [0.0000], ours 24.051 [0.0000]: number differs",
+        "as_printed": "24.051 [0.0000]",
+        "differing": ["number"],
+    }
+    run = RunFolder.read(m.finish(published=[entry]))
+    assert _rows(tables_of(run, run.heading("h"))[1]) == {
+        "iv: kleibergen paap lm": (
+            "20.791 [0.0000]", "24.051 [0.0000]", "3.260", "✗\u00a0number",
+        ),
+    }  # fmt: skip
