@@ -29,6 +29,9 @@ MOST_FRAME_ROWS = 60
 _DATES = frozenset(
     {"cohort", "period", "base_period", "first_treated", "treated", "control"}
 )
+#: Columns of frames that hold p values: `< 0.001`, never 0.000.
+_P_VALUES = frozenset({"p", "p_value"})
+_TRUTH: Mapping[str, str] = {"True": "yes", "False": "no"}
 _FRAME_LABELS: Mapping[str, str] = {
     "n": "N",
     "n_obs": "N",
@@ -40,6 +43,8 @@ _FRAME_LABELS: Mapping[str, str] = {
     "min": "Min",
     "max": "Max",
     "median": "Median",
+    "p": "p",
+    "p_value": "p",
     "p25": "25th pct.",
     "p50": "Median",
     "p75": "75th pct.",
@@ -116,14 +121,16 @@ def diagnostic_tables(run: RunFolder, heading: Heading) -> list[Table]:
     found = [column for column in heading.columns if is_diagnostic(column)]
     for column in found:
         parts = _frames_of(run, column)
-        for name, frame in parts:
+        for number, (name, frame) in enumerate(parts, start=1):
             words = [] if len(found) == 1 else [column.line, column.value]
             words += [] if len(parts) == 1 else [name]
             words = [word for word in words if word]
             title = ", ".join([heading.title, *(run.label(spoken(w)) for w in words)])
             stem = "_".join(file_stem(word) for word in [heading.name, *words])
             table = frame_table(stem, title, frame, run.label)
-            notes = (*column.sample, *column.notes, *table.notes)
+            # What the column says of itself stands once, under its last table.
+            own = (*column.sample, *column.notes) if number == len(parts) else ()
+            notes = (*own, *table.notes)
             tables.append(
                 replace(table, notes=tuple(full_stop(note) for note in notes))
             )
@@ -284,8 +291,10 @@ def _description(column: Column) -> Frame:
 
 def _frame_cells(frame: Frame, name: str, decimals: int | None = None) -> list[Cell]:
     if not frame.is_numeric(name):
-        return [Cell(text) for text in frame.text(name)]
+        return [Cell(_TRUTH.get(text, text)) for text in frame.text(name)]
     values = frame.numbers(name)
+    if name in _P_VALUES:
+        return [Cell(numbers.p_value(value), "", "number") for value in values]
     if name in _DATES and all(value.is_integer() for value in values):
         return [Cell(f"{value:.0f}", "", "number") for value in values]
     whole = all(value == value // 1 for value in values)

@@ -905,6 +905,19 @@ def test_what_an_instrument_is_held_against_stands_in_the_table(tmp_path: Path) 
     assert rows["Least squares, same sample"] == ("0.0740",)
 
 
+def test_a_column_of_several_tables_says_its_notes_once(tmp_path: Path) -> None:
+    m = Maker(tmp_path)
+    m.column("tests", "selection", notes=["selected: SLX"])
+    m.frame("models", ["model", "selected"], [["SLX", True], ["SAR", False]])
+    m.frame("nulls", ["null", "p"], [["no lag", 0.00004], ["no errors", 0.129]])
+    run = RunFolder.read(m.finish())
+    models, nulls = tables_of(run, run.headings[0])
+    assert _rows(models) == {"SLX": ("yes",), "SAR": ("no",)}
+    assert _rows(nulls) == {"no lag": ("< 0.001",), "no errors": ("0.129",)}
+    assert models.notes == ()
+    assert nulls.notes == ("selected: SLX.",)
+
+
 def test_a_printed_scalar_is_named_in_words(tmp_path: Path) -> None:
     m = Maker(tmp_path)
     m.column("h", "iv")
