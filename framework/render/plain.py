@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from framework.render.numbers import typeset
-from framework.render.table import Cell, Table, monospaced
+from framework.render.table import Cell, Head, Table, monospaced
 
 if TYPE_CHECKING:
     from framework.render.curves import Curve
@@ -164,8 +164,20 @@ def _column_size(position: int, table: Table, texts: Sequence[str]) -> int:
         else:
             word_size = max(word_size, min(_cells(text), _WORDS))
             word_size = max(word_size, _longest(text.split()))
-    header = _longest(table.heads[-1].per_column()[position].split())
+    # A label over this column alone is not cut inside a word; wider ones have room.
+    own = [label for h in table.heads if (label := _alone(h, position))]
+    header = _longest([word for label in own for word in label.split()])
     return max(number_size, word_size, header)
+
+
+def _alone(head: Head, position: int) -> str:
+    """The label that a header row has over this column and no other."""
+    start = 0
+    for label, span in head.cells:
+        if start == position and span == 1:
+            return label
+        start += span
+    return ""
 
 
 def _fitting(sizes: Sequence[int], room: int) -> list[range]:

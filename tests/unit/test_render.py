@@ -918,6 +918,15 @@ def test_a_column_of_several_tables_says_its_notes_once(tmp_path: Path) -> None:
     assert nulls.notes == ("selected: SLX.",)
 
 
+def test_a_value_above_one_column_is_not_cut_inside_a_word(tmp_path: Path) -> None:
+    m = Maker(tmp_path)
+    for value in ("callaway_santanna", "sun_abraham", "imputation"):
+        m.column("modern", "each", value)
+        m.row("post", 0.1, 0.02)
+    text = terminal_table(RunFolder.read(m.finish()), "modern", 60)
+    assert "callaway_santanna" in text
+
+
 def test_a_printed_scalar_is_named_in_words(tmp_path: Path) -> None:
     m = Maker(tmp_path)
     m.column("h", "iv")
