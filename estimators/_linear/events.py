@@ -131,8 +131,9 @@ def event_study(
     if outside is not None:
         frames["outside_window"] = outside
         notes.append(
-            f"{len(outside)} event times outside the window have their own "
-            "coefficients (frame outside_window), not shown and not tested."
+            f"{counted(len(outside), 'event time')} outside the window estimated "
+            "beside the others, neither shown nor tested (frames/outside_window of "
+            "the run)."
         )
     null = (
         "all coefficients before treatment are 0"
