@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from framework.render import numbers
 from framework.render.run import Column, Drawing, Frame, Heading, RunFolder, spoken
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 #: Where a p value is small: drawn across the p values of draws.
 _LEVEL = 0.05
+#: Share of an axis in which a centred label would leave it.
+_EDGE = 0.15
 
 
 def density_sketches(run: RunFolder, heading: Heading) -> Iterator[Sketch]:
@@ -112,15 +114,19 @@ def _draw_density(
         rug = np.zeros_like(draws)
         axes.plot(draws, rug, "|", color=BLUE, ms=6, alpha=0.35, clip_on=False)
     axes.axvline(0, color=GREY, lw=0.8, zorder=0)
+    place = 0.0
     if line is not None:
         axes.axvline(line, color=VERMILION, lw=1.6)
+        left, right = axes.get_xlim()
+        place = (line - left) / (right - left)
         axes.annotate(
             f"our estimate {numbers.typeset(numbers.plain(line))}",
             (line, 1),
             xycoords=("data", "axes fraction"),
             xytext=(0, 3),
             textcoords="offset points",
-            ha="center",
+            # At an edge it would reach into what stands beside the axes.
+            ha="left" if place < _EDGE else "right" if place > 1 - _EDGE else "center",
             color=VERMILION,
             fontsize=8.5,
         )
@@ -130,12 +136,13 @@ def _draw_density(
         test.p_value if test else None,
         column.draws.get("p_value"),
     )
-    corner = [f"{len(values)} draws"]
+    said = f"{len(values)} draws"
     if value is not None:
         text = numbers.p_value(value)
-        corner.append(f"exact p {text if text.startswith('<') else '= ' + text}")
-    right = line is not None and line > float(np.median(draws))
-    said_in_corner(axes, "\n".join(corner), left=right)
+        said += f", exact p {text if text.startswith('<') else '= ' + text}"
+    # Above the axes, where no curve is, and on the side where our estimate is not.
+    side: Literal["left", "right"] = "left" if place > 0.5 else "right"  # noqa: PLR2004 - half
+    axes.set_title(said, loc=side, fontsize=8.5, pad=3)
     axes.set_yticks([])
     axes.set_ylim(bottom=0)
     axes.set_xlabel(
@@ -155,7 +162,8 @@ def _beside_density(axes: Plane, p_values: Sequence[tuple[float, float]]) -> Non
     other.plot(x, p, "o", color=INK, ms=2.6, mew=0, alpha=0.35)
     other.axhline(_LEVEL, color=GREY, lw=0.8, ls=(0, (4, 3)))
     other.set_ylim(0, 1)
-    other.set_yticks([0, _LEVEL, 0.5, 1], ["0", f"{_LEVEL:g}", "0.5", "1"])
+    # 0 is the axis; its label would touch that of the level.
+    other.set_yticks([_LEVEL, 0.5, 1], [f"{_LEVEL:g}", "0.5", "1"])
     other.set_ylabel("p value in the draw (dots)")
     other.spines[["top", "left"]].set_visible(False)
     # The line of our estimate and the words stay in front of the dots.

@@ -8,7 +8,7 @@ import math
 import re
 import subprocess
 import sys
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 from shutil import which
 from typing import Any
@@ -948,3 +948,30 @@ def test_a_printed_scalar_is_named_in_words(tmp_path: Path) -> None:
             "20.791 [0.0000]", "24.051 [0.0000]", "3.260", "✗\u00a0number",
         ),
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("estimate", [-0.09, 0.0, 0.021, 0.12])
+def test_words_over_random_draws_cover_nothing(estimate: float, tmp_path: Path) -> None:
+    m = Maker(tmp_path)
+    options = {"column": "estimate", "p_values": "p_value", "line": estimate}
+    plot = {"kind": "density", "frame": "draws", "title": "", "options": options}
+    m.column("placebo", "cities", plots=[{**plot, "p_value": 0.02}])
+    m.row("post", estimate, 0.02)
+    # Draws at one edge of the figure, as where a permutation keeps most treated.
+    rows = [[0.02 + 0.001 * k, 0.5] for k in range(-15, 16)]
+    m.frame("draws", ["estimate", "p_value"], rows)
+    run = RunFolder.read(m.finish())
+    (sketch,) = sketches_of(run, run.heading("placebo"))
+    figure: Any = sketch.draw()
+    axes = figure.axes[0]
+    figure.canvas.draw()
+    beside = [label for other in figure.axes for label in other.get_yticklabels()]
+    titles = [t for t in axes.get_children() if t.__class__.__name__ == "Text"]
+    boxes = [
+        text.get_window_extent()
+        for text in (*dict.fromkeys([*axes.texts, *titles]), *beside)
+        if text.get_text()
+    ]
+    assert len(boxes) == 2 + 3
+    assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
+    assert all(box.y0 > axes.bbox.y1 for box in boxes[:2])
