@@ -24,10 +24,15 @@ def run_folders(runs: Path, study: str = "") -> Iterator[Path]:
         yield from sorted(found, key=_written)
 
 
+def newest_run(runs: Path) -> Path | None:
+    """The run below `runs` that was written last, of whatever study."""
+    return max(run_folders(runs), key=_written, default=None)
+
+
 def _written(run: Path) -> tuple[str, int, str]:
     """The second in a run's name; within it, when its manifest was written."""
     second = run.name.partition("-")[0]
     return second, (run / "manifest.json").stat().st_mtime_ns, run.name
 
 
-__all__ = ["is_run", "run_folders"]
+__all__ = ["is_run", "newest_run", "run_folders"]

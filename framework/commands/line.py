@@ -221,7 +221,7 @@ def _run_verbs(verb: Verb) -> None:
 
     ui = verb("ui", "reporting:ui", "open MLflow on this machine")
     ui.add_argument("--port", type=int, default=5000)
-    ui.add_argument("--study", help="open at this study")
+    ui.add_argument("--study", help="open at this study, not at the newest run's")
     ui.add_argument("overrides", nargs="*", metavar="SETTING=VALUE")
 
     rebuild = verb("rebuild", "reporting:rebuild", "make MLflow again from runs/")

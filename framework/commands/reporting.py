@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,11 +47,17 @@ def rebuild(options: argparse.Namespace) -> int:
 def ui(options: argparse.Namespace) -> int:
     """MLflow's pages on this machine, until interrupted."""
     from framework.record.tracking import serve, view_url
+    from framework.run_folders import newest_run
 
     tracking = _tracking(_settings(options))
 
     def ready(base: str) -> None:
-        page = view_url(tracking, options.study, base=base) if options.study else base
+        page = base
+        if options.study:
+            page = view_url(tracking, options.study, base=base)
+        elif newest := newest_run(tracking.runs):
+            with suppress(StorageError):  # it was run with tracking=none
+                page = view_url(tracking, newest.parent.name, base=base)
         printing.out(f"MLflow is at {page} (ctrl-c ends it)")
 
     return serve(tracking, port=options.port, ready=ready, waits=printing.log)
