@@ -16,6 +16,7 @@ from bench.double_ml_simulation import (
     COLUMNS,
     FIRST,
     INFORMED,
+    KNOWN,
     PAGE,
     estimated,
     methods,
@@ -78,6 +79,14 @@ def test_the_final_stage_is_right_where_the_curve_is_known(
         assert row["errors"] == pytest.approx(row["bias"] / error)
         # Below a sixth of what least squares is off by, chance aside.
         assert abs(row["bias"]) < 0.05 + 2 * error, method
+
+
+def test_intervals_cover_where_the_curve_is_known(stored: pd.DataFrame) -> None:
+    found = summary(stored).set_index(["method", "learner"])
+    row = found.loc[(KNOWN, INFORMED[KNOWN][1])]
+    # From a thousand panels on coverage is known to 0.7 points, and is gated.
+    assert row["panels"] >= 1_000
+    assert abs(row["coverage"] - 0.95) <= 0.025
 
 
 def test_a_new_method_is_added_to_the_panels_that_are_there(
