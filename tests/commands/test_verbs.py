@@ -568,7 +568,8 @@ def test_the_glossary_page_is_current():
     assert "`att`" in page
 
 
-def test_the_page_on_commands_has_every_verb(capsys):
+def test_the_page_on_commands_has_every_verb(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")  # what the terminal has is the user's
     with pytest.raises(SystemExit):
         main(["--help"])
     verbs = [line.split()[0] for line in out(capsys).splitlines()
