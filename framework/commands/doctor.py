@@ -428,7 +428,7 @@ def _store(chosen: Settings) -> Iterator[Finding]:
     if not chosen.tracking.enabled:
         yield Finding("ok", "MLflow", "tracking is off; estimand rebuild catches up")
         return
-    from framework.record.store_place import TrackingConfig
+    from framework.record.store_place import TrackingConfig, masked
 
     tracking = TrackingConfig(chosen.runs, **chosen.tracking.model_dump())
     if tracking.is_server:
@@ -447,7 +447,7 @@ def _store(chosen: Settings) -> Iterator[Finding]:
     if tried.error:
         fix = "estimand rebuild makes it again from runs/"
         fix = fix if tracking.is_ours else "is the database there, and its password?"
-        says = f"the store can't be opened: {_masked(tried.error)}"
+        says = f"the store can't be opened: {masked(tried.error)}"
         yield Finding("fail", "MLflow", says, fix)
         return
     have, head = tried.value
@@ -465,7 +465,9 @@ def _server(address: str) -> Finding:
     from urllib.error import URLError
     from urllib.request import urlopen
 
-    shown = _masked(address)
+    from framework.record.store_place import masked
+
+    shown = masked(address)
     if not address.startswith(("http://", "https://")):
         return Finding("ok", "MLflow", f"{shown} is asked when a run is shown")
     try:
@@ -474,8 +476,3 @@ def _server(address: str) -> Finding:
     except (URLError, OSError) as error:
         fix = "start it, or tracking=local; results are safe in runs/ either way"
         return Finding("fail", "MLflow", f"{shown} does not answer: {error}", fix)
-
-
-def _masked(text: str) -> str:
-    """Without the password of an address."""
-    return re.sub(r"//([^/:@\s]+):[^@\s]+@", r"//\1:***@", text)

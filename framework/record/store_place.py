@@ -81,5 +81,5 @@ def local_folder(uri: str) -> Path | None:
 
 
 def masked(text: str) -> str:
-    """A URI without its password."""
-    return re.sub(r"(://[^/\s:@]+):[^/\s@]+@", r"\1:***@", text)
+    """A text without the passwords of its URIs; one may hold a slash."""
+    return re.sub(r"(://[^/\s:@]+):[^\s@]+@", r"\1:***@", text)

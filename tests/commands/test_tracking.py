@@ -22,7 +22,7 @@ from framework.record import Column, tracking, write_run
 from framework.record.as_runs import VIEW
 from framework.record.shown import METRICS, MOST_VARYING, PARAMETERS
 from framework.record.storage import exclusive
-from framework.record.store_place import TrackingConfig
+from framework.record.store_place import TrackingConfig, masked
 from framework.record.tracking import rebuild, serve, sync, view_url
 from tests.build_run import build_cell, build_estimation, build_run
 from tests.real_command import free_port, patience
@@ -610,6 +610,17 @@ def test_a_port_that_is_taken_is_said(runs):
 def test_no_such_port_is_said(runs, port):
     with pytest.raises(SpecError, match="is no port"):
         serve(TrackingConfig(runs), port=port)
+
+
+@pytest.mark.parametrize("password", ["simple", "with/slash", "with:colon"])
+def test_no_text_shows_a_password(password):
+    said = f"no answer of postgresql://paper:{password}@host:5432/runs, http://[::1]:80"
+    assert masked(said) == (
+        "no answer of postgresql://paper:***@host:5432/runs, http://[::1]:80"
+    )
+    assert masked("http://127.0.0.1:5000/#/experiments") == (
+        "http://127.0.0.1:5000/#/experiments"
+    )
 
 
 @pytest.mark.slow
