@@ -417,8 +417,9 @@ def test_a_worker_that_cannot_say_where_it_was_is_not_waited_for_long(
     store: Store, crew: Processes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(processes_module, "_STACK_SECONDS", 0.1)
+    monkeypatch.setattr(processes_module, "WHERE_ARE_YOU", 0)  # it is never asked
     mark = tmp_path / "mark"
-    limited(crew, monkeypatch, mark, lambda pid: os.kill(pid, signal.SIGSTOP))
+    limited(crew, monkeypatch, mark)
     job = a_job("slow", do="sleep", seconds=1e6, mark=str(mark))
     slow = execute([job], store, crew)["slow"]
     assert code(slow) == "W03"
