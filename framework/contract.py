@@ -168,6 +168,7 @@ class Treatment:
         moderators: with `interact`, the moderator's own columns (a number, or a 0/1
             column for every group but the first), in the order of the products; none
             where the study leaves the main effect out.
+        first_group: name of that first group; empty for a moderator that is a number.
         cohort: first treated period per row (float, `inf` = never treated), absorbing
             treatments in panels only.
         anticipation: periods of allowed anticipation.
@@ -183,6 +184,7 @@ class Treatment:
     cohort: str | None = None
     anticipation: int = 0
     series: pd.DataFrame | None = None
+    first_group: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,6 +79,7 @@ class Sample:
         n_given: rows of the request.
         mediators: (n, m) values, none outside mediation; `mediator_terms` their names.
         seen: (n,) 1 where the outcome is observed; elsewhere `outcome` is 0.
+        first_group: name of the group that has no moderator column of its own.
     """
 
     kind: Kind
@@ -109,6 +110,7 @@ class Sample:
     mediators: Floats
     mediator_terms: tuple[str, ...]
     seen: Floats
+    first_group: str = ""
 
     @property
     def n(self) -> int:
@@ -139,9 +141,10 @@ class Sample:
                 fix="interact: {with: column}",
                 path="model.estimand",
             )
-        if len(terms) > 1:
+        if len(terms) > 1 or self.first_group:
             rest = 1.0 - values.sum(axis=1, keepdims=True)
-            return ("the first group", *terms), np.column_stack([rest, values])
+            every = (self.first_group or "the first group", *terms)
+            return every, np.column_stack([rest, values])
         levels = np.unique(values[:, 0])
         if len(levels) > MOST_GROUPS:
             raise SpecError(
@@ -349,6 +352,7 @@ def _plain(request: Request, kind: Kind, transform: Transform) -> Sample:
         ),
         mediator_terms=tuple(_name(request, m) for m in mediators),
         seen=seen.astype(np.float64),
+        first_group=treatment.first_group,
     )
     return _grouped(_with_effects(sample, request, transform), request)
 

@@ -215,6 +215,7 @@ def _interact(
         sides[label] = values
     else:
         levels = sorted(series.unique(), key=str)
+        roles.first_group = f"{label}={levels[0]}" if spec.main_effect else ""
         for level in levels[spec.main_effect :]:  # alone, every level has a product
             sides[f"{label}={level}"] = (series == level).to_numpy(dtype="float64")
     if not spec.main_effect:
@@ -401,6 +402,7 @@ def _request(
             columns=tuple(alias[n] for n in roles.treatment),
             judged=tuple(alias[n] for n in (interactions or roles.treatment)),
             moderators=tuple(alias[n] for n in moderators),
+            first_group=roles.first_group,
             cohort=alias[roles.cohort] if roles.cohort else None,
             anticipation=model.treatment.anticipation if model.treatment else 0,
             series=None if roles.replaced else _series(work, assigned, unit, ids),

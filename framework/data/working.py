@@ -117,6 +117,7 @@ class Roles:
     places: list[str] = field(default_factory=list)
     moderator: str | None = None
     main_effects: list[str] = field(default_factory=list)  # controls nobody wrote
+    first_group: str = ""
     replaced: bool = False  # other columns than the assigned stand for the treatment
     weights: str | None = None
     cohort: str | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 
 from estimators.double_ml import DoubleMl
+from framework import run
 from framework.contract import Request
 from framework.errors import EstimandError
 from tests.build_double import panel, panel_request, request, rows
@@ -128,3 +130,39 @@ def test_a_moderator_of_two_values_that_is_centred_makes_two_groups() -> None:
     few[:3] = 1.0
     made = moderated(request("plr", data), few - few.mean())
     assert "M01" in problems(made)
+
+
+def test_groups_of_words_are_all_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = rows(900)
+    word = np.where(
+        data["x3"] > 0.5, "rich", np.where(data["x3"] < -0.5, "poor", "mid")
+    )
+    half = np.where(data["x3"] > 0, "upper", "lower")
+    data.assign(word=word, half=half).to_csv("rows.csv", index=False)
+    Path("study.yaml").write_text(
+        """
+study: words
+data: {source: rows.csv}
+model:
+  outcome: y
+  treatment: {column: d, kind: dose}
+  controls: [x1, x2, x3]
+  interact: word
+  estimand: by_group
+  inference: hetero
+  estimator: {double_ml: {learner: linear, folds: 3, repetitions: 1}}
+checks:
+  main: {all: {}, two: {interact: half}}
+""",
+        encoding="utf-8",
+    )
+    done = run("study.yaml", "executor=inline", report=False, track=False)
+    table = done.result("main.all").coefficients
+    assert list(table["group"]) == ["word=mid", "word=poor", "word=rich"]
+    # The effect is 0.5 in all of them, and three errors wide at most.
+    assert ((table["estimate"] - 0.5).abs() < 3 * table["std_error"]).all()
+    two = done.result("main.two").coefficients
+    assert list(two["group"]) == ["half=lower", "half=upper"]
