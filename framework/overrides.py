@@ -34,6 +34,15 @@ from framework.spec.lines import value_name
 STUDY = ("data", "model", "checks", "seed")
 
 
+#: What lines of a study have, and the command line does not.
+_EDITS = ("add", "remove", "only", "without")
+_EDITS_FIX = (
+    "add, remove, only and without belong to a line of the study "
+    "(checks: {heading: {line: {each: {add.controls: [a, b]}}}}); here write the whole "
+    "list: model.controls=[a,b]"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class StudyOverride:
     """A change of the study from the command line or from a named sweep.
@@ -326,6 +335,8 @@ def _check_key(sign: str, key: str) -> None:
         fix = f"{key.replace('/', '.')}=…"
         raise SpecError("X15", f"'{key}' is no path", fix=fix, path=key)
     steps = key.split(".")
+    if steps[0] == "model" and steps[1:2] and steps[1] in _EDITS:
+        raise SpecError("X17", f"'{key}' is no path", fix=_EDITS_FIX, path=key)
     if "_target_" in steps:
         raise SafetyError("X05", "`_target_`", fix="name a registered plugin", path=key)
     if not all(step.strip() for step in steps):
@@ -363,7 +374,9 @@ def _unknown_root(key: str) -> Problem | None:
     else:
         what = f"'{key}' is neither of the study nor a setting"
         fix = did_you_mean(_root(key), [*STUDY, *settings])
-        if not fix.startswith("did"):
+        if _root(key) in _EDITS:
+            fix = _EDITS_FIX
+        elif not fix.startswith("did"):
             fix = f"model.{key}=… if it is a field of the model; {fix}"
     return Problem(Phase.SPEC, "X17", what, fix=fix, path=key)
 

@@ -125,7 +125,10 @@ def _traced(run: RunFolder, address: str, places: list[Stands]) -> dict[str, Any
     from framework.record import read_resolved
 
     # A line that is summed up over its values has their study, data, code and run.
-    of_it = [c for c in run.columns if f"{c.address}.".startswith(f"{address}.")]
+    # Names of values may hold dots: `grid.1` is not summed up over `grid.1.5`.
+    of_it = [c for c in run.columns if c.address == address] or [
+        c for c in run.columns if f"{c.address}.".startswith(f"{address}.")
+    ]
     column = of_it[0]
     asked = read_resolved(run.path)[column.address]
     model = _model(column, asked)

@@ -139,3 +139,12 @@ def test_the_record_holds_the_changes_of_a_named_sweep_and_no_setting(small):
     assert recorded("model.controls=[],[x1]") == (changes, first)
     named.write_text('overrides: ["model.controls=[],[x2]"]\n', "utf-8")
     assert recorded("sweep=mine")[1] != first
+
+
+def test_a_value_whose_name_begins_another_is_traced_itself(small):
+    code, values, _ = sweep(small, "model.sample.late=time >= 2001.5,time >= 2001")
+    assert (code, values) == (0, ["time >= 2001.5", "time >= 2001"])
+    assert main(["trace", "grid:sweep.grid.time >= 2001", "--json"]) == 0
+    [traced] = json.loads(small.capture.readouterr().out)
+    assert traced["model"]["formula"].startswith("y ~ d")
+    assert traced["run"]["fingerprint"]

@@ -196,7 +196,7 @@ def test_a_sweep_is_one_call_with_all_jobs_and_leaves_nothing_behind(
         [
             "model.estimator=twfe,event_study",
             "model.controls=[l_income],[l_income,l_prisoner]",
-            "model.only.地区=东部",
+            "model.sample.地区=东部",
             "model.sample.late=year >= 2005",
             "executor.workers=2",
         ]
@@ -211,7 +211,7 @@ def test_a_sweep_is_one_call_with_all_jobs_and_leaves_nothing_behind(
         "event_study.l_income",
         "event_study.l_income+l_prisoner",
     ]
-    assert jobs[0].changes["model.only.地区"] == ("东部", "东部")
+    assert jobs[0].changes["model.sample.地区"] == ("东部", "东部")
     assert jobs[0].changes["model.sample.late"] == ("year >= 2005", "year >= 2005")
     assert [each.value for each in launched] == [1, None, 3, 4]
     assert [type(each.error) for each in launched if each.error] == [ZeroDivisionError]

@@ -128,11 +128,11 @@ def test_a_sweep_has_named_values(text, values, names):
     assert names_of(text) == names
 
 
-def test_every_is_a_sweep_whose_values_the_data_know():
-    (override,) = split(["model.without.sid=every"]).study
+def test_every_is_a_sweep_whose_values_the_study_knows():
+    (override,) = split(["model.fixed_effects=every"]).study
     assert override.every
     assert override.is_sweep
-    assert expand([override])[0].texts == ("model.without.sid=every",)
+    assert expand([override])[0].texts == ("model.fixed_effects=every",)
 
 
 @pytest.mark.parametrize(
@@ -176,6 +176,9 @@ def test_every_is_a_sweep_whose_values_the_data_know():
         ("model.x=" + "[" * 40 + "]" * 40, "X03", "SAFETY", "nesting"),
         ("outcome=y", "X17", "SPEC", "model.outcome"),
         ("modle.outcome=y", "X17", "SPEC", "did you mean 'model'"),
+        ("add.controls=[a]", "X17", "SPEC", "belong to a line of the study"),
+        ("model.add.controls=a,b", "X17", "SPEC", "write the whole list"),
+        ("model.without.sid=every", "X17", "SPEC", "belong to a line of the study"),
         ("hydra.verbose=true", "X17", "SPEC", "fixed"),
         ("hydra/launcher=basic", "X17", "SPEC", "fixed"),
         ("tracking=sever", "X01", "SPEC", "did you mean 'server'"),
