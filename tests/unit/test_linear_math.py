@@ -192,3 +192,14 @@ def test_a_coefficient_without_variance_takes_one_from_the_rank() -> None:
     F, rank = wald(np.array([0.0, 1.0]), np.diag([0.0, 1.0]))
     assert rank == 1
     assert np.isnan(F)
+
+
+def test_nearly_collinear_influence_is_matched_in_full():
+    # A correlation of 0.9995: the second direction is small, and is no noise.
+    rng = np.random.default_rng(3)
+    common = rng.normal(size=200)
+    psi = np.column_stack([common, common + 0.03 * rng.normal(size=200)])
+    wanted = np.array([[2.0, 0.3], [0.3, 1.0]])
+    found = match_covariance(psi, psi.T @ psi, wanted)
+    # a condition number of about 4,000
+    assert found.T @ found == pytest.approx(wanted, rel=1e-8)

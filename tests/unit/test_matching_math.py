@@ -258,3 +258,18 @@ def test_the_best_bound_has_the_least_variance():
             assert 1 / (ours * (1 - ours)) <= limit * (1 + 1 / len(kept))
             assert (1 / (left * (1 - left))).min() >= limit * (1 - 1 / len(kept))
     assert len(kept) == len(e)  # the second: nothing to trim
+
+
+def bound_of(e: np.ndarray, alpha: float) -> float:
+    """The variance bound of the rows that are kept (Crump et al. 2009, equation 8)."""
+    kept = np.minimum(e, 1 - e) >= alpha
+    return float((1 / (e * (1 - e)))[kept].sum() / kept.sum() ** 2)
+
+
+def test_the_best_bound_is_the_least_among_equal_scores():
+    rng = np.random.default_rng(11)
+    for _ in range(50):
+        e = np.round(np.clip(rng.beta(0.4, 0.4, size=30), 0.02, 0.98), 2)
+        least = min(bound_of(e, alpha) for alpha in np.minimum(e, 1 - e))
+        # sums of 30 numbers in two orders
+        assert bound_of(e, best_bound(e)) == pytest.approx(least, rel=1e-12)

@@ -461,3 +461,10 @@ def test_nothing_to_compare():
     data = adoption(sizes={4.0: 10, np.inf: 12})
     late = data[data.time >= 4]
     assert refusal(late)[0] == {"E05"}
+
+
+def test_the_test_of_cells_before_treatment_has_no_treated_cell():
+    found = estimate(adoption(), {"base_period": "varying"})
+    (test,) = [t for t in found.tests if t.name == "joint_pretrend_cells"]
+    # Cohorts of periods 4, 6 and 7: every period from the second up to the one before.
+    assert test.df.split(",")[0] == str(2 + 4 + 5)

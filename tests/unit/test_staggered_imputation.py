@@ -369,3 +369,17 @@ def test_always_treated_units_are_refused_or_dropped():
         estimate(data, Imputation(always_treated="drop")).coefficients,
         estimate(data[data["first"] != 1]).coefficients,
     )
+
+
+def test_treated_rows_begin_with_the_first_treated_period():
+    data = adoption()
+    found = estimate(data).scalars["n_treated_obs"]
+    assert found == (data.time >= data["first"]).sum()
+
+
+@pytest.mark.parametrize(("last", "late"), [(9.0, False), (10.0, True)])
+def test_units_may_anticipate_a_treatment_after_the_data(last, late):
+    # Eight periods, anticipation of one: the eighth is anticipated by those of period 9.
+    data = adoption(sizes={4.0: 9, last: 8, np.inf: 15})
+    said = estimate(data, anticipation=1).notes
+    assert any("after the last period" in note for note in said) is late

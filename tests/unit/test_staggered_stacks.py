@@ -535,3 +535,16 @@ def test_effects_are_measured_from_the_period_before_anticipation():
     assert (problem.code, problem.fix) == ("E02", "estimator.window: [-2, 2]")
     early = estimate(adoption(periods=10), LpDid(), anticipation=1)
     assert early.plots[0].options["reference"] == -2
+
+
+def test_a_unit_that_anticipates_inside_the_window_is_no_control():
+    # The window of cohort 4 ends in period 6, which units of period 7 anticipate.
+    data = adoption(sizes={4.0: 9, 7.0: 8, np.inf: 12})
+    found, never = (
+        estimate(data, Stacked(window=(-2, 2), controls_are=who), anticipation=1)
+        for who in ("not_yet_treated", "never_treated")
+    )
+    pd.testing.assert_frame_equal(rows(found, "att"), rows(never, "att"))
+    later = estimate(data, Stacked(window=(-2, 2)))
+    only = estimate(data, Stacked(window=(-2, 2), controls_are="never_treated"))
+    assert rows(later, "att").estimate.iloc[0] != rows(only, "att").estimate.iloc[0]
