@@ -54,7 +54,10 @@ def always_treated(request: Request) -> tuple[str, ...]:
         if held
         else "what sets them apart from the others counts as the effect"
     )
-    said = f"Always treated: {always} of {units} units have no untreated period in the "
+    have = "has" if always == 1 else "have"
+    said = (
+        f"Always treated: {always} of {units} units {have} no untreated period in the "
+    )
     fix = "Leave them out with `without`, or see the event study."
     return (f"{said}sample; {why}. {fix}",)
 

@@ -13,7 +13,12 @@ from estimators._linear.design import label
 from estimators._math.projection import Floats
 from estimators._sensitivity.choice import name_of
 from estimators._sensitivity.events import one_way
-from framework.errors import DataError, IdentificationError, NumericalError
+from framework.errors import (
+    DataError,
+    IdentificationError,
+    NumericalError,
+    counted,
+)
 from framework.result import COEFFICIENT_COLUMNS, Plot, Result, Test
 
 if TYPE_CHECKING:
@@ -184,7 +189,8 @@ def _notes(frame: pd.DataFrame, test: Test, of: Estimator) -> Iterator[str]:
     yield (
         f"Shares of {len(frame)} bins that parallel trends, as {name_of(of)} uses them, "
         f"imply for the treated without treatment: they sum to "
-        f"{frame['estimate'].sum():.4g}, {len(below)} are negative."
+        f"{frame['estimate'].sum():.4g}, "
+        f"{counted(len(below), 'of them is', 'of them are')} negative."
     )
     if test.p_value is None:
         return

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from estimators.restrictions._scores import Link, Scores
 from estimators.restrictions._subjects import Subjects
 from framework.contract import Candidates
+from framework.errors import counted
 from framework.result import Plot
 
 if TYPE_CHECKING:
@@ -100,7 +101,8 @@ def _notes(
         )
     if found.late:
         notes.append(
-            f"{found.late:,} of the rows lie after the first adoption: covariates of "
+            f"{found.late:,} of the rows {'lies' if found.late == 1 else 'lie'} "
+            "after the first adoption: covariates of "
             "those may carry the effect (level: unit takes them from before)"
         )
     worst = frames["balance"]["difference_after"].abs()
@@ -109,8 +111,8 @@ def _notes(
         count = int(far.sum())
         verb = "differs" if count == 1 else "differ"
         notes.append(
-            f"after {what} {count} of {len(worst)} covariates {verb} by more than 0.1 "
-            f"standard deviations, at most by {np.nanmax(worst):.2f}"
+            f"after {what} {count} of {counted(len(worst), 'covariate')} {verb} by "
+            f"more than 0.1 standard deviations, at most by {np.nanmax(worst):.2f}"
         )
     return notes
 
@@ -166,8 +168,8 @@ def _overlap(told: Matched) -> pd.DataFrame:
     edges = np.linspace(score.min(), score.max(), _BINS + 1)
 
     def shares(rows: Flags, w: Floats) -> Floats:
-        counted, _ = np.histogram(score[rows], edges, weights=w[rows])
-        return np.asarray(counted / counted.sum())
+        held, _ = np.histogram(score[rows], edges, weights=w[rows])
+        return np.asarray(held / held.sum())
 
     ones = np.ones(len(score))
     return pd.DataFrame(

@@ -261,7 +261,8 @@ def _absorbing(
     note = (
         f"{counted(len(gaps), f'{one} has', f'{many} have')} no row just before they are "
         "first seen treated "
-        f"({', '.join(gaps[:_SHOWN])}): their first treated period is the first "
+        f"({', '.join(gaps[:_SHOWN])}{', …' * (len(gaps) > _SHOWN)}): "
+        f"their first treated period is the first "
         "observed one; give treatment.first_treated to be exact"
     )
     finished = _finish(panel, spec, label, cohort, (note,) if gaps else ())

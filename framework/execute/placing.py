@@ -76,6 +76,15 @@ def drawn(
         yield source
 
 
+def all_alike(paths: np.ndarray[Any, Any], blocks: Sequence[Sequence[int]]) -> bool:
+    """Whether no draw can differ from the data: every block has one path only.
+
+    Args:
+        paths, blocks: as in `drawn`.
+    """
+    return all(len(set(paths[list(block)].tolist())) <= 1 for block in blocks)
+
+
 def _place(block: _Block, source: np.ndarray[Any, Any]) -> None:
     """Draw for every row of `source`: the shuffle of Fisher and Yates, movers only."""
     import numpy as np

@@ -13,6 +13,7 @@ from framework.data.treatment import Assigned
 from framework.errors import (
     DataError,
     SpecError,
+    counted,
 )
 from framework.execute import placing
 from framework.panel import Panel
@@ -97,6 +98,16 @@ def places_drawn(
     paths = np.arange(len(units))
     if cohort is not None:
         paths = np.unique(cohort, return_inverse=True)[1]
+    within = draws.get("within")
+    if within is not None and placing.all_alike(paths, blocks):
+        raise DataError(
+            "X24",
+            f"draws.within: in every '{within}' all units are treated alike, so that "
+            "no draw differs from the data",
+            why="The p value of the only assignment is 1, whatever the effect is.",
+            fix="coarser blocks, or none",
+            path="draws.within",
+        )
     yield from placing.drawn(paths, blocks, int(draws["times"]), seed)
 
 
@@ -154,6 +165,8 @@ def blocks_within(
     within: Any, panel: Panel, units: list[Any], by: str | None = None
 ) -> list[list[int]]:
     """Positions of units that may swap paths: those alike in `within`."""
+    import pandas as pd
+
     if within is None:
         return [list(range(len(units)))]
     frame = panel.frame
@@ -175,6 +188,16 @@ def blocks_within(
             )
         held = frame.groupby(carrier)[within].first()
         values = [held.loc[u] for u in units]
+    lost = [u for u, missing in zip(units, pd.isna(values), strict=True) if missing]
+    if lost:
+        raise DataError(
+            "D01",
+            f"draws.within: '{within}' is missing in {counted(len(lost), 'unit')} of the "
+            f"sample (first: {lost[0]})",
+            why="A unit without a block could exchange its treatment with nobody.",
+            fix="a sample restriction, sample.blocks: {complete: [COLUMN]}",
+            path="draws.within",
+        )
     blocks: dict[Any, list[int]] = {}
     for index, value in enumerate(values):
         blocks.setdefault(value, []).append(index)

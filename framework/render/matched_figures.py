@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from framework.errors import counted
 from framework.render.plotted import called, plotted, stem_of
 from framework.render.run import Frame, Heading, RunFolder
 from framework.render.style import (
@@ -42,8 +43,8 @@ def balance_sketches(run: RunFolder, heading: Heading) -> Iterator[Sketch]:
         yield Sketch(
             stem=stem_of(heading, column, plot.frame),
             caption=f"{heading.title}, {called(run, column)}: {plot.title}",
-            description=f"{len(names)} covariates; largest standardised difference "
-            f"after matching {worst:.2f}",
+            description=f"{counted(len(names), 'covariate')}; largest standardised "
+            f"difference after matching {worst:.2f}",
             draw=partial(
                 _draw_balance, str(plot.options["what"]), names, before, after
             ),

@@ -339,6 +339,23 @@ def empty_result() -> Any:
     return Result(pd.DataFrame())
 
 
+def test_blocks_that_can_move_nobody_are_refused(cell: Any) -> None:
+    data = panel()
+    data["same"] = data["first"]
+    with pytest.raises(EstimandError, match="in every 'same' all units are") as caught:
+        cell(data, {}, permute="treatment", times=19, within="same")
+    assert caught.value.problems[0].code == "X24"
+    assert caught.value.problems[0].path == "draws.within"
+
+
+def test_units_without_a_block_are_refused(cell: Any) -> None:
+    data = panel()
+    data.loc[data.unit == "u03", "block"] = None
+    with pytest.raises(EstimandError, match="'block' is missing in 1") as caught:
+        cell(data, {}, permute="treatment", times=19, within="block")
+    assert caught.value.problems[0].code == "D01"
+
+
 def test_permutations_are_compared_by_estimate_where_that_is_asked(cell: Any) -> None:
     model = {"inference": {"cluster": "unit"}}
     asked = {"permute": "treatment", "times": 99}

@@ -49,6 +49,13 @@ def test_each_draw_is_a_permutation_within_blocks() -> None:
         assert (np.sort(found[:, block], axis=1) == block).all()
 
 
+def test_blocks_in_which_all_are_treated_alike_move_nobody() -> None:
+    paths = np.array([0, 1, 0, 1])
+    assert placing.all_alike(paths, [[0, 2], [1, 3]])
+    assert placing.all_alike(paths, [[0], [1], [2], [3]])
+    assert not placing.all_alike(paths, [[0, 1], [2], [3]])
+
+
 @pytest.mark.parametrize("paths", [[0], [0, 0, 0], []])
 def test_nobody_to_move(paths) -> None:
     found = drawn(paths, [range(len(paths))] if paths else [], 4)
