@@ -53,6 +53,8 @@ class Side:
     ours: dict[str, Any]
     difference: float | None
     agrees: bool | None
+    differing: list[str]
+    as_printed: str
     text: str
 
     @property
