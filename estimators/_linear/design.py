@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 #: coverage of a nominal 95 % interval: 28 % with one treated of 40, 68 % with two,
 #: 88 % with five, 94 % with twenty.
 FEW_TREATED, SOME_TREATED = 5, 20
+_TOO_RARELY = (
+    "With so few treated the interval covers far too rarely (28 % with one, 68 % with "
+    "two, where it says 95 %)."
+)
 #: Below it Driscoll-Kraay errors come with a warning. Measured coverage of nominal 95 %
 #: intervals (50 units, staggered treatment, errors that persist with rho = .5): .85 with
 #: 10 periods, .83 with 30, .87 with 50, .89 with 200; clustered by unit .95 to .98.
@@ -546,11 +550,18 @@ def _few_clusters(request: Request, design: Design, fewest: int) -> Iterator[Pro
             ).problems
 
 
-def treated_groups(design: Design) -> tuple[int, int, str]:
-    """Treated and all groups whose number carries inference, and what they are."""
+def treated_groups(design: Design, among: Flags | None = None) -> tuple[int, int, str]:
+    """Treated and all groups whose number carries inference, and what they are.
+
+    Args:
+        design: the estimation.
+        among: count the treated in these rows (n,) only.
+    """
     if design.treatment is None:
         return 0, 0, "rows"
     on = design.treatment != 0
+    if among is not None:
+        on &= among
     if design.clusters:
         smallest = min(design.clusters, key=lambda f: _occupied(f.codes, on))
         return _occupied(smallest.codes, on), smallest.n_levels, "clusters"
@@ -579,16 +590,52 @@ def _few_treated(request: Request, design: Design, fewest: int) -> Iterator[Prob
             ).problems
         return
     # With few groups in all, I05 has spoken.
-    if treated < FEW_TREATED and of >= fewest:
+    if of < fewest:
+        return
+    if treated < FEW_TREATED:
         yield from IdentificationError(
             "I08",
             f"{counted(treated, f'treated {what[:-1]}')} of {of} (fewer than {FEW_TREATED})",
-            why="With so few treated the interval covers far too rarely (28 % with "
-            "one, 68 % with two, where it says 95 %).",
-            fix="inference: {ferman_pinto: …}, draws: {permute: treatment, times: 500}, "
-            "or a synthetic control",
+            why=_TOO_RARELY,
+            fix="inference: {ferman_pinto: …}, a synthetic control, or the p value of "
+            "draws: {permute: treatment, times: 500} with this acknowledged",
             acknowledge="few_treated",
         ).problems
+        return
+    for where, rows in _sides(request, design):
+        held, _, what = treated_groups(design, rows)
+        if held < FEW_TREATED:
+            yield from IdentificationError(
+                "I08",
+                f"{counted(held, f'treated {what[:-1]}')} of {treated} where {where} "
+                f"(fewer than {FEW_TREATED})",
+                why=_TOO_RARELY,
+                fix="a moderator that more of the treated share, or the p value of "
+                "draws: {permute: treatment, times: 500} with this acknowledged",
+                path="model.interact",
+                acknowledge="few_treated",
+            ).problems
+
+
+def _sides(request: Request, design: Design) -> Iterator[tuple[str, Flags]]:
+    """What interactions compare: rows (n,) of each group of treated, and its name.
+
+    Nothing where a moderator is no group: it has more than two values where treated.
+    """
+    on = design.treatment != 0
+    products = [r for r in design.regressors if r.estimand == "interaction"]
+    ends = {r.term: np.unique(r.values[on]) for r in products}
+    if not products or any(len(values) != 2 for values in ends.values()):  # noqa: PLR2004 - the two groups of a 0/1 moderator
+        return
+    first = np.ones(design.n, dtype=bool)
+    for product in products:
+        low, high = ends[product.term]
+        yield f"'{product.term}' is {high:g}", product.values == high
+        first &= product.values == low
+    # Without the main effect the product is no difference to the others.
+    if request.treatment is not None and request.treatment.moderators:
+        lowest = ", ".join(f"'{r.term}' is {ends[r.term][0]:g}" for r in products)
+        yield lowest, first
 
 
 def _notes(design: Design, inference: str) -> list[str]:

@@ -286,12 +286,13 @@ def _each_draw(
         steps = apply_steps(again, data, frozenset(job.protected) | keys)
         return build(steps, data, model, estimator, seed).request
 
-    def redrawn(
-        panel: Panel, reassign: Reassignment | None = None, seed: int = seed
-    ) -> Callable[[], Request]:
-        return lambda: (
-            build(panel, data, model, estimator, seed, reassign=reassign).request
-        )
+    def redrawn(panel: Panel, seed: int = seed) -> Callable[[], Request]:
+        return lambda: build(panel, data, model, estimator, seed).request
+
+    def permuted(panel: Panel, reassign: Reassignment | None = None) -> Request:
+        # A draw in which few are treated, by chance, is one of the law like all others.
+        drawn = build(panel, data, model, estimator, seed, reassign=reassign).request
+        return replace(drawn, acknowledge=drawn.acknowledge | {"few_treated"})
 
     if regroups(draws):
         column = str(draws["permute"])
@@ -299,7 +300,7 @@ def _each_draw(
         blocks = blocks_within(draws.get("within"), panel, regrouped.units_of(panel))
         panels = regrouped.regrouped(panel, column, draws, blocks, seed, named)
         for draw, moved in enumerate(panels):
-            yield draw, redrawn(moved)
+            yield draw, partial(permuted, moved)
         return
     if "permute" in draws:
         _refuse_if_treatment_is_used_elsewhere(data, model)
@@ -307,7 +308,7 @@ def _each_draw(
         for draw, reassign in enumerate(
             reassignments(draws, panel, plain.request, seed, named, model)
         ):
-            yield draw, redrawn(panel, reassign)
+            yield draw, partial(permuted, panel, reassign)
         return
     if "resplit" in draws:
         for draw in range(_times(draws, "splits")):

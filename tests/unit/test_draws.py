@@ -246,6 +246,20 @@ def test_a_draw_that_a_control_absorbs_has_no_number(cell: Any) -> None:
     assert lost.std_error.isna().all()
 
 
+@pytest.mark.parametrize("estimator", ["twfe", {"twfe": {"leads": [1]}}])
+def test_draws_in_which_few_are_treated_are_draws(cell: Any, estimator: Any) -> None:
+    data = panel()
+    # Six of twelve treated units and three of twelve others: about 4.5 in a draw.
+    number = data["unit"].str[1:].astype(int)
+    data["m"] = (number % 4 < 2) & (number < 12) | (number % 8 == 3)
+    data["m"] = data["m"].astype(int)
+    model = {"interact": "m", "estimator": estimator, "acknowledge": []}
+    found = cell(data, model, permute="treatment", times=40)
+    # In one the moderator is 1 for no treated unit: that one has no number.
+    assert found.draws["estimate"].isna().sum() <= 1
+    assert not any("fewer than" in note for note in found.result.notes)
+
+
 def test_draws_are_seeded_and_a_longer_run_begins_with_the_shorter(cell: Any) -> None:
     short = cell(panel(), {}, permute="treatment", times=5).draws
     long = cell(panel(), {}, permute="treatment", times=8).draws

@@ -258,6 +258,60 @@ def test_few_treated_units():
     assert any("too small" in n for n in result.notes)
 
 
+def moderated(some: int) -> pd.DataFrame:
+    """A 0/1 moderator that is 1 for `some` treated units and half of the others."""
+    data = staggered(units=60)
+    number = data["unit"].str[1:].astype(int)
+    treated = np.unique(number[data["first"] < np.inf])
+    mark = np.where(data["first"] < np.inf, number.isin(treated[:some]), number % 2)
+    return data.assign(m=mark, product=data["d"] * mark, half=mark - 0.5)
+
+
+INTERACTED: dict[str, Any] = {"judged": ["product"], "moderators": ["m"]}
+
+
+@pytest.mark.parametrize(("some", "where"), [(4, "is 1"), (-4, "is 0")])
+def test_an_interaction_that_rests_on_few_treated_units(some, where):
+    error = refused(moderated(some), **INTERACTED)
+    (problem,) = error.problems
+    assert (problem.code, problem.acknowledge) == ("I08", "few_treated")
+    assert problem.what.startswith("4 treated clusters of ")
+    assert f"where 'product' {where}" in problem.what
+    twfe(moderated(some), **INTERACTED, acknowledge=frozenset({"few_treated"}))
+    twfe(moderated(5 if some > 0 else -5), **INTERACTED)
+
+
+def test_a_centred_moderator_compares_the_same_groups():
+    data = moderated(4).assign(product=lambda f: f["d"] * f["half"])
+    error = refused(data, judged=["product"], moderators=["half"])
+    assert "4 treated clusters" in str(error)
+    assert "where 'product' is 0.5" in str(error)
+
+
+def test_a_product_without_its_main_effect_is_compared_with_no_treated():
+    data = moderated(-4)
+    alone = {"treatment": "d", "judged": ["product"], "moderators": []}
+    twfe(data, **alone)
+    assert codes(refused(moderated(4), **alone)) == ["I08"]
+
+
+def test_a_moderator_that_is_a_number_has_no_groups():
+    data = staggered(units=60)
+    number = data["unit"].str[1:].astype(float)
+    twfe(data.assign(m=number, product=data["d"] * number), **INTERACTED)
+
+
+def test_every_group_of_a_moderator_needs_treated_units():
+    data = moderated(8)
+    third = data["unit"].isin(np.unique(data["unit"][data["first"] < np.inf])[-3:])
+    data = data.assign(
+        third=third.astype(float), other=data["d"] * third, product=data["product"]
+    )
+    error = refused(data, judged=["product", "other"], moderators=["m", "third"])
+    assert "3 treated clusters" in str(error)
+    assert "where 'other' is 1" in str(error)
+
+
 def test_rows_as_clusters_are_flagged():
     data = staggered().assign(row=lambda f: np.arange(len(f)))
     result = twfe(data, clusters=["row"])
