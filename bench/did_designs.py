@@ -151,6 +151,28 @@ def staggered(rng: np.random.Generator, seed: int) -> Sample:
     )
 
 
+#: What treatment does more to units of one kind, and what a unit of the others weighs:
+#: half of the units drawn are of it, a quarter of the population is.
+MORE, WEIGHT = 0.4, 3.0
+
+
+def surveyed(rng: np.random.Generator, seed: int) -> Sample:
+    """As staggered; units of which treatment does more are drawn more often."""
+    never = 1 - SHARES.sum()
+    first = rng.choice([*COHORTS, np.inf], UNITS, p=[*SHARES, never])
+    often = rng.random(UNITS) < 0.5
+    treated = after(first, PERIODS) >= 0
+    y = grown(rng, first, PERIODS) + MORE * treated * often[:, None]
+    w = np.where(often, 1.0, WEIGHT)
+
+    lead, more = f"event time {LEAD}", MORE / (1 + WEIGHT)
+    truth = {q: v + more * (q != lead) for q, v in averages(SHARES).items()}
+    # No method on this design takes the sizes of cohorts as given.
+    return Sample(
+        long(first, y, w=w), truth, truth, int(np.isfinite(first).sum()), seed
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Given:
     """Adoption and growth that depend on x: trends are parallel given x only.
@@ -485,6 +507,12 @@ DESIGNS: Mapping[str, Design] = {
     "similar x": Design(19, nearly_alike),
     "map": Design(20, mapped),
     "shared shocks": Design(21, shocked),
+    "survey": Design(
+        22,
+        surveyed,
+        "As staggered; half of the units are of a kind of which treatment does .4 more, "
+        "a quarter of the population is; weights are those of the sample.",
+    ),
 }
 
 

@@ -484,6 +484,24 @@ def _staggered() -> Iterator[Method]:
     )
 
 
+def _surveyed() -> Iterator[Method]:
+    design, weighted = "survey", {"weights": ("probability", "w")}
+    often = Claim(
+        "shown", "reported", "those of whom it does more are drawn more often"
+    )
+    own = f"event time {LEAD}"
+    plain = Effects(CallawaySantanna())
+    yield Method(design, "callaway_santanna, no weights", plain, often, {own: Claim()})
+    for name, plugin, overall in (
+        ("callaway_santanna", CallawaySantanna(), ON_THE_TREATED),
+        ("did2s", Did2s(), ON_THE_TREATED),
+        ("lp_did", LpDid(window=(-3, LATE)), ALIKE),
+        ("stacked", Stacked(window=(-2, LATE)), ALIKE),
+    ):
+        found = Effects(plugin, overall=overall, changes=weighted)
+        yield Method(design, f"{name}, weights", found)
+
+
 def _conditional() -> Iterator[Method]:
     design, lead = "trend in x", f"event time {LEAD}"
     yield Method(
@@ -653,6 +671,7 @@ def _factors() -> Iterator[Method]:
 
 METHODS: tuple[Method, ...] = (
     *_staggered(),
+    *_surveyed(),
     *_conditional(),
     *_one_date(),
     *_factors(),
