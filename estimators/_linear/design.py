@@ -621,9 +621,14 @@ def _sides(request: Request, design: Design) -> Iterator[tuple[str, Flags]]:
     """What interactions compare: rows (n,) of each group of treated, and its name.
 
     Nothing where a moderator is no group: it has more than two values where treated.
+    Products of further treatments are none of the first one's, whose groups are counted.
     """
     on = design.treatment != 0
-    products = [r for r in design.regressors if r.estimand == "interaction"]
+    products = [
+        r
+        for r in design.regressors
+        if r.estimand == "interaction" and not r.values[~on].any()
+    ]
     ends = {r.term: np.unique(r.values[on]) for r in products}
     if not products or any(len(values) != 2 for values in ends.values()):  # noqa: PLR2004 - the two groups of a 0/1 moderator
         return

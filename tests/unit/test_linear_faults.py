@@ -288,6 +288,37 @@ def test_a_centred_moderator_compares_the_same_groups():
     assert "where 'product' is 0.5" in str(error)
 
 
+def test_another_treatment_is_not_counted_by_the_first_ones_treated():
+    data = moderated(5)
+    number = data["unit"].str[1:].astype(int)
+    late, never = data["time"] >= 2005, data["first"] == np.inf
+    treated = np.unique(number[~never])
+    both = number.isin(treated[[0, 1, 2, -3, -2, -1]]) | never & (number % 4 < 3)
+    other = (both & late).astype(float)
+    data = data.assign(e=other, second=other * data["m"])
+    assert data["second"].max() == 1
+    few = data.loc[(data["d"] * data["second"]) == 1, "unit"].nunique()
+    assert few < 5 <= data.loc[data["second"] == 1, "unit"].nunique()
+    found = twfe(
+        data,
+        treatment=["d", "e"],
+        judged=["product", "second"],
+        moderators=["m"],
+    )
+    assert {"product", "second"} <= set(found.coefficients["term"])
+    data = data.assign(product=moderated(4)["product"], m=moderated(4)["m"])
+    data["second"] = data["e"] * data["m"]
+    error = refused(
+        data,
+        treatment=["d", "e"],
+        judged=["product", "second"],
+        moderators=["m"],
+    )
+    (problem,) = error.problems
+    assert "4 treated clusters" in problem.what
+    assert "'product' is 1" in problem.what
+
+
 def test_a_product_without_its_main_effect_is_compared_with_no_treated():
     data = moderated(-4)
     alone = {"treatment": "d", "judged": ["product"], "moderators": []}
