@@ -45,8 +45,9 @@ _START_LIMIT = 300.0
 _START_ATTEMPTS = 3
 #: Seconds between two samples of a worker's memory.
 _MEMORY_TICK = 0.25
-#: Seconds a worker has to write its stack before it is killed.
-_STACK_SECONDS = 5.0
+#: Seconds a worker has to write its stack before it is killed, and one that fills the
+#: memory, which does not wait.
+_STACK_SECONDS, _HURRIED_SECONDS = 5.0, 0.1
 #: A stack that has not grown for so many seconds is written.
 _STILL_SECONDS = 0.1
 #: How faulthandler begins the stack of a thread.
@@ -131,7 +132,8 @@ class Processes:
                     and not worker.connection.poll()
                     and (problem := self._over_limit(worker))
                 ):
-                    worker.ask_where()
+                    hurry = problem.code == "W02"
+                    worker.ask_where(_HURRIED_SECONDS if hurry else _STACK_SECONDS)
                     worker.kill()
                     over += self._dismiss(worker, problem)
                 while worker in self._crew and worker.is_free and self._waiting:
@@ -360,14 +362,14 @@ class _Worker:
             return 0.0
         return used / 1e6
 
-    def ask_where(self) -> None:
-        """Let the worker write its stack to its output."""
+    def ask_where(self, seconds: float) -> None:
+        """Let the worker write its stack to its output, for some seconds at most."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.process.pid, WHERE_ARE_YOU)
         asked = since = time.monotonic()
         size = self._printed()
         # On a busy machine it may not run for a second.
-        while time.monotonic() - asked < _STACK_SECONDS and self.process.poll() is None:
+        while time.monotonic() - asked < seconds and self.process.poll() is None:
             if self._printed() != size:
                 size, since = self._printed(), time.monotonic()
             still = time.monotonic() - since > _STILL_SECONDS

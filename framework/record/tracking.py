@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -405,10 +406,13 @@ def _upgrade(database: Path) -> None:
     One that is killed leaves half a schema behind, which no migration takes up again.
     """
     utils: Any = import_module("mlflow.store.db.utils")
+    database = database.resolve()
     draft = database.with_name(f".{database.name}.draft")
     for name in (draft.name, f"{draft.name}-journal"):
         draft.with_name(name).unlink(missing_ok=True)
     with closing(sqlite3.connect(database, isolation_level=None)) as held:
+        # A write-ahead log would be read as that of the copy which takes its place.
+        held.execute("PRAGMA journal_mode = DELETE")
         held.execute("BEGIN IMMEDIATE")  # nobody writes what the copy would lack
         with (
             closing(sqlite3.connect(database)) as old,
@@ -420,6 +424,7 @@ def _upgrade(database: Path) -> None:
             utils._upgrade_db(engine)
         finally:
             engine.dispose()
+        shutil.copymode(database, draft)
         draft.replace(database)
         sync_folder(database.parent)
 

@@ -180,6 +180,18 @@ def count(connection, cursor, statement, *rest):
 from framework.record.tracking import TrackingConfig, rebuild
 rebuild(TrackingConfig(Path(sys.argv[1])))
 """
+LOGGED = """\
+import os, sqlite3, sys
+
+store = sqlite3.connect(sys.argv[1])
+store.execute("PRAGMA journal_mode = WAL")
+store.execute(
+    "INSERT INTO experiments (name, artifact_location, lifecycle_stage)"
+    " VALUES ('of the user', 'somewhere', 'active')"
+)
+store.commit()
+os._exit(9)
+"""
 
 
 def run(script: str, *words: str) -> int:
@@ -210,6 +222,27 @@ def test_an_upgrade_that_is_killed_leaves_the_older_store(tmp_path):
     assert config.mark.read_text("ascii") == version("mlflow")
     left = {path.name for path in config.database.parent.iterdir()}
     assert left == {"artifacts", "lock", "mlflow.db", "schema"}
+
+
+def test_an_upgrade_keeps_a_link_its_rights_and_what_the_log_holds(tmp_path):
+    config = TrackingConfig(tmp_path)
+    write_run(build_run(), tmp_path)
+    config.database.parent.mkdir()
+    elsewhere = tmp_path / "elsewhere.db"
+    config.database.symlink_to(elsewhere)
+    assert run(OLDER, f"sqlite:///{elsewhere}") == 0
+    elsewhere.chmod(0o640)
+    config.mark.write_text("3.0.0", "ascii")
+    # A write-ahead log is left behind by a process that is killed.
+    assert run(LOGGED, str(elsewhere)) == 9
+    log = elsewhere.with_name(f"{elsewhere.name}-wal")
+    assert log.stat().st_size > 0
+    assert rebuild(config) == 1
+    assert not log.exists()
+    assert config.database.is_symlink()
+    assert elsewhere.stat().st_mode & 0o777 == 0o640
+    assert [name for _, name, *_ in experiments(elsewhere)] == [
+        "Default", "of the user", "laws"]  # fmt: skip
 
 
 @pytest.mark.parametrize("spoilt", ["newer", "header", "half"])
