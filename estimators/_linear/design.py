@@ -352,6 +352,11 @@ def _guard(request: Request, design: Design, min_clusters: int) -> Design:
     if problems:
         raise EstimandError(problems)
     notes = _notes(design, request.inference.name)
+    if design.binary and request.inference.name != "ferman_pinto":
+        notes += [
+            f"{said}: the interaction's standard error is too small by far."
+            for said in _few_on_a_side(request, design)
+        ]
     return replace(design, notes=(*design.notes, *notes))
 
 
@@ -602,19 +607,25 @@ def _few_treated(request: Request, design: Design, fewest: int) -> Iterator[Prob
             acknowledge="few_treated",
         ).problems
         return
+    for said in _few_on_a_side(request, design):
+        yield from IdentificationError(
+            "I08",
+            f"{said} (fewer than {FEW_TREATED})",
+            why=_TOO_RARELY,
+            fix="a moderator that more of the treated share, or the p value of "
+            "draws: {permute: treatment, times: 500} with this acknowledged",
+            path="model.interact",
+            acknowledge="few_treated",
+        ).problems
+
+
+def _few_on_a_side(request: Request, design: Design) -> Iterator[str]:
+    """`3 treated clusters of 18 where 'd × large' is 0`, for each that is too small."""
+    treated = treated_groups(design)[0]
     for where, rows in _sides(request, design):
         held, _, what = treated_groups(design, rows)
         if held < FEW_TREATED:
-            yield from IdentificationError(
-                "I08",
-                f"{counted(held, f'treated {what[:-1]}')} of {treated} where {where} "
-                f"(fewer than {FEW_TREATED})",
-                why=_TOO_RARELY,
-                fix="a moderator that more of the treated share, or the p value of "
-                "draws: {permute: treatment, times: 500} with this acknowledged",
-                path="model.interact",
-                acknowledge="few_treated",
-            ).problems
+            yield f"{counted(held, f'treated {what[:-1]}')} of {treated} where {where}"
 
 
 def _sides(request: Request, design: Design) -> Iterator[tuple[str, Flags]]:

@@ -277,8 +277,10 @@ def test_an_interaction_that_rests_on_few_treated_units(some, where):
     assert (problem.code, problem.acknowledge) == ("I08", "few_treated")
     assert problem.what.startswith("4 treated clusters of ")
     assert f"where 'product' {where}" in problem.what
-    twfe(moderated(some), **INTERACTED, acknowledge=frozenset({"few_treated"}))
-    twfe(moderated(5 if some > 0 else -5), **INTERACTED)
+    told = twfe(moderated(some), **INTERACTED, acknowledge=frozenset({"few_treated"}))
+    assert any(note.startswith(problem.what.split(" (")[0]) for note in told.notes)
+    enough = twfe(moderated(5 if some > 0 else -5), **INTERACTED)
+    assert not any("too small by far" in note for note in enough.notes)
 
 
 def test_a_centred_moderator_compares_the_same_groups():
